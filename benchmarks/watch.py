@@ -51,7 +51,7 @@ def run(ledger: Ledger) -> None:
     """Watch tiny scans with a kill, then scans of 64³ with the default settings."""
     count, damaged = ledger.choose((SCANS, DAMAGED), (6, 2))
     known = {"scans": count, "damaged": damaged, "pause": PAUSE, "phase": PHASE}
-    tiny = ledger.part("tiny", known, partial(_watch_tiny, ledger.scratch / "tiny", count, damaged))
+    tiny = ledger.part("tiny", known, partial(watch_with_kill, ledger.scratch / "tiny", count, damaged))
     expected = {"results": count - damaged, "reasons": damaged, "lost": 0, "twice": 0}
     for name, number in expected.items():
         ledger.row(
@@ -74,16 +74,25 @@ def _add_times(ledger: Ledger, numbers: Numbers, title: str) -> None:
         ledger.row(figure, value, name=NAME, unit="s", digits=1, goal=("<", GOAL), how="unflat watch --settle '2 s'")
 
 
-def _watch_tiny(folder: Path, count: int, damaged: int) -> Numbers:
-    """Kill the watch once while a scan is computed and others arrive, and start it again."""
+def watch_with_kill(folder: Path, count: int, damaged: int, pause: float = PAUSE, idle: float = 15.0) -> Numbers:
+    """Kill the watch once while a scan is computed and others arrive, and start it again.
+
+    Args:
+        folder: Folder for everything, which is emptied.
+        count: Number of scans.
+        damaged: Number of damaged ones among them.
+        pause: [s] Mean time between two scans.
+        idle: [s] Time without a scan after which the watch ends.
+    """
     _prepare(folder, count, CRYSTAL)
     _damage([folder / "sources" / f"scan_{number:02d}.h5" for number in range(1, count, count // damaged)][:damaged])
-    with subprocess.Popen(_writer(folder, PAUSE), cwd=ROOT) as writer:
+    with subprocess.Popen(_writer(folder, pause), cwd=ROOT) as writer:
         first = _start(folder, "first.log", PHASE)
         _wait_until_amid(folder, count // 2)
         first.kill()
         first.wait()
-        second = _start(folder, "second.log", PHASE, "--idle", "15 s", "--patience", "6 s")
+        times = ("--idle", f"{idle:g} s", "--patience", f"{0.4 * idle:g} s")
+        second = _start(folder, "second.log", PHASE, *times)
         writer.wait()
         second.wait(LIMIT)
     return _outcome(folder, count, ("first.log", "second.log"))

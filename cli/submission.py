@@ -13,6 +13,7 @@ from ..recon.errors import ConfigError, DataError, Diagnostic, UnflatError
 from ..recon.experiments import get_experiment
 from ..recon.experiments.batch import BatchOptions
 from ..recon.experiments.batch_tasks import discard_batch, plan_tasks, prepare_tasks, write_batch_results
+from ..recon.experiments.methods import METHODS
 from ..recon.experiments.run import RunOptions
 from ..recon.io.entry_name import split_entry
 from ..recon.runs.batch_files import is_batch
@@ -88,7 +89,7 @@ def submit(command: CommandWords, options: SubmitOptions) -> SubmittedJobs | Non
     if not options.dry_run:
         require_sbatch()
         _refuse_second(job.folder / "job.sh")
-    if not command.has("resume"):
+    if command.name not in METHODS:
         return _queue(job, None, options)
     settings, *inputs, run = command.invoke(RECEIVER)
     experiment = get_experiment(settings.kind)

@@ -96,11 +96,21 @@ class ScanRunner:
         return record
 
     def _run(self, scan: ScanFile, record: ScanRecord, title: str) -> None:
+        """Run one scan, and once more from a cold start where a warm one has not led to a sound result."""
+        clock = ScanClock(self.folder.path / scan.name, record)
+        self._begin(scan, record, title, clock)
+        if record.warm_start and record.status is ScanStatus.DONE and not _is_sound(self.results.refresh(scan.name)):
+            _log.info("%s: begun with the result of %s, and not sound: once more, cold", scan.name, record.warm_start)
+            record.is_cold = True
+            record.order(anew=True)
+            self._begin(scan, record, title, clock)
+
+    def _begin(self, scan: ScanFile, record: ScanRecord, title: str, clock: ScanClock) -> None:
+        """Begin a run, or go on with it, and note its end."""
         run = self.folder.path / scan.name
-        clock = ScanClock(run, record)
         anew = must_begin_anew(run, record)
         if anew or not is_run(run):
-            record.warm_start = self._last_sound(scan.name)
+            record.warm_start = "" if record.is_cold else self._last_sound(scan.name)
         warm = self.folder.path / record.warm_start if record.warm_start else None
         record.begin(scan.path)
         self.folder.save()
@@ -122,15 +132,8 @@ class ScanRunner:
         """Name of the last scan with a sound result, for another one to begin with; empty for a cold start."""
         if not (self.is_warm and self.experiment.starts_warm(self.method, self.config)):
             return ""
-        sound = [
-            row.scan
-            for row in self.results.rows
-            if row.scan.status is ScanStatus.DONE
-            and row.scan.name != name
-            and row.verdict is not None
-            and row.verdict.soundness is Soundness.SOUND
-        ]
-        return max(sound, key=lambda scan: scan.noted).name if sound else ""
+        rows = [row for row in self.results.rows if row.scan.name != name and _is_sound(row)]
+        return max(rows, key=lambda row: row.scan.noted).scan.name if rows else ""
 
     def request_missing_report(self, record: ScanRecord) -> None:
         """Have the report of a run written that a process which ended early has left without."""
@@ -189,6 +192,12 @@ class ScanRunner:
             if text not in self._warnings:
                 self._warnings.add(text)
                 _log.warning("%s", text)
+
+
+def _is_sound(row: BatchRow) -> bool:
+    """Whether a scan has a result without a reason to doubt it."""
+    is_done = row.scan.status is ScanStatus.DONE
+    return is_done and row.verdict is not None and row.verdict.soundness is Soundness.SOUND
 
 
 def _ending_of(error: BaseException) -> tuple[ScanStatus, int, str]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..io.completeness import Unfinished, find_unfinished
+from ..io.detector_files import data_files_of, master_of
 from .batch_record import stamp_of
-from .scan_list import master_of
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,17 @@ class Arrivals:
         """
         if quiet < self._settling_time:
             return Unfinished("is being written")
-        sign = find_unfinished(path) or _missing_master(path)
+        signs = (_sign_within(path, file) for file in (path, *data_files_of(path)))
+        sign = next(filter(None, signs), None) or _missing_master(path)
         return None if sign is not None and not sign.is_open and quiet >= self._patience else sign
+
+
+def _sign_within(path: Path, file: Path) -> Unfinished | None:
+    """Sign that a file of an acquisition is not whole."""
+    sign = find_unfinished(file)
+    if sign is None or file == path:
+        return sign
+    return Unfinished(f"waits for {file.name}, which {sign.reason}", sign.is_open)
 
 
 def _missing_master(path: Path) -> Unfinished | None:

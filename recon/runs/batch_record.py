@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import ConfigError, DataError, Diagnostic
 from ..io.atomic import disk_fault, remove_stale, write_atomically
+from ..io.detector_files import data_files_of
 from ..io.json_text import parse_json
 from .contents import is_run
 from .lock import Lock
@@ -50,6 +51,7 @@ class ScanRecord:
             holds from before is out of date.
         begins_anew: Whether its run is to begin anew, unless it has done so after ``noted``.
         warm_start: Name of the scan whose result its run was given to begin with; empty for a cold start.
+        is_cold: Whether its run is to begin cold, as a warm start has not led to a sound result.
     """
 
     name: str
@@ -63,6 +65,7 @@ class ScanRecord:
     noted: float = 0.0
     begins_anew: bool = False
     warm_start: str = ""
+    is_cold: bool = False
 
     def order(self, *, anew: bool = False) -> None:
         """Note that the scan is to be taken again, in spite of what its run folder holds by now.
@@ -299,12 +302,13 @@ def is_due(scan: Path, record: ScanRecord, *, retry_failed: bool = False) -> boo
 
 
 def stamp_of(path: Path) -> str:
-    """Return the size and time of a file, or the number, size and latest time of the files in a folder.
+    """Return the number, size and latest time of the files of an acquisition: a file, a master with its data, a folder.
 
     Empty for a path that is absent. Other contents have another stamp, without reading them.
     """
     try:
         files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        files += data_files_of(path)
         states = [file.stat() for file in files]
     except OSError:
         return ""

@@ -1,7 +1,6 @@
 """Lists of acquisitions: those of several paths, of a folder, or of a pattern, each with a name for its run."""
 
 import glob
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from ..errors import DataError, Diagnostic
 from ..io.completeness import is_temporary
+from ..io.detector_files import master_of
 from ..io.file_names import natural_order
 from ..io.image_files import is_image
 from ..io.image_folder import CONTAINERS
@@ -21,8 +21,6 @@ _BESIDE = (".yaml", ".yml", ".json", ".html", ".md", ".log", ".csv", ".txt", ".p
 """Endings of files and folders that lie beside scans."""
 _LONG = (".ome.tif", ".ome.tiff", ".ome.zarr", ".zarr.zip")
 """Endings of two parts."""
-_PART = re.compile(r"(.+)_data_\d+(\.\w+)")
-"""Name of a file of a detector's data, which a master file links to."""
 _RESERVED = {
     *BATCH_FILES,
     *("con", "prn", "aux", "nul"),
@@ -152,12 +150,6 @@ def _without_parts(paths: Sequence[Path]) -> list[Path]:
     """Leave out the files of a detector's data (``x_data_000001.h5``) whose master (``x_master.h5``) is listed too."""
     listed = {path.with_name(path.name.lower()) for path in paths}
     return [path for path in paths if master_of(path) not in listed]
-
-
-def master_of(path: Path) -> Path | None:
-    """Path of the master, in small letters, of a file that is named as a detector's data; None for another."""
-    match = _PART.fullmatch(path.name.lower())
-    return path.with_name(f"{match[1]}_master{match[2]}") if match else None
 
 
 def _has_images(folder: Path) -> bool:

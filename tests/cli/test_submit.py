@@ -119,6 +119,14 @@ class TestScript:
                 f"{mode}\n"
             )
 
+    def test_a_watch_is_a_job_that_goes_on_by_itself(self, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        assert run(["submit", "--dry-run", "--", "watch", "run.yaml", "scans", "-o", "RUNS", "--pattern", "*.h5"]) == 0
+        text = capfd.readouterr().out
+        assert "watch" in text
+        assert "--resume" in text
+        assert "requeue" in text
+        assert not (work / "RUNS").exists()
+
     def test_a_command_that_cannot_go_on_is_not_requeued(self, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
         assert run(["submit", "--dry-run", "--", "volume", "RUN", "-o", "cell.h5"]) == 0
         text = capfd.readouterr().out

@@ -96,8 +96,16 @@ def test_the_data_of_a_detector_wait_for_their_master(tmp_path: Path, arrivals: 
     assert arrivals.look() == []
     write(tmp_path / "x_master.h5")
     arrivals.look()
+    clock.now = 6
+    write(tmp_path / "x_data_000002.h5")
+    clock.now = 7
+    assert arrivals.look() == [], "its data are still coming"
     clock.now = 10
     assert names(arrivals.look()) == ["x_master.h5"]
+    write(tmp_path / "x_data_000003.h5")
+    assert arrivals.look() == []
+    clock.now = 12
+    assert names(arrivals.look()) == ["x_master.h5"], "its data have changed"
     clock.now = 30
     assert names(arrivals.look()) == ["y_data_000001.h5"], "it has none"
 

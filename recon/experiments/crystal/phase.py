@@ -12,7 +12,7 @@ from .phasing_output import write_phasing_result
 from .preprocess import preprocess
 from .start_records import CheckpointWriter
 from .summary import quality_deviance
-from .warm_start import add_start, former_density
+from .warm_start import add_start, former_density, starts_beside
 
 
 @return_large_blocks()
@@ -30,10 +30,14 @@ def phase(context: RunContext) -> RunOutcome:
     scan = preprocess(settings, measurement)
     release_memory()
     checkpoints = CheckpointWriter(context.folder, withheld=settings.phase.free > 0)
-    drawn, former = network_starts(settings, scan), former_density(scan, context)
+    former = former_density(scan, context)
+    if former is not None:
+        few = settings.phase.model_copy(update={"starts": starts_beside(settings.phase.starts)})
+        settings = settings.model_copy(update={"phase": few})
+    drawn = network_starts(settings, scan)
     result = phase_counts(
         scan.data,
-        settings.phase.model_copy(update={"starts": settings.phase.starts + (former is not None)}),
+        settings.phase,
         settings.seed,
         context.progress,
         context.should_stop,

@@ -1,11 +1,13 @@
-"""Start of phasing with the density of another scan, one more start among the others.
+"""Start of phasing with the density of another scan, beside a part of the other starts.
 
-The withheld pixels decide between the starts, so that a crystal which is another one, or has changed, costs one short
-start and nothing else. The density is kept in the run's folder: a resumed run begins with the same.
+The withheld pixels decide between the starts, and the caller begins again without it if the result is not sound: a
+crystal which has changed, or is another one, costs some time and nothing else. The density is kept in the run's folder:
+a resumed run begins with the same.
 """
 
 import logging
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 from jaxtyping import Complex
@@ -21,6 +23,9 @@ from .laboratory import phase_ramp
 from .preprocess import PreprocessedScan
 
 FILE_NAME = "former.h5"
+
+OTHERS = 3 / 8
+"""Share of the other starts that are left: on simulated crystals as many as find the best solution beside this one."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +61,15 @@ def scale_to_counts(density: Complex[np.ndarray, "z y x"], scan: PreprocessedSca
     power = np.abs(fftshift3(fft.fftn(ifftshift3(density)))) ** 2
     modelled, measured = power[scan.good].sum(), scan.normalized_counts[scan.good].sum()
     return np.asarray(density * np.sqrt(measured / modelled)) if modelled > 0 else density
+
+
+def starts_beside(starts: int) -> int:
+    """Count the starts of a run, of which one has a given density.
+
+    Args:
+        starts: Number of starts of a cold run.
+    """
+    return 1 + ceil(OTHERS * starts)
 
 
 def add_start(
