@@ -1,7 +1,7 @@
 """Source of acquisitions that shows previews of those whose frames are still coming, while it waits for the next one.
 
 Frames come faster than previews are made: each is made from all frames that are there, and a slow one is given up when
-a newer one is due. A fault of a preview is told, and the measurement goes on.
+a newer one is due, unless there has been none for long. A fault of a preview is told, and the measurement goes on.
 """
 
 import logging
@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 _SHARE = 16
 """Previews of a whole scan by default."""
+_TURN = 4
+"""Slow previews of a whole scan that are finished, though newer ones are due."""
 _FEWEST = 2
 """Least number of frames between two previews by default."""
 
@@ -44,6 +46,7 @@ class _Growing:
     name: str
     total: int
     previewed: int = 0
+    finished: int = 0
     fault: str = ""
 
 
@@ -146,10 +149,13 @@ class PreviewSource:
         return self._every or max(_FEWEST, scan.total // _SHARE)
 
     def _newer(self, scan: _Growing) -> str | None:
-        """Reason to give up a preview: a newer one is due, or the scan is whole."""
+        """Reason to give up a slow preview: the scan is whole, or a newer one is due and the last is not long ago."""
         state = _state_of(scan.path)
-        is_due = state is None or state.count - scan.previewed >= self._interval(scan)
-        return "more frames are there" if is_due else None
+        if state is None or state.is_whole:
+            return "the scan is whole"
+        is_due = state.count - scan.previewed >= self._interval(scan)
+        is_recent = scan.finished and _TURN * (scan.previewed - scan.finished) < scan.total
+        return "more frames are there" if is_due and is_recent else None
 
     def _show(
         self, scan: _Growing, snapshot: Path, received: np.ndarray, should_stop: Callable[[], str | None]
@@ -161,10 +167,11 @@ class PreviewSource:
             previewer = self._begin(scan)
             if previewer is None:
                 return False
-            for preview in previewer.previews(snapshot, received, should_stop):
+            for number, preview in enumerate(previewer.previews(snapshot, received, should_stop)):
                 self._report(scan.name, preview)
                 self._write(scan, preview)
                 is_shown = True
+                scan.finished = scan.previewed if number else scan.finished
         except UnflatError as error:
             self._tell(scan, f"{scan.previewed}/{scan.total} frames: no preview: {error.faults[0]}")
         except Exception as error:  # The measurement matters more.

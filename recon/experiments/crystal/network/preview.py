@@ -62,7 +62,7 @@ class CurvePreviewer(Previewer):
     def previews(
         self, snapshot: Path, received: Bool[np.ndarray, " frame"], should_stop: Callable[[], str | None]
     ) -> Iterator[Preview]:
-        """Draw densities, and refine the best one by the physics unless a newer preview is due.
+        """Draw densities, and refine the best one by the physics once the peak has been seen.
 
         Raises:
             DataError: If nothing can be seen yet, with the reason.
@@ -72,7 +72,7 @@ class CurvePreviewer(Previewer):
         draws = self._draw(curve)
         agreement = float(np.mean([_likeness(one, draws[0], ramp=False) for one in draws[1:]]))
         yield self._preview("network", curve, draws[0], agreement, start)
-        if should_stop():
+        if not curve.has_maximum or should_stop():
             return
         start = time.monotonic()
         try:
