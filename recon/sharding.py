@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 _AXIS = "shard"
@@ -30,10 +31,33 @@ def whole() -> NamedSharding | None:
     return None if jax.process_count() == 1 else NamedSharding(_mesh(True), everywhere)
 
 
-def divided() -> NamedSharding | None:
-    """Sharding of arrays whose first axis is shared out among all devices of all processes; None for one process."""
+def replicate(arrays: Any) -> Any:
+    """Put arrays that all processes have alike on all their devices, as a program leaves them whose results are whole.
+
+    The first call of such a program then is like all later ones, and it is compiled once.
+    """
+    sharding = whole()
+    if sharding is None:
+        return arrays
+
+    def put(leaf: Any) -> Any:
+        array = np.asarray(leaf)
+        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+    return jax.tree.map(put, arrays)
+
+
+def divide(arrays: Any) -> Any:
+    """Share out the first axis of arrays of a program among the devices of all processes, where it can be.
+
+    The compiler then divides all that follows. For one process alone, and for arrays whose first axis is no multiple of
+    the devices, nothing changes.
+    """
+    count = jax.device_count()
+    if jax.process_count() == 1 or any(jnp.ndim(a) == 0 or len(a) % count for a in jax.tree.leaves(arrays)):
+        return arrays
     rows = PartitionSpec(_AXIS)  # type: ignore[no-untyped-call]
-    return None if jax.process_count() == 1 else NamedSharding(_mesh(True), rows)
+    return jax.lax.with_sharding_constraint(arrays, NamedSharding(_mesh(True), rows))  # type: ignore[no-untyped-call]
 
 
 def map_shards(function: Callable[[Any, Any], Any], common: Any, split: Any, *, across_processes: bool = False) -> Any:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from .. import processes
 from ..errors import DataError, Diagnostic
 from ..runs import Status
+from ..sharding import replicate
 from .likelihood import Batch
 from .minibatches import batch_views, map_batches
 from .objective import Objective
@@ -98,11 +99,12 @@ class Fit(Trainer):
             return
         likelihood = self.objective.likelihood
         start = likelihood.initial_guess(self.trained)
-        self._state = self.objective.init(self.seed + 1000 * self.member, start)
+        initial = self.objective.init(self.seed + 1000 * self.member, start)
         if start is not None and len(self.withheld):
             values = jnp.asarray(start, jnp.float32)
-            losses = self._losses_of(values, self._state.nuisance, self.withheld, withheld=True)
+            losses = self._losses_of(values, initial.nuisance, self.withheld, withheld=True)
             self.start_residual = likelihood.metric(losses)
+        self._state = replicate(initial)
 
     def run(self, callbacks: Callbacks) -> Status:
         """Take the steps that are left, or until what was withheld gets no better, or until asked to stop."""
@@ -224,7 +226,7 @@ class Fit(Trainer):
             DataError: If the arrays are not those of this fit.
         """
         template = self.objective.init(self.seed, None)
-        self._state = state_from_arrays(template, _complete_former_state(template, arrays))
+        self._state = replicate(state_from_arrays(template, _complete_former_state(template, arrays)))
 
         def under(prefix: str) -> dict[str, np.ndarray]:
             return {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}

@@ -20,7 +20,7 @@ from .. import processes
 from ..errors import DataError, Diagnostic
 from ..runs import Status
 from ..runs.checkpoint import Checkpoint
-from ..sharding import divided, whole
+from ..sharding import divide, replicate, whole
 from .train_settings import TrainSettings
 from .trainer import Callbacks, Trainer, state_from_arrays, state_to_arrays
 
@@ -88,7 +88,7 @@ class NetworkTrainer(Trainer):
     def __init__(self, objective: TrainingObjective, settings: TrainSettings, seed: int) -> None:
         self.objective, self.settings, self.seed = objective, settings, seed
         self.validation: dict[str, float] = {}
-        self.state = self._init()
+        self.state: TrainingState = replicate(self._init())
         self._recent: list[Metrics] = []
         self._batches: Iterator[Batch | None] = iter(())
         self._batch: Batch | None = None
@@ -157,7 +157,7 @@ class NetworkTrainer(Trainer):
         Raises:
             DataError: If it is not one of this training.
         """
-        self.state = state_from_arrays(self.state, checkpoint.arrays)
+        self.state = replicate(state_from_arrays(self.state, checkpoint.arrays))
         self.step = int(self.state.step)
 
     def _init(self) -> TrainingState:
@@ -184,6 +184,7 @@ class NetworkTrainer(Trainer):
         transformation = self._transformation()
 
         def update(state: TrainingState, batch: Any) -> tuple[TrainingState, Metrics]:
+            batch = divide(batch)
             key = jax.random.fold_in(jax.random.key(self.seed), state.step)
             differentiate = jax.value_and_grad(self.objective.loss, has_aux=True)
             (loss, metrics), gradient = differentiate(state.network, batch, key)
@@ -198,8 +199,7 @@ class NetworkTrainer(Trainer):
 
         if jax.process_count() == 1:
             return jax.jit(update, donate_argnums=0)
-        examples = divided() if self.settings.batch % jax.device_count() == 0 else whole()
-        return jax.jit(update, in_shardings=(whole(), examples), out_shardings=whole())
+        return jax.jit(update, out_shardings=whole())
 
     @contextmanager
     def _examples(self, first: int) -> Iterator[Iterator[Batch | None]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ..errors import ConfigError, DeviceError, Diagnostic
+from ..errors import ConfigError, DeviceError, Diagnostic, Interrupted, ProcessEnded, Stopped
 from .group import ProcessGroup, set_current
 from .launchers import TIMEOUT, GroupPlan
 from .messages import LONGEST_GREETING, Message, receive, send
@@ -41,6 +41,8 @@ def join(plan: GroupPlan | None, identity: Mapping[str, Any]) -> Iterator[Proces
         yield group
     except BaseException as error:
         group.end(error)
+        if plan.launcher and group.loss and group.loss.is_reported and isinstance(error, Stopped | Interrupted):
+            raise ProcessEnded(error.status) from None  # Process 0 says so in the same output.
         raise
     group.end(None)
 

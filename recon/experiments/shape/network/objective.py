@@ -99,7 +99,8 @@ class ShapeObjective:
     def _teacher(self) -> ShapeDenoiser | None:
         if self.teacher is None:
             return None
-        return load_weights(ShapeDenoiser(self.network.widths, self.network.blocks), self.teacher)
+        with jax.ensure_compile_time_eval():  # It is asked for within a program, and outlives it.
+            return load_weights(ShapeDenoiser(self.network.widths, self.network.blocks), self.teacher)
 
     def batch(self, step: int) -> Batch:
         """Make examples of cells drawn at random, with a fraction of real ones."""
