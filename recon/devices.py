@@ -7,6 +7,7 @@ import ctypes
 import logging
 import os
 import platform as host
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .errors import DeviceError, Diagnostic
+from .memory import available_memory
 from .processes.group import ProcessGroup
 from .processes.jax_start import start_jax
 
@@ -215,6 +217,23 @@ def _visible_cards() -> int:
     """Count the NVIDIA cards that this process sees."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return len(nvidia_cards()) if chosen is None else len([part for part in chosen.split(",") if part.strip()])
+
+
+def device_memory(device: Device = "auto") -> int:
+    """Return the memory [bytes] that a computation may take: of the accelerator, or what the host has available.
+
+    Before jax is imported an NVIDIA card counts as the device, unless the CPU is requested.
+
+    Args:
+        device: The requested device.
+    """
+    jax = sys.modules.get("jax")
+    if jax is not None:
+        stats = None if device == "cpu" else jax.local_devices()[0].memory_stats()
+        return int(stats["bytes_limit"]) if stats and "bytes_limit" in stats else available_memory()
+    cards = [] if device in ("cpu", "tpu") or _cpu_is_requested() else nvidia_cards()
+    sizes = [int(match[1]) << 20 for card in cards if (match := re.search(r"(\d+) MiB", card))]
+    return min(sizes) if sizes else available_memory()
 
 
 def nvidia_cards() -> list[str]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from ..runs.context import Gate, RunContext, RunOutcome, Status
 from ..version import __version__
 from ..volume import Volume
 from .fit_loop import Fit
-from .likelihood import Likelihood, MetricNames
+from .likelihood import Likelihood, MetricNames, Weights
 from .objective import Objective
 from .trainer import Callbacks
 from .trial import BegunFit
@@ -32,6 +32,70 @@ FITTED_VIEWS = 12
 """Least number of fitted views that their loss is computed from."""
 
 CompareWithTruth = Callable[[Model, Volume | None], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Place of a fit among several fits of one run, which follow each other.
+
+    Args:
+        name: Name of the fit, as part of a path, under which its checkpoints are stored; empty for the only fit.
+        number: Place in the order, from 0.
+        count: Number of fits in all.
+        tried: Steps that trials before the first fit took, for the display of progress.
+        noun: Name for people of what each fit is of.
+    """
+
+    name: str = ""
+    number: int = 0
+    count: int = 1
+    tried: int = 0
+    noun: str = "fit"
+
+    def __str__(self) -> str:
+        return f" of {self.noun} {self.number + 1} of {self.count}" if self.name else ""
+
+
+@dataclass(frozen=True)
+class FittedField:
+    """Result of the fits of a field from different seeds.
+
+    Args:
+        architecture: Description of the field.
+        members: Weights of each member.
+        nuisance: Corrections of the instrument by the first member.
+        steps: Steps that all members took.
+        initial: Metric of what was withheld at the initial guess of the first member, where there is one.
+        status: Reason for which the fits ended.
+    """
+
+    architecture: Mapping[str, Any]
+    members: list[Weights]
+    nuisance: dict[str, np.ndarray]
+    steps: int
+    initial: float | None
+    status: Status
+
+
+def fit_members(
+    likelihood: Likelihood, context: RunContext, begun: BegunFit | None = None, stage: Stage | None = None
+) -> FittedField:
+    """Fit every member of an ensemble, from the newest checkpoint on, and let go of all but the result.
+
+    Args:
+        likelihood: Likelihood of the measurement.
+        context: Config and folder.
+        begun: First member, after the steps of a trial; None to begin with the first step.
+        stage: Place among several fits of the run.
+
+    Raises:
+        Stopped: If it was asked to end early.
+    """
+    fits, status = _ensemble(likelihood, context, begun, stage or Stage()).fit()
+    best = [fit.best for fit in fits]
+    architecture = fits[0].objective.field.architecture
+    steps = sum(fit.step for fit in fits)
+    return FittedField(architecture, [field for field, _ in best], best[0][1], steps, fits[0].start_residual, status)
 
 
 def fit_field(
@@ -48,24 +112,61 @@ def fit_field(
     Raises:
         Stopped: If it was asked to end early.
     """
-    config, folder = context.config, context.folder
-    field = field_for(config.fit, likelihood.grid, len(likelihood.scales), likelihood.sign)
-    _log.info("%s on %s samples", field.architecture["type"], likelihood.grid.shape)
-    fits, status = _Ensemble(likelihood, field, context, begun).fit()
+    fits, status = _ensemble(likelihood, context, begun, Stage()).fit()
     numbers = _numbers(likelihood, fits)
     processes.current().finish_sharing()
     best = [fit.best for fit in fits]
-    provenance = dict(context.provenance) | {"unflat": __version__, "jax": jax.__version__, "seed": config.seed}
-    model = likelihood.model(field.architecture, [parameters for parameters, _ in best], provenance)
-    write_model(model, folder.path / "model.h5")
+    architecture = fits[0].objective.field.architecture
+    model = likelihood.model(architecture, [parameters for parameters, _ in best], provenance_of(context))
     parameters, nuisance = best[0]
     values = np.asarray(fits[0].objective.compiled.values(parameters))
-    numbers["model_parameters"] = float(model.size)
+    return finish_fit(likelihood, context, compare_with_truth, FieldResult(model, values, nuisance, numbers, status))
+
+
+class FieldResult(NamedTuple):
+    """Result of a fit that is not written yet.
+
+    Args:
+        model: The fitted model.
+        values: Values of the first member on the grid.
+        nuisance: Corrections of the instrument by the first member.
+        numbers: Metrics by name.
+        status: Reason for which the fit ended.
+    """
+
+    model: Model
+    values: np.ndarray
+    nuisance: Mapping[str, np.ndarray]
+    numbers: Mapping[str, float]
+    status: Status
+
+
+def provenance_of(context: RunContext) -> dict[str, Any]:
+    """Describe the origin of a model: that of the run, with versions and seed."""
+    return dict(context.provenance) | {"unflat": __version__, "jax": jax.__version__, "seed": context.config.seed}
+
+
+def finish_fit(
+    likelihood: Likelihood, context: RunContext, compare_with_truth: CompareWithTruth, result: FieldResult
+) -> RunOutcome:
+    """Write the model, the volume and the predictions, and add their numbers."""
+    config, folder = context.config, context.folder
+    model = result.model
+    write_model(model, folder.path / "model.h5")
+    numbers = dict(result.numbers) | {"model_parameters": float(model.size)}
     numbers["model_bytes"] = float((folder.path / "model.h5").stat().st_size)
-    numbers |= likelihood.write(folder.path, model, values, jax.tree.map(jnp.asarray, nuisance), provenance)
+    nuisance = {name: jnp.asarray(value) for name, value in result.nuisance.items()}
+    numbers |= likelihood.write(folder.path, model, result.values, nuisance, provenance_of(context))
     truth = None if context.acquisition is None else context.acquisition.truth
     numbers |= compare_with_truth(model, truth)
-    return RunOutcome(numbers, _gate(config.fit.gate, likelihood.metric_names, numbers), status)
+    return RunOutcome(numbers, _gate(config.fit.gate, likelihood.metric_names, numbers), result.status)
+
+
+def _ensemble(likelihood: Likelihood, context: RunContext, begun: BegunFit | None, stage: Stage) -> "_Ensemble":
+    field = field_for(context.config.fit, likelihood.grid, len(likelihood.scales), likelihood.sign)
+    if not stage.number:
+        _log.info("%s on %s samples", field.architecture["type"], likelihood.grid.shape)
+    return _Ensemble(likelihood, field, context, begun, stage)
 
 
 @dataclass(frozen=True)
@@ -77,19 +178,35 @@ class _Ensemble:
         field: Field that is fitted.
         context: Config and folder.
         begun: First member after the steps of a trial, if there was one.
+        stage: Place among several fits of the run.
     """
 
     likelihood: Likelihood
     field: Field
     context: RunContext
-    begun: BegunFit | None = None
+    begun: BegunFit | None
+    stage: Stage
+
+    @property
+    def _before(self) -> int:
+        """Steps of the fits before this one, if each takes all of them."""
+        settings = self.context.config.fit
+        return int(self.stage.number * settings.ensemble * settings.steps)
+
+    def _latest_checkpoint(self) -> Checkpoint | None:
+        """Read the newest checkpoint of this fit, and drop the metrics of the steps after it, which are taken again."""
+        folder, settings = self.context.folder, self.context.config.fit
+        checkpoint = folder.latest_checkpoint(self.stage.name)
+        if checkpoint is not None and "member" not in checkpoint.metadata:  # Of the initial guess, which is done.
+            checkpoint = None
+        if self.stage.name and not _has_finished(checkpoint, settings.ensemble, settings.steps):
+            folder.drop_metrics(checkpoint.step if checkpoint is not None else self._before)
+        return checkpoint
 
     def fit(self) -> tuple[list[Fit], Status]:
         """Fit every member, from the newest checkpoint on."""
         settings = self.context.config.fit
-        checkpoint = self.context.folder.latest_checkpoint()
-        if checkpoint is not None and "member" not in checkpoint.metadata:  # Of the initial guess, which is done.
-            checkpoint = None
+        checkpoint = self._latest_checkpoint()
         fits: list[Fit] = []
         status = Status.COMPLETE
         for member in range(settings.ensemble):
@@ -104,7 +221,7 @@ class _Ensemble:
             outcome = self._fit_member(fit, fits)
             if outcome is Status.STOPPED:
                 reason = self.context.should_stop() or "asked to stop"
-                message = f"{reason}: stopped after step {fit.step}"
+                message = f"{reason}: stopped after step {fit.step}{self.stage}"
                 raise Stopped(Diagnostic("", message, "run again with --resume to go on"))
             if outcome is Status.CONVERGED:
                 status = outcome
@@ -113,11 +230,11 @@ class _Ensemble:
 
     def _fit_member(self, fit: Fit, fits: list[Fit]) -> Status:
         """Fit one member; its checkpoints hold the members before it."""
-        settings, folder = self.context.config.fit, self.context.folder
-        before = fit.member * settings.steps
-        tried = 0 if self.begun is None else self.begun.other_steps
-        total = settings.ensemble * settings.steps + tried
-        last: dict[str, float] = {}
+        settings, folder, stage = self.context.config.fit, self.context.folder, self.stage
+        before = self._before + fit.member * settings.steps
+        tried = stage.tried if self.begun is None else self.begun.other_steps
+        total = stage.count * settings.ensemble * settings.steps + tried
+        last: dict[str, float] = {stage.noun: stage.number + 1.0} if stage.name else {}
 
         def metrics(step: int, numbers: dict[str, float]) -> None:
             folder.append_metrics(before + step, **numbers)
@@ -132,7 +249,7 @@ class _Ensemble:
                 state |= {f"done/{other.member}/{name}": array for name, array in saved[0][1].items()}
                 done[str(other.member)] = saved[0][2] | {"step": saved[0][0]}
             attributes = metadata | {"step": step, "done": done, "ended": ended, "of_steps": settings.steps}
-            folder.save_checkpoint(before + step, state, attributes)
+            folder.save_checkpoint(before + step, state, attributes, stage.name)
 
         ended = False
         if self.begun is not None and fit is self.begun.fit:
@@ -144,6 +261,14 @@ class _Ensemble:
             ended = True
             fit.save(Callbacks(save_checkpoint=save_checkpoint))
         return outcome
+
+
+def _has_finished(checkpoint: Checkpoint | None, members: int, steps: int) -> bool:
+    """Whether a checkpoint is that of the end of the last member."""
+    if checkpoint is None:
+        return False
+    metadata = checkpoint.metadata
+    return bool(metadata["ended"]) and int(metadata["member"]) == members - 1 and int(metadata["of_steps"]) == steps
 
 
 def _numbers(likelihood: Likelihood, fits: list[Fit]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from ..io.atomic import write_atomically
 from ..processes import ProcessGroup
 from ..processes.jax_start import native_output
 from .checkpoint import Checkpoint, write_checkpoint
-from .contents import Sentinel
+from .contents import CHECKPOINTS, Sentinel
 from .folder import RunFolder, write_sentinel
 
 _log = logging.getLogger(__name__)
@@ -33,15 +33,19 @@ class CompanionFolder(RunFolder):
     @property
     def _takes_over(self) -> bool:
         """Whether this process writes the last checkpoint, into a folder that it sees too."""
-        return self.group.has_lost_first and self.group.index == 1 and (self.run / "checkpoint").is_dir()
+        return self.group.has_lost_first and self.group.index == 1 and (self.run / CHECKPOINTS).is_dir()
 
     def append_metrics(self, step: int, **numbers: SupportsFloat) -> None:
         """Write nothing."""
 
-    def save_checkpoint(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+    def save_checkpoint(
+        self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any], part: str = ""
+    ) -> None:
         """Write nothing, unless the first process has died."""
         if self._takes_over:
-            write_checkpoint(self.run / "checkpoint", Checkpoint(step, dict(arrays), dict(metadata)))
+            folder = self.run / CHECKPOINTS / part
+            folder.mkdir(exist_ok=True)
+            write_checkpoint(folder, Checkpoint(step, dict(arrays), dict(metadata)))
 
     def finish(self, sentinel: Sentinel, reason: str) -> None:
         """Close the folder; write the sentinel of the run if the first process has died."""

@@ -41,6 +41,8 @@ _FILES = (
 )
 _NUMBERED_FILES = re.compile(r"(network|teacher)-\d+\.h5")
 """Networks of a cross-validation; the config gives their number."""
+CHECKPOINTS = "checkpoint"
+"""Folder of the checkpoints of a run; those of its parts are in folders in it."""
 TRIALS = "trials"
 """Folder of the states of trials before a run."""
 _FOLDERS = ("figures", "crystals", TRIALS)
@@ -84,7 +86,11 @@ def files_of_run(folder: Path) -> list[Path]:
         return []
     files = [folder / name for name in (*_FILES, *Sentinel) if name != REPORT]
     files += [file for file in folder.iterdir() if _NUMBERED_FILES.fullmatch(file.name)]
-    return [file for file in (*files, *folder.glob(f"{_MODELS}/*.h5"), *folder.glob("checkpoint/*")) if file.is_file()]
+    return [
+        file
+        for file in (*files, *folder.glob(f"{_MODELS}/*.h5"), *folder.glob(f"{CHECKPOINTS}/**/*"))
+        if file.is_file()
+    ]
 
 
 def is_occupied(folder: Path) -> bool:
@@ -123,9 +129,11 @@ def remove_results(folder: Path) -> None:
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
     _remove_models(folder / _MODELS)
-    for file in (folder / "checkpoint").iterdir():
-        if file != fingerprint_path(folder):
-            file.unlink()
+    for entry in (folder / CHECKPOINTS).iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry != fingerprint_path(folder):
+            entry.unlink()
 
 
 def remove_sentinels(folder: Path) -> None:
@@ -150,7 +158,7 @@ def truncate_metrics(file: Path, last_step: int) -> None:
 
 
 def _is_leftover(entry: Path) -> bool:
-    if entry.name == "checkpoint" and entry.is_dir():
+    if entry.name == CHECKPOINTS and entry.is_dir():
         return all(is_temporary(file) for file in entry.iterdir())
     return entry.name == LOCK or is_temporary(entry)
 

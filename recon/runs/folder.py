@@ -21,7 +21,16 @@ from ..io.file_names import readable
 from ..io.json_text import parse_json
 from ..processes import current
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
-from .contents import TRIALS, Sentinel, is_occupied, remove_results, remove_sentinels, require_run, truncate_metrics
+from .contents import (
+    CHECKPOINTS,
+    TRIALS,
+    Sentinel,
+    is_occupied,
+    remove_results,
+    remove_sentinels,
+    require_run,
+    truncate_metrics,
+)
 from .lock import Lock
 from .logs import RunLogs, without_absolute_paths
 from .provenance import flatten, require_same_fingerprint, write_fingerprint
@@ -162,27 +171,38 @@ class RunFolder:
         choices: dict[str, Any] = current().share(lambda: (_read_choices(self.path / "choices.json"), {}))[0]
         return choices
 
-    def save_checkpoint(self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Write the state of the run; the last two checkpoints stay on the disk.
+    def save_checkpoint(
+        self, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any], part: str = ""
+    ) -> None:
+        """Write the state of the run, or of a part of it; the last two checkpoints of each stay on the disk.
 
         Args:
             step: Number of completed steps.
             arrays: Arrays of the state by name.
             metadata: State that JSON can hold.
+            part: Name of the part of the run, as part of a path; empty for a run of one part.
         """
-        write_checkpoint(self.path / "checkpoint", Checkpoint(step, dict(arrays), dict(metadata)))
+        folder = self.path / CHECKPOINTS / part
+        with suppress(OSError):  # The checkpoint that cannot be written there is reported.
+            folder.mkdir(exist_ok=True)
+        write_checkpoint(folder, Checkpoint(step, dict(arrays), dict(metadata)))
         _log.debug("checkpoint of step %d written", step)
 
-    def latest_checkpoint(self) -> Checkpoint | None:
-        """Read the newest intact checkpoint, and drop the lines of ``metrics.jsonl`` after it."""
+    def latest_checkpoint(self, part: str = "") -> Checkpoint | None:
+        """Read the newest intact checkpoint; if it is that of the whole run, drop the metrics of the steps after it."""
 
         def read() -> Checkpoint | None:
-            checkpoint = latest_checkpoint(self.path / "checkpoint")
-            self._close_metrics()
-            truncate_metrics(self.path / "metrics.jsonl", checkpoint.step if checkpoint else -1)
+            checkpoint = latest_checkpoint(self.path / CHECKPOINTS / part)
+            if not part:
+                self.drop_metrics(checkpoint.step if checkpoint else -1)
             return checkpoint
 
         return _share_checkpoint(read)
+
+    def drop_metrics(self, after: int) -> None:
+        """Drop the lines of ``metrics.jsonl`` of the steps after one."""
+        self._close_metrics()
+        truncate_metrics(self.path / "metrics.jsonl", after)
 
     def save_trial(self, name: str, step: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
         """Write the state of a trial before the run; see `save_checkpoint`.
@@ -295,7 +315,7 @@ def _prepare(path: Path, fingerprint: Mapping[str, Any], *, keep_state: bool) ->
         fingerprint: Flat fingerprint of the run.
         keep_state: Whether the run is continued: only its sentinel and temporary files are removed.
     """
-    checkpoints = path / "checkpoint"
+    checkpoints = path / CHECKPOINTS
     checkpoints.mkdir(exist_ok=True)
     try:
         remove_stale(path)

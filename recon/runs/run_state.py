@@ -236,7 +236,7 @@ def _last_step(file: Path) -> tuple[int | None, float | None]:
 def _last_sign(run: Path) -> float:
     """Time of the last sign of life: of the newest of the files that a run keeps writing."""
     times = []
-    for file in [*(run / name for name in _SIGNS), *run.glob("checkpoint/*"), *run.glob("trials/*/*")]:
+    for file in [*(run / name for name in _SIGNS), *run.glob("checkpoint/**/*"), *run.glob("trials/*/*")]:
         try:
             times.append(file.stat().st_mtime)
         except OSError:

@@ -1,12 +1,12 @@
 """Config of a cell. Its descriptions become the comments of the YAML that ``unflat init cell`` writes."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from ...config.base import Flag, KindSettings, Settings
 from ...config.units import Length
-from ...config.value_types import Extent, MarginOrAuto, Spacing
+from ...config.value_types import Extent, LengthOrAuto, MarginOrAuto, Spacing
 from ...optimize.settings import FitSettings
 from .config_acquisition import CellAcquisition
 from .config_simulation import CellSimulation
@@ -85,9 +85,23 @@ class Refine(Settings):
     )
 
 
+TileCount = Annotated[int, Field(ge=1)]
+
+
 class CellFit(FitSettings):
     """Field and fit of a cell."""
 
+    tiles: tuple[TileCount, TileCount] | Literal["auto", "none"] = Field(
+        "auto",
+        description="Number of overlapping tiles (y, x) of the field of view that are fitted one after the other and "
+        "blended into one model. auto: none where the fit of the whole fits into the memory, else as few as fit.",
+        examples=["[2, 2]"],
+    )
+    tile_overlap: LengthOrAuto = Field(
+        "auto",
+        description="Overlap of neighbouring tiles. auto: the distance to which light spreads sideways in the box, "
+        "from both sides, and a ramp of 2 λ/NA.",
+    )
     refine: Refine = Field(default_factory=Refine, description="Parameters of the instrument that are fitted as well.")
 
 

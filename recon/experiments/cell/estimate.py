@@ -1,16 +1,19 @@
 """Memory and time of a cell's fit, from shapes alone."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ...acquisition import Acquisition
-from ...devices import usable_cores
+from ...devices import device_memory, usable_cores
 from ...fields.config import SLAB_POINTS
 from ...memory import format_bytes
 from ...optimize.steps import FEWEST_STEPS, trial_steps
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import CellSettings
-from .geometry import STORED_WAVE_BYTES, geometry_of, views_in_step
+from .geometry import STORED_WAVE_BYTES, Geometry, geometry_of, geometry_of_part, views_in_step
 from .schema import measured_views
+from .tiling import Tiling, candidates, cut_field
 
 FFT_SECONDS = 1.2e-9
 """[s] Time of a complex 2D FFT and the products around it, per sample and doubling of its size, on one core."""
@@ -18,10 +21,33 @@ FIELD_SECONDS = 6.0e-9
 """[s] Time of the field's value and gradient at a point of the grid, per number that it stores there, on one core."""
 PEAK_MEMORY_FACTOR = 2.5
 """Peak memory relative to the arrays of a step: freed memory is not all reused."""
+VOLUME_COPIES = 4
+"""Copies of the whole volume that are in memory at the end of a fit in tiles."""
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Cost of the steps of a fit.
+
+    Args:
+        arrays: [bytes] Memory of all arrays.
+        waves_bytes: [bytes] Part of it that the waves of a step take, which devices share.
+        seconds: [s] Time of all steps.
+        waves: Waves of a step.
+        views: Views of a step.
+        transforms: Fourier transforms of a step.
+    """
+
+    arrays: float
+    waves_bytes: float
+    seconds: float
+    waves: int
+    views: int
+    transforms: int
 
 
 def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimate:
-    """Estimate memory and time of a fit.
+    """Estimate memory and time of a fit, in tiles where the config says so or the memory requires it.
 
     Args:
         settings: The config.
@@ -30,34 +56,92 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
     if acquisition is None:
         return base_estimate()
     geometry = geometry_of(settings, acquisition)
+    tiling = choose_tiling(settings, acquisition, geometry)
+    part = _part(settings, acquisition, geometry, tiling)
+    cost = _cost(settings, acquisition, part)
+    seconds = cost.seconds * (1 if tiling is None else len(tiling))
+    cores = usable_cores()
+    z, y, x = geometry.lattice.shape
+    dz, dy, dx = (d * 1e9 for d in geometry.lattice.pitch)
+    lines = [
+        f"lattice {z} x {y} x {x} samples of {dz:.4g} x {dy:.4g} x {dx:.4g} nm (z, y, x), the wave on "
+        f"{part.padded.shape[1]} x {part.padded.shape[2]}",
+        *([] if tiling is None else [f"{describe_tiling(tiling)}, one after the other"]),
+        f"{cost.waves} waves a step through {z} slices: {cost.transforms} Fourier transforms; "
+        f"{format_bytes(float(measured_views(acquisition).nbytes))} of measurement",
+        f"time is that of {cores} CPU cores; an accelerator is many times faster",
+    ]
+    shared = {"views of a step": cost.views}
+    divided = int(PEAK_MEMORY_FACTOR * cost.waves_bytes)
+    return Estimate(_bytes(settings, acquisition, geometry, tiling), float(seconds), lines, shared, divided)
+
+
+def describe_tiling(tiling: Tiling) -> str:
+    """Describe tiles in one line."""
+    (ny, nx), (h, w) = tiling.counts, tiling.shape
+    return f"{len(tiling)} tiles ({ny} x {nx}, y x) of {h} x {w} pixels that overlap by {tiling.overlap * 1e6:.3g} um"
+
+
+def choose_tiling(
+    settings: CellSettings, acquisition: Acquisition, geometry: Geometry, memory: int | None = None
+) -> Tiling | None:
+    """Choose the tiles of a fit; None for one piece.
+
+    Args:
+        settings: The config.
+        acquisition: The measurement.
+        geometry: Lattices of the whole.
+        memory: [bytes] Memory that the fit may take; that of the device by default.
+
+    Raises:
+        ConfigError: If the tiles that the config asks for cannot be cut.
+    """
+    tiles = settings.fit.tiles
+    if tiles == "none" or tiles == (1, 1):
+        return None
+    if tiles != "auto":
+        return cut_field(tiles, settings, acquisition, geometry)
+    limit = device_memory(settings.device) if memory is None else memory
+    if _bytes(settings, acquisition, geometry, None) <= limit:
+        return None
+    for tiling in candidates(settings, acquisition, geometry):
+        if _bytes(settings, acquisition, geometry, tiling) <= limit:
+            return tiling
+    return None
+
+
+def _part(settings: CellSettings, acquisition: Acquisition, geometry: Geometry, tiling: Tiling | None) -> Geometry:
+    return geometry if tiling is None else geometry_of_part(settings, acquisition, geometry, tiling.shape)
+
+
+def _bytes(settings: CellSettings, acquisition: Acquisition, geometry: Geometry, tiling: Tiling | None) -> int:
+    """Compute the peak memory [bytes]: that of a tile, and of the images and the volume of the whole."""
+    arrays = _cost(settings, acquisition, _part(settings, acquisition, geometry, tiling)).arrays
+    needed = PROGRAM_BYTES + PEAK_MEMORY_FACTOR * arrays
+    if tiling is not None:
+        needed += 2 * measured_views(acquisition).nbytes + VOLUME_COPIES * 4 * float(np.prod(geometry.lattice.shape))
+    return int(needed)
+
+
+def _cost(settings: CellSettings, acquisition: Acquisition, geometry: Geometry) -> _Cost:
+    """Compute the cost of the steps of a fit in one piece, or of a tile."""
     slices = geometry.lattice.shape[0]
     plane = float(np.prod(geometry.padded.shape[1:]))
     voxels = float(np.prod(geometry.lattice.shape))
     measured = measured_views(acquisition)
+    share = np.prod(geometry.image) / np.prod(measured.shape[1:])
     sources = acquisition["pattern"].shape[1] if "pattern" in acquisition else 1
     waves = min(views_in_step(settings, acquisition), len(measured)) * sources
     whole = 8.0 * plane * waves * slices
     stored = whole if whole <= STORED_WAVE_BYTES else 8.0 * plane * waves * 4 * np.sqrt(slices)
     waves_bytes = stored + 8 * plane * waves * 12
-    arrays = 2 * measured.nbytes + waves_bytes
+    arrays = 2 * measured.nbytes * min(1.0, float(share)) + waves_bytes
     points = min(voxels, SLAB_POINTS) if settings.fit.field == "pyramid" else voxels
     arrays += 4 * (_field_numbers(settings) * points + 10 * voxels) + 4 * 8 * slices * plane
-    cores = usable_cores()
     transforms = (4 if whole <= STORED_WAVE_BYTES else 6) * slices * waves
     seconds = transforms * plane * np.log2(plane) * FFT_SECONDS + voxels * _field_numbers(settings) * FIELD_SECONDS
-    seconds *= _steps(settings) / cores
-    z, y, x = geometry.lattice.shape
-    dz, dy, dx = (d * 1e9 for d in geometry.lattice.pitch)
-    lines = [
-        f"lattice {z} x {y} x {x} samples of {dz:.4g} x {dy:.4g} x {dx:.4g} nm (z, y, x), the wave on "
-        f"{geometry.padded.shape[1]} x {geometry.padded.shape[2]}",
-        f"{waves} waves a step through {slices} slices: {transforms} Fourier transforms; "
-        f"{format_bytes(float(measured.nbytes))} of measurement",
-        f"time is that of {cores} CPU cores; an accelerator is many times faster",
-    ]
-    shared = {"views of a step": waves // sources}
-    divided = int(PEAK_MEMORY_FACTOR * waves_bytes)
-    return Estimate(int(PROGRAM_BYTES + PEAK_MEMORY_FACTOR * arrays), float(seconds), lines, shared, divided)
+    seconds *= _steps(settings) / usable_cores()
+    return _Cost(float(arrays), float(waves_bytes), float(seconds), waves, waves // sources, transforms)
 
 
 def _steps(settings: CellSettings) -> int:

@@ -43,7 +43,9 @@ class CellExperiment(Experiment):
     schema = SCHEMA
     quantities = QUANTITIES
     default_method = "fit"
-    memory_remedy = "crop or bin the images, widen volume.spacing, or use a machine with more memory"
+    memory_remedy = (
+        "crop or bin the images, widen volume.spacing, let fit.tiles be auto, or use a machine with more memory"
+    )
     main_numbers = ("residual_withheld", "residual_fitted", "structure_unexplained", "phase_delay", "ncc")
 
     def read(self, config: CellSettings, path: Path) -> Acquisition:
@@ -96,18 +98,13 @@ class CellExperiment(Experiment):
 
     def fit(self, context: RunContext) -> RunOutcome:
         """Fit a neural field, and test whether a specimen that is poorly explained absorbs."""
-        from ...optimize.fit import fit_field
         from .absorption_test import POOR_RESIDUAL, absorption_ratio
-        from .choices import Choices
         from .convergence import residual_fall
         from .light_ranking import light_ranking_numbers
 
-        choices = Choices(self.likelihood(context), context)
-        choices.make()
-        likelihood = choices.likelihood
-        outcome = fit_field(likelihood, context, self.compare_with_truth, choices.begun)
+        likelihood, outcome = self._fitted(context)
         context.folder.remove_trials()
-        numbers = dict(outcome.numbers) | residual_fall(context.folder.path, context.config.fit.steps) | choices.numbers
+        numbers = dict(outcome.numbers) | residual_fall(context.folder.path, context.config.fit.steps)
         residual = numbers.get("residual_withheld", numbers["residual_fitted"])
         tested = likelihood.absorbs or "absorption_ratio" in numbers
         if not (is_empty(numbers) or tested or residual < POOR_RESIDUAL):
@@ -115,6 +112,21 @@ class CellExperiment(Experiment):
             numbers |= {} if ratio is None else {"absorption_ratio": ratio}
         ranking = light_ranking_numbers(likelihood)
         return replace(outcome, numbers=leave_out_known_side(numbers | ranking, context.config.fit.sign))
+
+    def _fitted(self, context: RunContext) -> "tuple[CellLikelihood, RunOutcome]":
+        """Fit the whole field of view, in tiles where it must be; returns the likelihood for tests after the fit."""
+        from ...optimize.fit import fit_field
+        from .choices import Choices
+        from .tiled_fit import TiledFit, tiling_of_run
+
+        likelihood = self.likelihood(context)
+        tiling = tiling_of_run(likelihood, context)
+        if tiling is not None:
+            return TiledFit(likelihood, tiling, context).run(self.compare_with_truth)
+        choices = Choices(likelihood, context)
+        choices.make()
+        outcome = fit_field(choices.likelihood, context, self.compare_with_truth, choices.begun)
+        return choices.likelihood, replace(outcome, numbers=dict(outcome.numbers) | choices.numbers)
 
     def evaluate(
         self,

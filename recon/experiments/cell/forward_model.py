@@ -75,7 +75,7 @@ class CellForwardModel:
             return None
         images = self.acquisition["field" if self.is_field else "images"]
         mask = np.broadcast_to(self.acquisition["mask"], images.shape)
-        return self._crop(mask == 0).astype(np.float32)
+        return self._crop((mask == 0).astype(np.float32))
 
     @cached_property
     def is_bright(self) -> Bool[np.ndarray, " view"]:
@@ -124,7 +124,7 @@ class CellForwardModel:
             "light": PlaneWaves.from_illumination(self.illumination, self.geometry.lattice, views),
             "angles": self._rotations[1][views].astype(np.float32),
             # An argument, and no constant of the program: it then serves, from the cache, all scans of one shape.
-            "empty_loss": np.full(len(views), self._empty_loss, np.float32),
+            "empty_loss": np.full(len(views), self.empty_loss, np.float32),
         }
         if not self.is_bright.all():
             batch["bright"] = self.is_bright[views]
@@ -166,7 +166,7 @@ class CellForwardModel:
         return map_batches(losses_of_batch, views, min(self.batch_size, self.views))
 
     @cached_property
-    def _empty_loss(self) -> float:
+    def empty_loss(self) -> float:
         """Loss of an empty box, averaged over the views: the unit of every loss."""
         empty = (self.is_bright | self.is_field).astype(np.float32)[:, None, None]
         difference = np.abs(self.measured - empty) if self.is_field else np.sqrt(self.measured) - empty

@@ -129,6 +129,17 @@ def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
     return Geometry(lattice, lattice.pad(margin), image, resolution)
 
 
+def geometry_of_part(
+    settings: CellSettings, acquisition: Acquisition, whole: Geometry, image: tuple[int, int]
+) -> Geometry:
+    """Choose the lattices of a part of the images of a number of pixels (y, x), with the samples of the whole."""
+    height, width = (n * whole.lattice.binning for n in image)
+    lattice = replace(whole.lattice, shape=(whole.lattice.shape[0], height, width))
+    padding = settings.physics.padding
+    margin = _padding(lattice, microscope_of(acquisition), largest_na(acquisition)) if padding == "auto" else padding
+    return replace(whole, lattice=lattice, padded=lattice.pad(margin), image=image)
+
+
 def _padding(lattice: Lattice, microscope: Microscope, light: float) -> float:
     """Choose the lateral padding [m]: for the steepest wave, and in small fields for the rim of the pupil."""
     sine = max(light, microscope.numerical_aperture) / microscope.medium_index

@@ -173,6 +173,22 @@ METRICS = (
         "lower",
         "Root-mean-square standard deviation of the members, over the root-mean-square contrast.",
     ),
+    Metric("tiles", "Tiles", "", "neither", "Tiles of the field of view that were fitted one after the other."),
+    Metric(
+        "seam_difference",
+        "Difference of neighbouring tiles",
+        "",
+        "lower",
+        "Root-mean-square difference of the refractive index of two tiles where they overlap, before they are blended; "
+        "the largest of all pairs.",
+    ),
+    Metric(
+        "seam_ratio",
+        "The same over the contrast",
+        "",
+        "lower",
+        "Difference of neighbouring tiles over the root-mean-square contrast of the whole.",
+    ),
     Metric("source_correction", "Largest correction of a source", "", "neither", "Numerical aperture."),
     Metric("focus_correction", "Correction of the focus", "m", "neither", "Fitted shift of the focal plane along z."),
     Metric("aberration", "Aberrations", "rad", "neither", "Root sum of squares of the fitted Zernike coefficients."),

@@ -44,6 +44,8 @@ which, the box decides where along z the contrast lies: 1.1 in a cell whose inde
 were right."""
 SPREAD = 0.5
 """Spread of the members of an ensemble, over the contrast, from which they disagree."""
+SEAMS = 1.0
+"""Difference of neighbouring tiles in their overlap, over the contrast of the whole, from which they disagree."""
 ABSORPTION_RATIO = 0.8
 """Linear residual with absorption, over that without, below which a specimen absorbs."""
 ABSORPTION_TRIAL = 0.99
@@ -202,6 +204,13 @@ def _members(numbers: Numbers) -> Iterator[Reason]:
         yield Reason("members-disagree", text, "use more views, or raise fit.tv")
 
 
+def _seams(numbers: Numbers) -> Iterator[Reason]:
+    ratio = numbers.get("seam_ratio", 0.0)
+    if ratio > SEAMS:
+        text = f"neighbouring tiles differ by {ratio:.2f} of the contrast where they overlap"
+        yield Reason("seams", text, "let the tiles overlap more (fit.tile_overlap), or use fewer of them (fit.tiles)")
+
+
 def _absorption(numbers: Numbers) -> Iterator[Reason]:
     ratio = numbers.get("absorption_ratio", 1.0)
     if ratio < ABSORPTION_RATIO and not is_absorption_settled(numbers):
@@ -244,5 +253,6 @@ _CHECKS: tuple[Callable[[Numbers], Iterator[Reason]], ...] = (
     _depth,
     _moving,
     _members,
+    _seams,
     _instrument,
 )

@@ -52,14 +52,32 @@ class ViewModel:
         self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch
     ) -> tuple[Num[Array, "view h w"], Num[Array, " view"]]:
         """Predict the images, or fields, at the brightness of the measured ones, which is 1 where it is not fitted."""
-        modelled, _, _, gain = self._compared(values, nuisance, batch)
-        return (modelled, jnp.ones(len(modelled))) if gain is None else (modelled * gain[:, None, None], gain)
+        modelled = self._modelled(values, nuisance, batch)
+        gain = cast(Array, self.gains_of(modelled, batch))
+        return modelled * gain[:, None, None], gain
 
+    @partial(jax.jit, static_argnums=0)
     def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
         """Loss of each view, relative to the mean loss of an empty box."""
-        compared = self._compared(values, nuisance, batch)
+        return cast(Array, self.losses_of(self._modelled(values, nuisance, batch), batch))
+
+    @partial(jax.jit, static_argnums=0)
+    def modelled(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
+        """Model the images, or fields, at the brightness of an empty field of 1."""
+        return self._modelled(values, nuisance, batch)
+
+    @partial(jax.jit, static_argnums=0)
+    def gains_of(self, modelled: Num[Array, "view h w"], batch: Batch) -> Num[Array, " view"]:
+        """Compute the fitted brightness of modelled views; 1 where it is not fitted."""
+        gain = self._gain(modelled, batch)
+        return jnp.ones(len(batch["view"])) if gain is None else gain
+
+    @partial(jax.jit, static_argnums=0)
+    def losses_of(self, modelled: Num[Array, "view h w"], batch: Batch) -> Float[Array, " view"]:
+        """Loss of modelled views at their fitted brightness, relative to the mean loss of an empty box."""
         by_name = {"field": field_loss, "poisson": poisson_loss, "amplitude": amplitude_loss}
-        return by_name[self.statistics](*compared) / jnp.asarray(batch["empty_loss"])
+        measured, weights, gain = self._measured(batch), self._weights(batch), self._gain(modelled, batch)
+        return by_name[self.statistics](modelled, measured, weights, gain) / jnp.asarray(batch["empty_loss"])
 
     @partial(jax.jit, static_argnums=0)
     def born_inverse(
@@ -68,24 +86,30 @@ class ViewModel:
         """Invert images on the padded lattice by linear theory; see `BornModel.inverse`."""
         return self.born_model.inverse(images, light, strength)
 
-    def _compared(
-        self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch
-    ) -> tuple[
-        Num[Array, "view h w"], Num[Array, "view h w"], Float[Array, "view h w"] | None, Num[Array, " view"] | None
-    ]:
-        """Modelled and measured views, with the pixels' weights and the gain that fits best."""
-        modelled, measured = self._modelled(values, nuisance, batch), jnp.asarray(batch["measured"])
-        weights = jnp.asarray(batch["weights"]) if "weights" in batch else None
-        gain = best_gain(modelled, measured, weights, self.statistics) if self.fits_gain else None
-        if gain is not None and "bright" in batch:
+    @staticmethod
+    def _measured(batch: Batch) -> Num[Array, "view h w"]:
+        return jnp.asarray(batch["measured"])
+
+    @staticmethod
+    def _weights(batch: Batch) -> Float[Array, "view h w"] | None:
+        """Weights of the pixels; None where all are good."""
+        return jnp.asarray(batch["weights"]) if "weights" in batch else None
+
+    def _gain(self, modelled: Num[Array, "view h w"], batch: Batch) -> Num[Array, " view"] | None:
+        """Compute the gain that brings each view nearest to the measured one; None where it is not fitted."""
+        if not self.fits_gain:
+            return None
+        gain = best_gain(modelled, self._measured(batch), self._weights(batch), self.statistics)
+        if "bright" in batch:
             # A dark field is as bright as its light and its specimen are strong: a gain of its own would hide both.
             gain = jnp.where(jnp.asarray(batch["bright"]), gain, jnp.asarray(batch["dark_field_gain"]))
-        return modelled, measured, weights, gain
+        return gain
 
     def _modelled(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
         axes = self.axes
         light = corrected_light(batch["light"], nuisance, batch["view"], self.geometry.lattice.medium_index)
-        aberrations = aberrations_of(nuisance)
+        # Those of a batch are known beforehand, and the same for all its views.
+        aberrations = jnp.asarray(batch["aberrations"])[0] if "aberrations" in batch else aberrations_of(nuisance)
         if not axes:
             return self._imaged(values, light, aberrations)
 
