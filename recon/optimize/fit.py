@@ -35,7 +35,7 @@ CompareWithTruth = Callable[[Model, Volume | None], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Stage:
+class FitPart:
     """Place of a fit among several fits of one run, which follow each other.
 
     Args:
@@ -78,7 +78,7 @@ class FittedField:
 
 
 def fit_members(
-    likelihood: Likelihood, context: RunContext, begun: BegunFit | None = None, stage: Stage | None = None
+    likelihood: Likelihood, context: RunContext, begun: BegunFit | None = None, part: FitPart | None = None
 ) -> FittedField:
     """Fit every member of an ensemble, from the newest checkpoint on, and let go of all but the result.
 
@@ -86,12 +86,12 @@ def fit_members(
         likelihood: Likelihood of the measurement.
         context: Config and folder.
         begun: First member, after the steps of a trial; None to begin with the first step.
-        stage: Place among several fits of the run.
+        part: Place among several fits of the run.
 
     Raises:
         Stopped: If it was asked to end early.
     """
-    fits, status = _ensemble(likelihood, context, begun, stage or Stage()).fit()
+    fits, status = _ensemble(likelihood, context, begun, part or FitPart()).fit()
     best = [fit.best for fit in fits]
     architecture = fits[0].objective.field.architecture
     steps = sum(fit.step for fit in fits)
@@ -112,7 +112,7 @@ def fit_field(
     Raises:
         Stopped: If it was asked to end early.
     """
-    fits, status = _ensemble(likelihood, context, begun, Stage()).fit()
+    fits, status = _ensemble(likelihood, context, begun, FitPart()).fit()
     numbers = _numbers(likelihood, fits)
     processes.current().finish_sharing()
     best = [fit.best for fit in fits]
@@ -162,11 +162,11 @@ def finish_fit(
     return RunOutcome(numbers, _gate(config.fit.gate, likelihood.metric_names, numbers), result.status)
 
 
-def _ensemble(likelihood: Likelihood, context: RunContext, begun: BegunFit | None, stage: Stage) -> "_Ensemble":
+def _ensemble(likelihood: Likelihood, context: RunContext, begun: BegunFit | None, part: FitPart) -> "_Ensemble":
     field = field_for(context.config.fit, likelihood.grid, len(likelihood.scales), likelihood.sign)
-    if not stage.number:
+    if not part.number:
         _log.info("%s on %s samples", field.architecture["type"], likelihood.grid.shape)
-    return _Ensemble(likelihood, field, context, begun, stage)
+    return _Ensemble(likelihood, field, context, begun, part)
 
 
 @dataclass(frozen=True)
@@ -178,28 +178,28 @@ class _Ensemble:
         field: Field that is fitted.
         context: Config and folder.
         begun: First member after the steps of a trial, if there was one.
-        stage: Place among several fits of the run.
+        part: Place among several fits of the run.
     """
 
     likelihood: Likelihood
     field: Field
     context: RunContext
     begun: BegunFit | None
-    stage: Stage
+    part: FitPart
 
     @property
     def _before(self) -> int:
         """Steps of the fits before this one, if each takes all of them."""
         settings = self.context.config.fit
-        return int(self.stage.number * settings.ensemble * settings.steps)
+        return int(self.part.number * settings.ensemble * settings.steps)
 
     def _latest_checkpoint(self) -> Checkpoint | None:
         """Read the newest checkpoint of this fit, and drop the metrics of the steps after it, which are taken again."""
         folder, settings = self.context.folder, self.context.config.fit
-        checkpoint = folder.latest_checkpoint(self.stage.name)
+        checkpoint = folder.latest_checkpoint(self.part.name)
         if checkpoint is not None and "member" not in checkpoint.metadata:  # Of the initial guess, which is done.
             checkpoint = None
-        if self.stage.name and not _has_finished(checkpoint, settings.ensemble, settings.steps):
+        if self.part.name and not _has_finished(checkpoint, settings.ensemble, settings.steps):
             folder.drop_metrics(checkpoint.step if checkpoint is not None else self._before)
         return checkpoint
 
@@ -221,7 +221,7 @@ class _Ensemble:
             outcome = self._fit_member(fit, fits)
             if outcome is Status.STOPPED:
                 reason = self.context.should_stop() or "asked to stop"
-                message = f"{reason}: stopped after step {fit.step}{self.stage}"
+                message = f"{reason}: stopped after step {fit.step}{self.part}"
                 raise Stopped(Diagnostic("", message, "run again with --resume to go on"))
             if outcome is Status.CONVERGED:
                 status = outcome
@@ -230,11 +230,11 @@ class _Ensemble:
 
     def _fit_member(self, fit: Fit, fits: list[Fit]) -> Status:
         """Fit one member; its checkpoints hold the members before it."""
-        settings, folder, stage = self.context.config.fit, self.context.folder, self.stage
+        settings, folder, part = self.context.config.fit, self.context.folder, self.part
         before = self._before + fit.member * settings.steps
-        tried = stage.tried if self.begun is None else self.begun.other_steps
-        total = stage.count * settings.ensemble * settings.steps + tried
-        last: dict[str, float] = {stage.noun: stage.number + 1.0} if stage.name else {}
+        tried = part.tried if self.begun is None else self.begun.other_steps
+        total = part.count * settings.ensemble * settings.steps + tried
+        last: dict[str, float] = {part.noun: part.number + 1.0} if part.name else {}
 
         def metrics(step: int, numbers: dict[str, float]) -> None:
             folder.append_metrics(before + step, **numbers)
@@ -249,7 +249,7 @@ class _Ensemble:
                 state |= {f"done/{other.member}/{name}": array for name, array in saved[0][1].items()}
                 done[str(other.member)] = saved[0][2] | {"step": saved[0][0]}
             attributes = metadata | {"step": step, "done": done, "ended": ended, "of_steps": settings.steps}
-            folder.save_checkpoint(before + step, state, attributes, stage.name)
+            folder.save_checkpoint(before + step, state, attributes, part.name)
 
         ended = False
         if self.begun is not None and fit is self.begun.fit:

@@ -15,8 +15,8 @@ from ...optimize.fit import FITTED_VIEWS as SHOWN_VIEWS
 from ...optimize.fit import (
     CompareWithTruth,
     FieldResult,
+    FitPart,
     FittedField,
-    Stage,
     finish_fit,
     fit_members,
     provenance_of,
@@ -81,13 +81,13 @@ class TiledFit:
         tried = 0 if choices.begun is None else choices.begun.other_steps
         fitted: dict[int, FittedField] = {}
         for place, number in enumerate([first, *(n for n in self.tiling if n != first)]):
-            stage = Stage(f"tile-{number}", place, len(self.tiling), tried, "tile")
+            part = FitPart(f"tile-{number}", place, len(self.tiling), tried, "tile")
             self._log_place(place, number)
             if number == first:
-                fitted[number] = fit_members(choices.likelihood, context, choices.begun, stage)
+                fitted[number] = fit_members(choices.likelihood, context, choices.begun, part)
             else:
                 tile = tiled.tiles[number].with_corrections(fitted[first].nuisance)
-                fitted[number] = fit_members(tile, context, None, stage)
+                fitted[number] = fit_members(tile, context, None, part)
         result = self._result(tiled, [fitted[number] for number in self.tiling], fitted[first])
         outcome = finish_fit(tiled, self.context, compare_with_truth, result)
         return choices.likelihood, replace(outcome, numbers=dict(outcome.numbers) | choices.numbers)
