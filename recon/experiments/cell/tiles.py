@@ -7,7 +7,6 @@ each from the blended specimen in the tile's box, and each pixel from the tile w
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import cast
 
 import jax.numpy as jnp
@@ -61,7 +60,7 @@ class TileLikelihood(CellLikelihood):
         return replace(self, settings=self.settings.model_copy(update={"fit": fit}), corrections=corrections)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TiledLikelihood(CellLikelihood):
     """Likelihood of a large field of view, computed tile by tile.
 
@@ -70,16 +69,15 @@ class TiledLikelihood(CellLikelihood):
         tiles: Likelihood of each tile.
     """
 
-    tiling: Tiling | None = None
-    tiles: tuple[TileLikelihood, ...] = ()
+    tiling: Tiling
+    tiles: tuple[TileLikelihood, ...]
 
     @classmethod
     def of(cls, whole: CellLikelihood, tiling: Tiling) -> "TiledLikelihood":
         """Cut the likelihood of a whole field into tiles."""
         tiles = tuple(_tile(whole, tiling, number) for number in tiling)
-        return cls(
-            whole.settings, whole.acquisition, whole.geometry, whole.levels, whole.first_corrections, tiling, tiles
-        )
+        given = (whole.settings, whole.acquisition, whole.geometry, whole.levels, whole.first_corrections)
+        return cls(*given, tiling=tiling, tiles=tiles)
 
     @property
     def richest(self) -> int:
@@ -93,7 +91,7 @@ class TiledLikelihood(CellLikelihood):
 
     def blend(self, models: Sequence[Model]) -> Model:
         """Blend the models of all tiles."""
-        return Model.blend(models, [self._cut.tile(number, self.frame) for number in self._cut], self.frame)
+        return Model.blend(models, [self.tiling.tile(number, self.frame) for number in self.tiling], self.frame)
 
     def values_of(self, model: Model) -> Float[np.ndarray, "k z y x"]:
         """Sample a model's contrast on the grid of the whole."""
@@ -124,19 +122,14 @@ class TiledLikelihood(CellLikelihood):
 
         return map_batches(losses_of_batch, views, 1)
 
-    @cached_property
-    def _cut(self) -> Tiling:
-        assert self.tiling is not None
-        return self.tiling
-
     def _modelled(self, values: Values, nuisance: Nuisance, batch: Batch) -> Num[Array, "view h w"]:
         """Put the images together, view after view, from those of the tiles."""
         views = np.asarray(batch["view"])
         whole = np.empty((len(views), *self.geometry.image), self.measured.dtype)
-        for number, tile in zip(self._cut, self.tiles, strict=True):
-            inside = _samples(self._cut, number, self.geometry.lattice.binning)
+        for number, tile in zip(self.tiling, self.tiles, strict=True):
+            inside = _samples(self.tiling, number, self.geometry.lattice.binning)
             part = jnp.asarray(values[(slice(None), slice(None), *inside)])
-            core, pixels = self._cut.core(number), self._cut.pixels(number)
+            core, pixels = self.tiling.core(number), self.tiling.pixels(number)
             own_y, own_x = (slice(c.start - p.start, c.stop - p.start) for c, p in zip(core, pixels, strict=True))
             for i in range(len(views)):
                 image = tile.loss_function.modelled(part, nuisance, tile.batch(views[i : i + 1]))
