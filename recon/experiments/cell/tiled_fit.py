@@ -75,22 +75,23 @@ class TiledFit:
         _log.info("%s", describe_tiling(self.tiling))
         first = tiled.richest
         context = self.context
-        choices = Choices(tiled.tiles[first], context)
+        choices = Choices(tiled.tiles[first].without_margin(), context)
         choices.make()
         tiled = tiled.as_chosen(choices.likelihood)
-        tried = 0 if choices.begun is None else choices.begun.other_steps
+        tried = 0 if choices.begun is None else choices.begun.other_steps + choices.begun.fit.step
         fitted: dict[int, FittedField] = {}
         for place, number in enumerate([first, *(n for n in self.tiling if n != first)]):
             part = FitPart(f"tile-{number}", place, len(self.tiling), tried, "tile")
             self._log_place(place, number)
             if number == first:
-                fitted[number] = fit_members(choices.likelihood, context, choices.begun, part)
+                # From the start: strange light in the margin of a tile, which must not decide, is fitted too.
+                fitted[number] = fit_members(tiled.tiles[first], context, None, part)
             else:
                 tile = tiled.tiles[number].with_corrections(fitted[first].nuisance)
                 fitted[number] = fit_members(tile, context, None, part)
         result = self._result(tiled, [fitted[number] for number in self.tiling], fitted[first])
         outcome = finish_fit(tiled, self.context, compare_with_truth, result)
-        return choices.likelihood, replace(outcome, numbers=dict(outcome.numbers) | choices.numbers)
+        return tiled.tiles[first].without_margin(), replace(outcome, numbers=dict(outcome.numbers) | choices.numbers)
 
     def _log_place(self, place: int, number: int) -> None:
         rows, columns = self.tiling.pixels(number)

@@ -53,6 +53,16 @@ class TileLikelihood(CellLikelihood):
             batch["aberrations"] = np.tile(np.asarray(aberrations_of(known)), (len(views), 1))
         return batch
 
+    def without_margin(self) -> "TileLikelihood":
+        """Return the likelihood of the pixels alone that light from beyond the tile does not reach."""
+        if self.undisturbed is None:
+            return self
+        mask = ~self.undisturbed
+        if "mask" in self.acquisition:
+            mask = mask | (self.acquisition["mask"] != 0)
+        arrays = {**self.acquisition.arrays, "mask": mask.astype(np.uint8)}
+        return replace(self, acquisition=replace(self.acquisition, arrays=arrays), undisturbed=None)
+
     def with_corrections(self, corrections: Mapping[str, np.ndarray]) -> "TileLikelihood":
         """Return the likelihood of the same tile with known corrections, which are then not fitted."""
         refine = self.settings.fit.refine.model_copy(update={"sources": False, "defocus": False, "zernike": 0})
@@ -87,7 +97,9 @@ class TiledLikelihood(CellLikelihood):
     def as_chosen(self, chosen: CellLikelihood) -> "TiledLikelihood":
         """Return the likelihood under the choices that were made for one tile."""
         settings = self.with_choices(absorbs=chosen.absorbs, sign=chosen.sign).settings
-        return replace(self, settings=settings, tiles=tuple(replace(tile, settings=settings) for tile in self.tiles))
+        first = chosen.first_corrections
+        tiles = tuple(replace(tile, settings=settings, first_corrections=first) for tile in self.tiles)
+        return replace(self, settings=settings, first_corrections=first, tiles=tiles)
 
     def blend(self, models: Sequence[Model]) -> Model:
         """Blend the models of all tiles."""
