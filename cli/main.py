@@ -48,7 +48,7 @@ COMMANDS = {
     "phase": CommandEntry("phase", "Retrieve the phase of a diffraction pattern by iterative projections."),
     "train": CommandEntry("train", "Train a network on simulated specimens."),
     "predict": CommandEntry("predict", "Predict a result from an acquisition by a network."),
-    "watch": CommandEntry("watch", "Reconstruct scans as they arrive in a folder."),
+    "watch": CommandEntry("watch", "Reconstruct scans as they arrive in a folder or a stream."),
     "volume": CommandEntry("volume", "Sample a model on a grid: HDF5, OME-TIFF, MRC, VTI, NPZ, CXI."),
     "query": CommandEntry("query", "Evaluate a model at any coordinates."),
     "mesh": CommandEntry("mesh", "Write the surface of a model: STL, PLY, OBJ."),

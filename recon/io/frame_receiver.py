@@ -25,6 +25,9 @@ from .write import FORMAT
 
 PARTIAL = re.compile(r"(?P<name>.+)\.partial-(?P<number>\d+)\.h5")
 """Name of the file of a scan that is under way."""
+_FRAME = re.compile(r"frame -?\d+")
+_LONGEST = 400
+"""Most characters of a message: some of them are the sender's."""
 _SHOWN = 8
 """Most frames that a message lists."""
 
@@ -122,7 +125,10 @@ class FrameReceiver:
             else:
                 self._end(message)
         except DataError as error:
-            self._fault(str(error.faults[0]))
+            text = str(error.faults[0])
+            self._fault(text, key=_FRAME.sub("frame", text))
+        except Exception as error:  # Whatever a sender writes, the next scan is to be received.
+            self._fault(f"a message cannot be used: {type(error).__name__}: {error}")
 
     def check_timeouts(self) -> None:
         """Report the scans of which nothing has come for long, once each."""
@@ -169,8 +175,9 @@ class FrameReceiver:
         if one.received[message.index]:
             before = one.writer.read(message.index)
             if any(a.tobytes() != b.tobytes() for a, b in zip(before, entries, strict=True)):
-                text = f"frame {message.index} came twice, with different contents: the first is kept"
-                self._fault(f"{one.name}: {text}", one.name)
+                text = "came twice, with different contents: the first is kept"
+                key = f"{one.name}: {text}"
+                self._fault(f"{one.name}: frame {message.index} {text}", one.name, key)
             return
         one.writer.write(message.index, entries)
         one.received[message.index] = True
@@ -256,13 +263,20 @@ class FrameReceiver:
         names = (plain or "scan", *(f"{plain or 'scan'}-{number}" for number in range(2, len(taken) + 3)))
         return next(each for each in names if each.casefold() not in taken)
 
-    def _fault(self, text: str, name: str = "") -> None:
-        """Report a fault; one that comes often, at its first, tenth, hundredth time."""
-        self._faults[text] += 1
-        count = self._faults[text]
+    def _fault(self, text: str, name: str = "", key: str = "") -> None:
+        """Report a fault; one that comes often, at its first, tenth, hundredth time.
+
+        Args:
+            text: Description, perhaps with words of the sender.
+            name: Name of the scan; empty where none is known.
+            key: Text by which a fault is known again; the description by default.
+        """
+        self._faults[key or text] += 1
+        count = self._faults[key or text]
         if str(count).strip("0") == "1":
             often = f" ({count} times)" if count > 1 else ""
-            self.report(StreamEvent(EventKind.FAULT, name, "", f"{text}{often}"))
+            plain = "".join(c if c.isprintable() else "?" for c in text[:_LONGEST])
+            self.report(StreamEvent(EventKind.FAULT, name, "", f"{plain}{often}"))
 
 
 def _layout(scan: FrameScan) -> tuple[object, ...]:

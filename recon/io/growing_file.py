@@ -8,7 +8,7 @@ also holds ``/received``, 1 for each frame that is there.
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from .safe_hdf5 import new_hdf5
 from .write import FORMAT
 
 _TRIES, _PAUSE = 5, 0.05
-"""Number of attempts to read what its writer is changing, and [s] the time between two."""
+"""Number of attempts to read what is being changed, and [s] the time between two."""
 
 
 class GrowingWriter:
@@ -45,11 +45,16 @@ class GrowingWriter:
         self._marks: Any = None
         with _writing(path):
             self._file = h5py.File(path, "w", libver="latest")
-            _write_fixed(self._file, scan)
-            self._datasets = [self._create(array) for array in scan.frame_arrays]
-            if marked:
-                self._marks = self._file.create_dataset(RECEIVED, data=np.zeros(scan.frames, np.uint8))
-            self._file.swmr_mode = True
+            try:
+                _write_fixed(self._file, scan)
+                self._datasets = [self._create(array) for array in scan.frame_arrays]
+                if marked:
+                    self._marks = self._file.create_dataset(RECEIVED, data=np.zeros(scan.frames, np.uint8))
+                self._file.swmr_mode = True
+            except BaseException:
+                self._file.close()
+                path.unlink(missing_ok=True)
+                raise
 
     def _create(self, array: FrameArray) -> Any:
         shape, chunks = (0, *array.shape), (1, *array.shape)
@@ -89,7 +94,7 @@ class GrowingWriter:
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
         fault = disk_fault(error, path) if isinstance(error, OSError) else None
         text = " ".join(str(error).split())[:200]
         raise DataError(fault or Diagnostic(str(path), f"cannot be written: {text}")) from error
@@ -167,8 +172,9 @@ def write_snapshot(growing: Path, output: Path, *, mask: str) -> GrowingState | 
         scan = state.scan
         with guard(growing, "the growing file"), _writing(output), h5py.File(output, "w") as target:
             own = mask.strip("/")
-            fixed = [(a, v) for a, v in zip(scan.fixed, scan.values, strict=True) if a.path != own]
-            _write_fixed(target, _with_fixed(scan, fixed))
+            pairs = [(a, v) for a, v in zip(scan.fixed, scan.values, strict=True) if a.path != own]
+            arrays, values = tuple(a for a, _ in pairs), tuple(v for _, v in pairs)
+            _write_fixed(target, replace(scan, fixed=arrays, values=values))
             for array in scan.frame_arrays:
                 if array.path != own:
                     data = _filled(file[array.path], state.received)
@@ -225,11 +231,6 @@ def collect(growing: Path, output: Path) -> None:
                     dataset[index] = file[array.path][index]
 
 
-def _with_fixed(scan: FrameScan, fixed: Sequence[tuple[FrameArray, np.ndarray]]) -> FrameScan:
-    arrays, values = tuple(a for a, _ in fixed), tuple(v for _, v in fixed)
-    return FrameScan(scan.name, scan.identity, scan.frames, scan.frame_arrays, arrays, values, scan.groups)
-
-
 @contextmanager
 def _open_growing(path: Path) -> Iterator[Any]:
     """Open a file that another process may be writing; None where it is no growing acquisition, or not one yet."""
@@ -253,7 +254,7 @@ def _state(file: Any, path: Path) -> GrowingState | None:
     for _ in range(_TRIES):
         try:
             return _read_state(file, path)
-        except (OSError, KeyError, RuntimeError, ValueError):  # It is being changed.
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError):  # It is being changed.
             time.sleep(_PAUSE)
     return None
 

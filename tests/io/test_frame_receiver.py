@@ -161,6 +161,9 @@ class TestFaults:
             (lambda head: head.replace(b"measurement/monitor", b"measurement/images"), "twice"),
             (lambda head: head.replace(b'"format_version": "1.0"', b'"format_version": "9.0"'), "upgrade"),
             (lambda head: head.replace(b'[4, 5], "attr', b'[4, 9], "attr'), "bytes"),
+            (lambda head: head.replace(b'"counts"', b"null"), "cannot be written"),
+            (lambda head: head.replace(b'"counts"', b'{"a": [1]}'), "cannot be written"),
+            (lambda head: head.replace(b'"note", "dtype"', b'"measurement/images/x", "dtype"'), "cannot be written"),
         ],
     )
     def test_a_header_that_cannot_be_is_told(
@@ -184,13 +187,25 @@ class TestFaults:
             (0, [images, monitor]),
         ):
             bench.receiver.receive(encode_frame(source.scan.identity, index, entries))
-        assert ["no such frame" in text for text in bench.faults()[:2]] == [True, True]
-        assert "has 160 bytes" in bench.faults()[2]
-        assert "comes with 1 arrays" in bench.faults()[3]
-        assert "the first is kept" in bench.faults()[4]
+        none, size, arrays, twice = bench.faults()  # Those of one kind are told once.
+        assert "no such frame" in none
+        assert "has 160 bytes" in size
+        assert "comes with 1 arrays" in arrays
+        assert "the first is kept" in twice
         bench.send(source, range(1, FRAMES), header=False)
         with h5py.File(bench.folder / "scan.h5") as file:
             assert file["measurement/images"][0].tobytes() == source.frame(0)[0].tobytes()
+
+    def test_a_scan_of_wrong_frames_is_told_in_few_lines_without_control_characters(
+        self, tmp_path: Path, bench: Bench
+    ) -> None:
+        with open_frame_source(write_scan(tmp_path / "x.h5"), schema_of, "a\x1b[31m\n") as source:
+            bench.receiver.receive(encode_header(source.scan))
+            for _ in range(5):
+                for index in range(FRAMES):
+                    bench.receiver.receive(encode_frame(source.scan.identity, index, [source.frame(index)[0]]))
+        assert len(bench.faults()) == 2
+        assert all(text.isprintable() for text in bench.faults())
 
     def test_lost_frames_are_named_and_complete_the_scan_later(self, source: FrameSource, bench: Bench) -> None:
         bench.send(source, [0, 1, 4])
