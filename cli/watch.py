@@ -118,8 +118,9 @@ class _SourceType(InputPath):
     "--cold",
     is_flag=True,
     help="Begin no scan with the result of a former one. Without it, the phasing of a crystal has a start with the "
-    "density of the last sound scan of the same shape, and fewer others; if the result is not sound, it begins again "
-    "cold. Other methods always begin cold: in a cell, what the images leave open would stay as in the former one.",
+    "density of the last sound scan, where that explains the new one, and fewer others; if the result is not sound, it "
+    "begins again cold. Other methods always begin cold: in a cell, what the images leave open would stay as in the "
+    "former one.",
 )
 @click.option("--retry-failed", is_flag=True, help="Try again the scans that failed before.")
 @click.option("--resume", is_flag=True, help="Go on with what is there, as the command does in any case.")

@@ -1,8 +1,8 @@
-"""Start of phasing with the density of another scan, beside a part of the other starts.
+"""Start of phasing with the density of another scan of the same crystal, beside a part of the other starts.
 
-The withheld pixels decide between the starts, and the caller begins again without it if the result is not sound: a
-crystal which has changed, or is another one, costs some time and nothing else. The density is kept in the run's folder:
-a resumed run begins with the same.
+It is taken only where that density explains the new pattern already, as in a series of scans of one crystal. The
+withheld pixels decide between the starts, and the caller begins again without it if the result is not sound. The
+density is kept in the run's folder: a resumed run begins with the same.
 """
 
 import logging
@@ -18,7 +18,7 @@ from ...errors import DataError
 from ...phase_retrieval.pipeline import InitialStarts
 from ...runs.context import RunContext
 from .config import CrystalSettings
-from .guess_density import read_initial_guess, write_initial_guess
+from .guess_density import InitialGuess, read_initial_guess, write_initial_guess
 from .laboratory import phase_ramp
 from .preprocess import PreprocessedScan
 
@@ -26,6 +26,9 @@ FILE_NAME = "former.h5"
 
 OTHERS = 3 / 8
 """Share of the other starts that are left: on simulated crystals as many as find the best solution beside this one."""
+
+LIMIT = 0.3
+"""Relative error of the amplitudes above which a density is that of another crystal, or of one that has changed."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,28 +42,45 @@ def former_density(scan: PreprocessedScan, context: RunContext) -> Complex[np.nd
 
     Returns:
         The density, scaled to the counts of this scan; None for a cold start: if no other run is given, its array or
-        its geometry is another, or this run has begun without.
+        its geometry is another, it does not explain this scan, or this run has begun without.
     """
     own, other = context.folder.path / FILE_NAME, context.warm_start
     try:
         if not own.is_file():
             if other is None or context.folder.latest_checkpoint() is not None:
                 return None
-            write_initial_guess(own, read_initial_guess(other / "volume.h5", scan), scan)
-            _log.info("warm start: one start has the density of %s", other.name)
-        guess = read_initial_guess(own, scan)
+            guess = read_initial_guess(other / "volume.h5", scan)
+            error = scale_to_counts(with_ramp(guess), scan)[1]
+            if error > LIMIT:
+                _log.info("cold start: the density of %s is off by %.2g of the amplitudes", other.name, error)
+                return None
+            write_initial_guess(own, guess, scan)
+            _log.info("warm start: one start has the density of %s, off by %.2g of the amplitudes", other.name, error)
+        return scale_to_counts(with_ramp(read_initial_guess(own, scan)), scan)[0]
     except DataError as error:
         _log.info("cold start: %s", error)
         return None
-    ramp = phase_ramp(2 * np.pi * guess.offset / np.array(guess.density.shape), guess.density.shape)
-    return scale_to_counts(guess.density * ramp, scan)
 
 
-def scale_to_counts(density: Complex[np.ndarray, "z y x"], scan: PreprocessedScan) -> Complex[np.ndarray, "z y x"]:
-    """Scale a density so that it diffracts as many counts into the good pixels as were measured there."""
-    power = np.abs(fftshift3(fft.fftn(ifftshift3(density)))) ** 2
-    modelled, measured = power[scan.good].sum(), scan.normalized_counts[scan.good].sum()
-    return np.asarray(density * np.sqrt(measured / modelled)) if modelled > 0 else density
+def with_ramp(guess: InitialGuess) -> Complex[np.ndarray, "z y x"]:
+    """Density of a guess with its phase ramp."""
+    shape = guess.density.shape
+    return np.asarray(guess.density * phase_ramp(2 * np.pi * guess.offset / np.array(shape), shape))
+
+
+def scale_to_counts(
+    density: Complex[np.ndarray, "z y x"], scan: PreprocessedScan
+) -> tuple[Complex[np.ndarray, "z y x"], float]:
+    """Scale a density so that its amplitudes are as large as those that were measured.
+
+    Returns:
+        The density, and the relative error of its amplitudes in the good pixels.
+    """
+    modelled = np.abs(fftshift3(fft.fftn(ifftshift3(density))))[scan.good]
+    measured = np.sqrt(scan.normalized_counts[scan.good])
+    scale = float(modelled @ measured / max(modelled @ modelled, 1e-30))
+    error = np.linalg.norm(scale * modelled - measured) / max(float(np.linalg.norm(measured)), 1e-30)
+    return scale * density, float(error)
 
 
 def starts_beside(starts: int) -> int:

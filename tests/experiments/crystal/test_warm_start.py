@@ -30,9 +30,9 @@ CONFIG = {
 }
 
 
-def measured(shape: tuple[int, ...] = SHAPE, level: float = 2e4) -> Acquisition:
-    """Counts of a small cuboid crystal."""
-    z, y, x = (np.sinc((np.arange(n) - n // 2) / 2.8) ** 2 for n in shape)
+def measured(shape: tuple[int, ...] = SHAPE, level: float = 2e4, fringe: float = 2.8) -> Acquisition:
+    """Counts of a small cuboid crystal whose fringes have a given width [pixel]."""
+    z, y, x = (np.sinc((np.arange(n) - n // 2) / fringe) ** 2 for n in shape)
     mean = level * z[:, None, None] * y[:, None] * x + 0.02
     return Acquisition("crystal", {"images": np.random.default_rng(0).poisson(mean).astype(np.float32)}, "scan.h5")
 
@@ -64,12 +64,13 @@ def test_the_density_of_a_former_scan_is_one_start_beside_fewer_others(former: P
     assert "warm_start_kept" not in phase(tmp_path / "scan_2", measured(level=5e4), force=True), "it is removed"
 
 
-def test_a_former_scan_of_another_shape_or_without_a_result_is_left_out(
+def test_a_former_scan_of_another_shape_or_crystal_or_without_a_result_is_left_out(
     former: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "empty").mkdir()
     settings = CrystalSettings.model_validate(CONFIG)
-    for number, (scan, other) in enumerate(((measured((24, 28, 28)), former), (measured(), tmp_path / "empty"))):
+    others = ((measured((24, 28, 28)), former), (measured(fringe=5), former), (measured(), tmp_path / "empty"))
+    for number, (scan, other) in enumerate(others):
         with RunFolder.create(tmp_path / str(number)) as folder, caplog.at_level(logging.INFO, "unflat"):
             context = RunContext(settings, folder, scan, warm_start=other)
             assert former_density(preprocess(settings, scan), context) is None
