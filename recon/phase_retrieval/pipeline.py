@@ -36,7 +36,7 @@ from .combine import CombinedSolution, combine
 from .data import DiffractionData
 from .margin import refine_with_margin
 from .pattern import DevicePattern, PointSpread, fit_metrics, ideal_point_spread, to_device_pattern
-from .recipe import ProjectionState, support_update_warnings
+from .recipe import ProjectionState
 from .refinement import (
     SUPPORT_BLOCKS,
     RefinementState,
@@ -49,6 +49,7 @@ from .refinement import (
 )
 from .result import NoObjectError, PhasingResult
 from .settings import PhaseSettings, RefineSettings
+from .stages import support_update_warnings
 from .start_plan import StartPlan, plan_starts
 from .starts import (
     FinishedStart,

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from math import inf, isfinite
 from typing import Any
 
-from .recipe import Stage, build_stages
 from .settings import PhaseSettings, RecipeStep
+from .stages import Stage, build_stages
 from .starts import LARGEST_SUPPORT
 
 

@@ -18,9 +18,10 @@ from jaxtyping import Complex, Float
 from ...physics.diffraction.far_field import ifftshift3
 from ..sharding import map_shards
 from .pattern import DevicePattern, PointSpread, evaluate_fit
-from .recipe import ProjectionState, Stage, final_density, init_state, init_state_from_density, run_stage
+from .recipe import ProjectionState, final_density, init_state, init_state_from_density, run_stage
 from .refinement import RefinementState, init_refinement, refine_block, split_iterations
 from .settings import RecipeStep, RefineSettings
+from .stages import Stage
 
 STAGNATED_ABOVE = 1.5
 """Ratio to the best start's likelihood, for fitted and for free pixels, above which a start has stagnated."""

@@ -22,15 +22,9 @@ from unflat.recon.phase_retrieval.projections import (
     partially_coherent_projection,
     update_gps_dual,
 )
-from unflat.recon.phase_retrieval.recipe import (
-    ProjectionState,
-    Stage,
-    build_stages,
-    final_density,
-    init_state,
-    run_stage,
-)
+from unflat.recon.phase_retrieval.recipe import ProjectionState, final_density, init_state, run_stage
 from unflat.recon.phase_retrieval.settings import PhaseSettings
+from unflat.recon.phase_retrieval.stages import Stage, build_stages
 from unflat.recon.phase_retrieval.support import autocorrelation_support, half_support, random_density, shrink_wrap
 
 SHAPE = (14, 12, 10)

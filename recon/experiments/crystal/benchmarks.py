@@ -15,8 +15,9 @@ from ...io.network_file import SHIPPED, read
 from ...networks.weights import load_network
 from ...phase_retrieval.data import DiffractionData
 from ...phase_retrieval.pattern import DevicePattern, PointSpread, to_device_pattern
-from ...phase_retrieval.recipe import Stage, constraints_of, init_state, iterate_gps, iterate_linear
+from ...phase_retrieval.recipe import constraints_of, init_state, iterate_gps, iterate_linear
 from ...phase_retrieval.refinement import descend, init_refinement
+from ...phase_retrieval.stages import Stage
 from ..base import Experiment
 from ..benchmark_job import small_job
 from .network import flow
