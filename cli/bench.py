@@ -88,7 +88,8 @@ def command(
     from ..recon.benchmarking.results import Conditions, format_seconds, scaling_lines, table_lines, to_json
     from ..recon.benchmarking.runner import BenchmarkResult, Limits, measure_all
 
-    conditions = Conditions(copy_bandwidth(), load_average())
+    load = load_average()
+    conditions = Conditions(copy_bandwidth(), load)
     for line in conditions.lines():
         console.print_line(line)
 
@@ -98,13 +99,17 @@ def command(
             f"{format_seconds(one.seconds)}, {one.timing.ratio:.2f} x floor"
         )
 
+    omitted: list[str] = []
     limits = Limits(QUICK_TIME if quick else time_limit, sizes, quick)
-    measurements = measure_all(_benchmarks(kinds, quick=quick), limits, report)
+    measurements = measure_all(_benchmarks(kinds, quick=quick), limits, report, omitted.append)
     for lines in (table_lines(measurements, conditions), scaling_lines(measurements)):
         if lines:
             console.print_line()
         for line in lines:
             console.print_line(line)
+    if omitted:
+        console.print_line()
+        console.print_line(f"left out, for want of time (--time-limit) or memory: {'; '.join(omitted)}")
     if output is not None:
         _write(output, json.dumps(to_json(measurements, conditions), indent=1))
 

@@ -139,12 +139,14 @@ def _parts(product: Product) -> int:
     return parts
 
 
-def copy_bandwidth(size: int = 1 << 27) -> float:
+def copy_bandwidth(size: int | None = None) -> float:
     """Measure the bandwidth [byte/s] of a copy: the bytes read and written in a second.
 
     Args:
-        size: [byte] Size of the copied array, well beyond the caches.
+        size: [byte] Size of the copied array; by default well beyond the caches of the device.
     """
+    if size is None:
+        size = 1 << (27 if jax.default_backend() == "cpu" else 30)
 
     def copies(values: Float[Array, " n"]) -> Float[Array, " n"]:
         last: Array = lax.fori_loop(0, _COPIES, lambda _, these: these + 1, values)

@@ -108,13 +108,15 @@ def measure_all(
     benchmarks: Mapping[str, Sequence[Benchmark]],
     limits: Limits,
     report: Callable[[BenchmarkResult], None] = lambda measurement: None,
+    report_omission: Callable[[str], None] = lambda omitted: None,
 ) -> list[BenchmarkResult]:
-    """Measure every function at the size of the table first, and then at others as time and memory permit.
+    """Measure every function at the size of the table first, then whole jobs and further sizes as there is time.
 
     Args:
         benchmarks: Functions of each kind.
         limits: Time and sizes.
         report: Callback with each measurement.
+        report_omission: Callback with a description of what is left out, for want of time or memory.
 
     Raises:
         DeviceError: If a size that was asked for does not fit into the memory.
@@ -129,8 +131,12 @@ def measure_all(
         return measured
 
     firsts = []
-    for kind, benchmark in ((kind, one) for kind, several in benchmarks.items() for one in several):
+    listed = [(kind, one) for kind, several in benchmarks.items() for one in several]
+    for kind, benchmark in sorted(listed, key=lambda item: item[1].is_job):
         size = _first_size(benchmark, limits)
+        if benchmark.is_job and time.monotonic() > end:
+            report_omission(f"{kind}: {benchmark.name}")
+            continue
         _require_memory(benchmark, size)
         firsts.append((kind, benchmark, measure(kind, benchmark, size, "")))
     sweeps = [(*first, sweep, sizes) for first in firsts for sweep, sizes in _further_sizes(first[1], limits).items()]
@@ -138,6 +144,7 @@ def measure_all(
         share_end = time.monotonic() + max(end - time.monotonic(), 0) / (len(sweeps) - done)
         for size in sizes:
             if limits.edges is None and not (_fits(benchmark, size) and _in_time(last, size, share_end)):
+                report_omission(f"{kind}: {benchmark.name} from {size.edge}^3, {size.batch} {benchmark.batch_name} on")
                 break
             _require_memory(benchmark, size)
             last = measure(kind, benchmark, size, sweep)

@@ -84,3 +84,9 @@ def test_a_kind_without_hot_functions_is_refused(
     monkeypatch.setattr(ShapeExperiment, "benchmarks", lambda self: ())
     assert bench() == 2
     assert "names no functions to measure" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("one_function")
+def test_what_there_was_no_time_for_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench("--time-limit", "1 ms") == 0
+    assert "for want of time (--time-limit) or memory: shape: wave from 16^3, 1 views on" in capsys.readouterr().out
