@@ -94,10 +94,8 @@ def command(
         console.print_line(line)
 
     def report(one: BenchmarkResult) -> None:
-        console.note(
-            f"{one.kind}: {one.name}, {one.size.edge}^3, {one.size.batch} {one.batch_name}: "
-            f"{format_seconds(one.seconds)}, {one.timing.ratio:.2f} x floor"
-        )
+        size, seconds = one.size.describe(one.batch_name), format_seconds(one.seconds)
+        console.note(f"{one.kind}: {one.name}, {size}: {seconds}, {one.timing.ratio:.2f} x floor")
 
     omitted: list[str] = []
     limits = Limits(QUICK_TIME if quick else time_limit, sizes, quick)

@@ -21,6 +21,10 @@ class Size(NamedTuple):
         """Number of samples of the whole problem."""
         return self.edge**3 * self.batch
 
+    def describe(self, batch_name: str) -> str:
+        """Write the size with the name of the elements of a batch, a plural: ``64^3, 8 views``."""
+        return f"{self.edge}^3, {self.batch} {batch_name.removesuffix('s') if self.batch == 1 else batch_name}"
+
 
 @dataclass(frozen=True)
 class Case:

@@ -124,7 +124,13 @@ def table_lines(measurements: Sequence[BenchmarkResult], conditions: Conditions)
 
 def _row(one: BenchmarkResult, conditions: Conditions, *, on_accelerator: bool) -> list[str]:
     ratios, share = one.timing.ratios, bandwidth_share(one, conditions.bandwidth)
-    row = [one.kind, one.name, _size(one), format_seconds(one.seconds), format_seconds(one.floor_seconds)]
+    row = [
+        one.kind,
+        one.name,
+        one.size.describe(one.batch_name),
+        format_seconds(one.seconds),
+        format_seconds(one.floor_seconds),
+    ]
     row += [f"{one.timing.ratio:.2f}", f"({min(ratios):.2f}-{max(ratios):.2f})", _goal(one), f"{len(ratios)}"]
     return row + ([_DASH if share is None else f"{share:.0%}"] if on_accelerator else [])
 
@@ -133,11 +139,6 @@ def _goal(one: BenchmarkResult) -> str:
     if one.goal is None:
         return _DASH
     return f"{one.goal:g}" if one.timing.ratio <= one.goal else f"{one.goal:g} missed"
-
-
-def _size(one: BenchmarkResult) -> str:
-    name = one.batch_name[:-1] if one.size.batch == 1 and one.batch_name.endswith("s") else one.batch_name
-    return f"{one.size.edge}^3, {one.size.batch} {name}"
 
 
 def scaling_lines(measurements: Sequence[BenchmarkResult]) -> list[str]:
@@ -149,7 +150,7 @@ def scaling_lines(measurements: Sequence[BenchmarkResult]) -> list[str]:
             head = [one.kind, one.name] if number == 0 else ["", ""]
             tail = _exponents(scaling) if number == len(scaling.sizes) - 1 else ["", "", ""]
             times = [format_seconds(one.seconds), format_seconds(one.floor_seconds), f"{one.timing.ratio:.2f}"]
-            rows.append([*head, _size(one), *times, *tail])
+            rows.append([*head, one.size.describe(one.batch_name), *times, *tail])
     return _aligned(rows) if len(rows) > 1 else []
 
 

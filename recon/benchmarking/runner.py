@@ -144,7 +144,7 @@ def measure_all(
         share_end = time.monotonic() + max(end - time.monotonic(), 0) / (len(sweeps) - done)
         for size in sizes:
             if limits.edges is None and not (_fits(benchmark, size) and _in_time(last, size, share_end)):
-                report_omission(f"{kind}: {benchmark.name} from {size.edge}^3, {size.batch} {benchmark.batch_name} on")
+                report_omission(f"{kind}: {benchmark.name} from {size.describe(benchmark.batch_name)} on")
                 break
             _require_memory(benchmark, size)
             last = measure(kind, benchmark, size, sweep)
@@ -268,8 +268,8 @@ def _require_memory(benchmark: Benchmark, size: Size) -> None:
     if _fits(benchmark, size):
         return
     need, have = format_bytes(benchmark.memory(size)), format_bytes(device_memory())
-    message = f"{benchmark.name} at {size.edge}^3 with {size.batch} {benchmark.batch_name} needs about {need} of "
-    raise DeviceError(Diagnostic("--sizes", f"{message}memory, and {have} are available", "name smaller sizes"))
+    message = f"{benchmark.name} of {size.describe(benchmark.batch_name)} needs about {need} of memory, and {have} are"
+    raise DeviceError(Diagnostic("--sizes", f"{message} available", "name smaller sizes"))
 
 
 def device_memory() -> int:

@@ -67,7 +67,7 @@ def test_a_busy_machine_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         (["--sizes", "7"], 2, "even numbers from 8"),
         (["nothing"], 2, "no kind of experiment"),
         (["--time-limit", "soon"], 2, "10 min"),
-        (["--sizes", "4096"], 4, "--sizes: wave at 4096^3 with 1 views needs about 512 GiB"),
+        (["--sizes", "4096"], 4, "--sizes: wave of 4096^3, 1 view needs about 512 GiB"),
         (["-o", "/nowhere/bench.json"], 3, "/nowhere"),
     ],
 )
@@ -89,4 +89,4 @@ def test_a_kind_without_hot_functions_is_refused(
 @pytest.mark.usefixtures("one_function")
 def test_what_there_was_no_time_for_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench("--time-limit", "1 ms") == 0
-    assert "for want of time (--time-limit) or memory: shape: wave from 16^3, 1 views on" in capsys.readouterr().out
+    assert "for want of time (--time-limit) or memory: shape: wave from 16^3, 1 view on" in capsys.readouterr().out
