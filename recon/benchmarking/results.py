@@ -49,8 +49,8 @@ class Conditions:
         ]
         if self.is_busy:
             lines.append(
-                f"LOADED MACHINE: {self.load:.1f} processes on {self.cores} cores when this began; ratios of calls in "
-                "turns hold better than times"
+                f"LOADED MACHINE: {self.load:.1f} processes on {self.cores} cores when this began; ratios in CPU time "
+                "hold better than times"
             )
         elif self.load is not None:
             lines.append(f"load {self.load:.1f} on {self.cores} cores")
@@ -112,10 +112,13 @@ def _numbers(measurement: BenchmarkResult, bandwidth: float) -> dict[str, Any]:
 
 
 def table_lines(measurements: Sequence[BenchmarkResult], conditions: Conditions) -> list[str]:
-    """Lines of the table: a function at its size, its floor, their ratio, and the share of the bandwidth on a GPU."""
+    """Lines of the table: a function at its size, its floor, and their ratio.
+
+    On a CPU the last column is the ratio in CPU time, on a GPU the share of the copy bandwidth.
+    """
     on_accelerator = jax.local_devices()[0].platform != "cpu"
     rows = [["kind", "function", "size", "time", "floor", "ratio", "(least-most)", "goal", "pairs"]]
-    rows[0] += ["bandwidth"] if on_accelerator else []
+    rows[0] += ["bandwidth" if on_accelerator else "CPU time"]
     for one in measurements:
         if not one.sweep:
             rows.append(_row(one, conditions, on_accelerator=on_accelerator))
@@ -132,7 +135,9 @@ def _row(one: BenchmarkResult, conditions: Conditions, *, on_accelerator: bool) 
         format_seconds(one.floor_seconds),
     ]
     row += [f"{one.timing.ratio:.2f}", f"({min(ratios):.2f}-{max(ratios):.2f})", _goal(one), f"{len(ratios)}"]
-    return row + ([_DASH if share is None else f"{share:.0%}"] if on_accelerator else [])
+    if on_accelerator:
+        return [*row, _DASH if share is None else f"{share:.0%}"]
+    return [*row, f"{one.timing.cpu_ratio:.2f}"]
 
 
 def _goal(one: BenchmarkResult) -> str:

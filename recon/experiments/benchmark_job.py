@@ -1,8 +1,9 @@
 """A whole small run of a kind of experiment as a benchmark: simulated measurement in, files and report out."""
 
+import logging
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,17 @@ from .run import RunOptions, run_method
 
 _JOB_BYTES = 1.5e9
 """[byte] Memory of a small job."""
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Log no warnings: the result of a benchmark is of no interest."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def small_job(
@@ -40,7 +52,7 @@ def small_job(
         acquisition = experiment.simulate(config)
 
         def run() -> None:
-            with suppress(QualityError):  # The time counts, not the result of a few steps.
+            with _silence(), suppress(QualityError):  # The time counts, not the result of a few steps.
                 run_method(method, config, acquisition, RunOptions(Path(folder.name) / "run", force=True))
 
         least, work = floor(size)
