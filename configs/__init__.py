@@ -1,1 +1,1 @@
-"""The shipped configs, generated from the settings' descriptions; nothing here is code."""
+"""The shipped configs, generated from the settings' descriptions, and the template of a workflow; no code."""

@@ -178,6 +178,8 @@ def _go_to_first(plan: GroupPlan, identity: Mapping[str, Any]) -> ProcessGroup:
     with suppress(OSError, ValueError):
         send(connection, Message("hello", _greeting(plan, identity)))
         answer = receive(connection, LONGEST_GREETING)
+    if answer is None or answer.kind != "welcome":
+        connection.close()
     if answer is not None and answer.kind == "refused":
         text, status = answer.value
         raise (ConfigError if status == ConfigError.status else DeviceError)(text)

@@ -84,7 +84,23 @@ class TestScript:
         assert f"fit '{work}/run.yaml' '{work}/scans/b 2.h5' " in text
         assert "--set 'volume.depth=9 um' --seed 3 --verbose --resume)" in text
         assert f"export PYTHONPATH='{work}/lib'" in text
+        assert "export UNFLAT_PROCESSES=1" in text, "a job of one task never waits for others"
         assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
+
+    def test_several_tasks_are_started_by_srun_on_one_run(self, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        own = ["--dry-run", "--tasks", "4", "--nodes", "2", "--cpus", "8"]
+        assert run(["submit", *own, "--", "fit", "run.yaml", "scans/a1.h5", "-o", "RUN"]) == 0
+        text = capfd.readouterr().out
+        assert {"--ntasks=4", "--nodes=2", "--cpus-per-task=8"} <= directives(text)
+        assert "command=(srun --kill-on-bad-exit=0 --wait=120 --cpus-per-task=8 " in text
+        assert "UNFLAT_PROCESSES" not in text
+        assert f"[ -e '{work}/RUN'/STOPPED ]" in text
+        assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
+        assert run(["submit", *own, "--", "volume", "RUN", "-o", "v.h5"]) == 2
+        assert "is the work of one process" in capfd.readouterr().err
+        assert run(["submit", "--dry-run", "--nodes", "2", "--", "fit", "run.yaml", "scans/a1.h5", "-o", "RUN"]) == 2
+        assert run(["fit", "run.yaml", "scans", "-o", "RUNS", "--coordinator", "n:1", "--processes", "2"]) == 2
+        assert "--process: missing" in capfd.readouterr().err
 
     def test_several_acquisitions_are_an_array_and_a_job_that_follows(
         self, work: Path, capfd: pytest.CaptureFixture[str]
