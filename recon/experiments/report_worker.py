@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +22,10 @@ _CORES_EACH = 4
 """Cores of the machine for each process."""
 _NICENESS = 5
 """Niceness of a process: the computation goes first."""
+_MOST_DEATHS = 2
+"""Number of processes that may die over one report before it is given up."""
+_MOST_IN_VAIN = 3
+"""Number of processes, one after the other, that may die without a report before no more are started."""
 _LOOK = 0.2
 """[s] Time between two looks at a request to stop while a report is waited for."""
 
@@ -38,6 +42,8 @@ class ReportWorkers:
         self._answers: SimpleQueue[Answer] = SimpleQueue()
         self._processes = [_ReportProcess(self._answers) for _ in range(count)]
         self._queue: deque[tuple[str, Path]] = deque()
+        self._deaths: Counter[str] = Counter()
+        self._in_vain = 0
 
     def submit(self, name: str, run: Path) -> None:
         """Have the report of a run written.
@@ -76,10 +82,28 @@ class ReportWorkers:
             task, process.task = process.task, None
             if answer is not None:
                 yield answer
-            else:  # The process has ended: what it was given last is written by another, or here.
-                process.is_broken = True
-                self._queue.extendleft([] if task is None else [task])
+            elif (fault := self._replace(process, task)) and task is not None:
+                yield task[0], fault
             self._feed()
+
+    def _replace(self, process: "_ReportProcess", task: tuple[str, Path] | None) -> str:
+        """Replace a process that has ended, unless none would live, and have its report written a second time.
+
+        Returns:
+            Fault of the report that is not tried again; empty for another try.
+        """
+        self._in_vain = 0 if process.has_answered else self._in_vain + 1
+        if self._in_vain < _MOST_IN_VAIN:
+            self._processes[self._processes.index(process)] = _ReportProcess(self._answers)
+        process.is_broken = True
+        process.end()
+        if task is None:
+            return ""
+        self._deaths[task[0]] += 1
+        if self._deaths[task[0]] >= _MOST_DEATHS:
+            return f"{_MOST_DEATHS} processes died over it, perhaps for want of memory"
+        self._queue.append(task)
+        return ""
 
     @property
     def has_work(self) -> bool:
@@ -115,11 +139,12 @@ class _ReportProcess:
     Attributes:
         task: Name and folder of the run whose report it writes; None where it has none.
         is_broken: Whether it can be given no more.
+        has_answered: Whether it has written a report.
     """
 
     def __init__(self, answers: "SimpleQueue[Answer]") -> None:
         self.task: tuple[str, Path] | None = None
-        self.is_broken = False
+        self.is_broken = self.has_answered = False
         self._answers = answers
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -169,6 +194,7 @@ class _ReportProcess:
         with answers:
             for line in answers:
                 name, fault = json.loads(line)
+                self.has_answered = True
                 self._answers.put((self, (name, fault)))
         self._answers.put((self, None))
 

@@ -3,6 +3,7 @@
 A signal only sets a flag; the loop of the run checks it between two steps, writes a checkpoint and ends.
 """
 
+import os
 import signal
 import threading
 import time
@@ -12,13 +13,15 @@ from typing import Any
 from ..errors import Stopped
 from ..processes import ProcessGroup
 
-_CLUSTER_SIGNALS = ("SIGTERM", "SIGUSR1")  # SLURM sends the first at the end, the second at the time of `--signal`.
+_SIGNALS = ("SIGTERM", "SIGUSR1", "SIGHUP")
+"""SLURM sends the first at the end, the second at the time of ``--signal``; the third comes as a terminal is closed."""
 
 
 class StopRequest:
     """Flag that is set when the work in the ``with`` block should end at the next checkpoint.
 
-    SIGTERM, SIGUSR1 and the first Ctrl-C set it. A second Ctrl-C raises ``KeyboardInterrupt``.
+    SIGTERM, SIGUSR1, SIGHUP and the first Ctrl-C set it. A second Ctrl-C raises ``KeyboardInterrupt``. SIGHUP stays
+    ignored under ``nohup``.
 
     Args:
         time_limit: [s] Time from the creation of this object after which the flag is set; None for no limit.
@@ -30,6 +33,7 @@ class StopRequest:
         self._began = time.monotonic()
         self._received = ""
         self._former: dict[int, Any] = {}
+        self._terminals: list[int] = []
 
     @property
     def reason(self) -> str | None:
@@ -43,10 +47,11 @@ class StopRequest:
         return None
 
     def __enter__(self) -> "StopRequest":
+        self._terminals = [stream for stream in (1, 2) if os.isatty(stream)]
         if threading.current_thread() is threading.main_thread():  # Only the main thread may set handlers.
-            for name in (*_CLUSTER_SIGNALS, "SIGINT"):
+            for name in (*_SIGNALS, "SIGINT"):
                 number = getattr(signal, name, None)  # Windows has no SIGUSR1.
-                if number is not None:
+                if number is not None and (name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN):
                     self._former[number] = signal.signal(number, self._receive)
         return self
 
@@ -60,10 +65,19 @@ class StopRequest:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if number != signal.SIGINT:
             self._received = signal.Signals(number).name
+            if self._received == "SIGHUP":
+                self._leave_terminals()
             return
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
+
+    def _leave_terminals(self) -> None:
+        """Send to nowhere what was shown on a terminal that is closed: writing to it is an error from now on."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in self._terminals:
+            os.dup2(nowhere, stream)
+        os.close(nowhere)
 
 
 class AgreedStop:

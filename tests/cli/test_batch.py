@@ -17,8 +17,8 @@ import pytest
 import unflat
 from unflat.cli.main import run
 from unflat.recon.experiments import batch as batch_module
+from unflat.recon.experiments import report_worker, scan_runner
 from unflat.recon.experiments import run as run_module
-from unflat.recon.experiments import scan_runner
 from unflat.recon.experiments.report_worker import ReportWorkers
 from unflat.recon.optimize.program import shared_program
 from unflat.recon.runs.batch_record import BatchRecord
@@ -323,19 +323,30 @@ def test_reports_are_written_here_where_no_process_can_be(tmp_path: Path, monkey
 def test_several_processes_write_reports_and_none_is_lost_where_one_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dying = "import sys; sys.stdin.readline()"
-    echo = "import json, sys\nfor line in sys.stdin: print(json.dumps([json.loads(line)[0], '']), flush=True)"
-    codes, start = iter([dying, echo]), subprocess.Popen
+    # Each answers, but dies over the run "deadly".
+    code = "import json, sys\nfor line in sys.stdin:\n  name = json.loads(line)[0]\n"
+    code += "  if name == 'deadly': sys.exit()\n  print(json.dumps([name, '']), flush=True)"
+    start, started = subprocess.Popen, []
 
     def popen(words: list[str], **options: object) -> object:
-        return start([words[0], "-c", next(codes)], **options)
+        started.append(words)
+        return start([words[0], "-c", code], **options)
 
     monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setattr(report_worker, "_write", lambda run: "written here")
     with ReportWorkers(2) as workers:
-        for name in "abcd":
+        for name in ("a", "deadly", "b"):
             workers.submit(name, tmp_path / name)
-        written = [name for name, _ in workers.collect(wait=True)]
-    assert sorted(written) == ["a", "b", "c", "d"]
+        written = {}
+        while workers.has_work:
+            written |= dict(workers.collect())
+        assert set(written) == {"a", "deadly", "b"}
+        assert "2 processes died over it" in written["deadly"]
+        assert not written["a"]
+        assert not written["b"]
+        assert 3 <= len(started) <= 4
+        workers.submit("c", tmp_path / "c")
+        assert dict(workers.collect(wait=True)) == {"c": ""}
 
 
 def test_a_request_to_stop_ends_the_wait_for_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

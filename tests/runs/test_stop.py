@@ -9,7 +9,7 @@ import pytest
 from unflat.recon.runs import StopRequest
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGHUP", "SIGINT"])
 def test_a_signal_sets_a_reason_and_the_former_handler_is_restored(name: str) -> None:
     number = getattr(signal, name)
     former = signal.getsignal(number)
@@ -20,6 +20,17 @@ def test_a_signal_sets_a_reason_and_the_former_handler_is_restored(name: str) ->
         assert stop.reason == ("interrupted" if name == "SIGINT" else f"{name} received")
         assert stop.interrupted == (name == "SIGINT")
     assert signal.getsignal(number) is former
+
+
+def test_a_closed_terminal_stops_nothing_under_nohup() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.01)
+            assert stop.reason is None
+    finally:
+        signal.signal(signal.SIGHUP, former)
 
 
 def test_a_second_interrupt_ends_at_once() -> None:

@@ -25,6 +25,11 @@ _MOST_BESIDE = 0.7
 """Largest mean counts of the outermost frames on each side, relative to the maximum, of a peak that has been passed."""
 _AROUND = 2
 """Frames that must be there on each side of the maximum."""
+_WIDTHS = 2
+"""Frames that must be there beyond the maximum where more are to come, in widths of it at half its height.
+
+A fringe of a crystal with parallel faces is half as wide as the distance to the next, which is higher towards the peak.
+"""
 _LEAST_RATIO = 2.0
 """Least oversampling along the frames that is assumed while some are missing, which blurs the autocorrelation."""
 
@@ -108,11 +113,15 @@ def _mean_counts(acquisition: Acquisition, there: Bool[np.ndarray, " frame"]) ->
 
 
 def _has_maximum(totals: Float[np.ndarray, " frame"]) -> bool:
-    """Whether the largest of the frames that are there is a maximum, with darker ones on both sides of it."""
+    """Whether the largest of the frames that are there is the peak and no fringe, with darker ones on both sides."""
     brightest = int(np.nanargmax(totals))
-    for side in (totals[:brightest][::-1], totals[brightest + 1 :]):
+    sides = totals[:brightest][::-1], totals[brightest + 1 :]
+    # A missing frame ends the width: comparisons with NaN are false.
+    width = 1 + sum(int(np.argmin(np.append(side > totals[brightest] / 2, False))) for side in sides)
+    for side in sides:
         known = side[np.isfinite(side)]
-        if len(known) < _AROUND or np.isnan(side[:_AROUND]).any():
+        needed = _AROUND if len(known) == len(side) else max(_AROUND, _WIDTHS * width)
+        if len(known) < needed or np.isnan(side[:needed]).any():
             return False
         if known.min() > _MOST_BESIDE * totals[brightest]:
             return False

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from unflat.recon.errors import DataError
 from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.crystal import partial_curve
 from unflat.recon.experiments.crystal.config import CrystalSettings
 from unflat.recon.experiments.crystal.network.preview import network_input
 from unflat.recon.experiments.crystal.network.sample import resample_scan
@@ -93,7 +94,7 @@ def test_frames_keep_their_places_in_q(tmp_path: Path, counts: np.ndarray, numbe
 
 
 @pytest.mark.parametrize(
-    ("number", "is_seen"), [(PEAK - 1, False), (PEAK + 1, False), (PEAK + 4, True), (FRAMES, True)]
+    ("number", "is_seen"), [(PEAK - 1, False), (PEAK + 4, False), (PEAK + 8, True), (FRAMES, True)]
 )
 def test_the_maximum_is_seen_when_frames_on_both_sides_are_darker(
     tmp_path: Path, counts: np.ndarray, number: int, is_seen: bool
@@ -114,3 +115,19 @@ def test_a_curve_measured_backwards_or_in_part_is_judged_by_the_frames_that_are_
 def test_an_empty_beginning_shows_nothing_and_says_so(tmp_path: Path, counts: np.ndarray) -> None:
     with pytest.raises(DataError, match="every frame is empty"):
         partial(tmp_path / "a.h5", np.where(first(3)[:, None, None], 0, counts).astype(np.float32), first(3))
+
+
+@pytest.mark.parametrize("period", [4, 6, 8, 12])
+def test_fringes_before_the_peak_are_no_maximum(period: int) -> None:
+    """A crystal with parallel faces has a curve sin²x/x², whose fringes rise towards the peak."""
+    peak = 40
+    totals = np.sinc((np.arange(2 * peak) - peak) / period) ** 2 + 1e-4
+    seen = [partial_curve._has_maximum(np.where(np.arange(2 * peak) < n, totals, np.nan)) for n in range(1, 2 * peak)]
+    first_seen = seen.index(True) + 1
+    assert peak + 3 <= first_seen <= peak + 2 * period
+    assert all(seen[first_seen:])
+    backwards = [
+        partial_curve._has_maximum(np.where(np.arange(2 * peak) >= 2 * peak - n, totals, np.nan))
+        for n in range(1, 2 * peak)
+    ]
+    assert peak - 1 <= backwards.index(True) <= peak + 2 * period
