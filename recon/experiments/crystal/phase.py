@@ -32,7 +32,8 @@ def phase(context: RunContext) -> RunOutcome:
     checkpoints = CheckpointWriter(context.folder, withheld=settings.phase.free > 0)
     former = former_density(scan, context)
     if former is not None:
-        few = settings.phase.model_copy(update={"starts": starts_beside(settings.phase.starts)})
+        update = {"starts": starts_beside(settings.phase.starts), "network_starts": 0}
+        few = settings.phase.model_copy(update=update)
         settings = settings.model_copy(update={"phase": few})
     drawn = network_starts(settings, scan)
     result = phase_counts(
