@@ -73,7 +73,7 @@ def command(
 
 
 class _Rhythm:
-    """Rhythm of an instrument: frames at even times, as far as the receiver keeps up.
+    """Rhythm of an instrument: frames at even times from the first one, as far as the receiver keeps up.
 
     Args:
         interval: [s] Time between two frames.
@@ -81,16 +81,19 @@ class _Rhythm:
     """
 
     def __init__(self, interval: float, report: Callable[[int], None]) -> None:
-        self._interval, self._report, self._start = interval, report, time.monotonic()
+        self._interval, self._report = interval, report
+        self._start: float | None = None
 
     @property
     def seconds(self) -> float:
-        """Time since the start [s]."""
-        return time.monotonic() - self._start
+        """Time since the first frame [s]."""
+        return 0.0 if self._start is None else time.monotonic() - self._start
 
     def wait(self, index: int) -> None:
         """Wait until a frame is due."""
         self._report(index)
+        if self._start is None:  # A receiver may have been waited for.
+            self._start = time.monotonic()
         time.sleep(max(0.0, index * self._interval - self.seconds))
 
 

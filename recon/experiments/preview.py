@@ -47,6 +47,10 @@ class Preview:
 class Previewer(ABC):
     """Maker of the previews of one kind of experiment, which remembers the last one of a scan."""
 
+    def warm_up(self) -> None:
+        """Compile the programs of the previews, before the first frame."""
+        return
+
     @abstractmethod
     def begin(self) -> None:
         """Begin a new scan."""

@@ -1,14 +1,15 @@
 """Source of acquisitions that shows previews of those whose frames are still coming, while it waits for the next one.
 
 Frames come faster than previews are made: each is made from all frames that are there, and a slow one is given up when
-a newer one is due, unless there has been none for long. A fault of a preview is told, and the measurement goes on.
+a newer one is due, unless there has been none for long; of a scan that is whole there is none, as its result follows. A
+fault of a preview is told, and the measurement goes on.
 """
 
 import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -17,9 +18,12 @@ import numpy as np
 from ..errors import DataError, UnflatError
 from ..io.completeness import is_growing
 from ..io.frame_receiver import PARTIAL
-from ..io.growing_file import GrowingState, read_growing, write_snapshot
+from ..io.growing_file import write_snapshot
+from ..io.growing_state import ReceivedFrames, count_frames
 from ..runs.arrivals import Arriving
+from ..runs.batch_record import BatchRecord, relative_path
 from ..runs.preview_record import PreviewRecord
+from ..runs.scan_list import name_scan
 from ..visualization.style import render_png
 from .base import Experiment
 from .preview import Preview, Previewer
@@ -40,11 +44,22 @@ ReportPreview = Callable[[str, Preview], None]
 
 @dataclass
 class _Growing:
-    """Scan that is previewed."""
+    """Scan that is previewed.
+
+    Args:
+        path: File that grows.
+        whole: File of the whole scan.
+        name: Name of its run.
+        total: Number of frames that there will be.
+        previewed: Number of frames of the last preview that was begun.
+        finished: Number of frames of the last slow preview.
+        fault: Last fault that was told.
+    """
 
     path: Path
+    whole: Path
     name: str
-    total: int
+    total: int = 0
     previewed: int = 0
     finished: int = 0
     fault: str = ""
@@ -61,6 +76,7 @@ class PreviewSource:
         report: Callback for each preview.
         note: Callback for why there is none, a sentence each.
         every: Number of new frames from which a new preview is due; None for a share of the scan.
+        expects_frames: Whether every scan comes frame by frame, so that the programs are compiled before the first.
     """
 
     def __init__(
@@ -72,13 +88,16 @@ class PreviewSource:
         report: ReportPreview,
         note: Callable[[str], None],
         every: int | None = None,
+        *,
+        expects_frames: bool = False,
     ) -> None:
         self._source, self._experiment, self._config = source, experiment, config
         self._output, self._report, self._note, self._every = output, report, note, every
         self._previewer: Previewer | None = None
-        self._is_off = False
-        self._scans: dict[str, _Growing] = {}
-        self._current = ""
+        self._is_off, self._is_begun, self._is_cold = False, False, expects_frames
+        self._scans: dict[Path, _Growing] = {}
+        self._current: _Growing | None = None
+        self._fault = ""
 
     @property
     def arriving(self) -> Sequence[Arriving]:
@@ -86,14 +105,17 @@ class PreviewSource:
         return [self._with_frames(one) for one in self._source.arriving]
 
     def poll(self) -> Sequence[Path]:
-        """List the acquisitions that have become whole, after a last quick preview of those that were previewed."""
+        """List the acquisitions that have become whole since the last call, the earliest first.
+
+        The first call removes the preview of an earlier watch, when the folder of the runs is the caller's own.
+        """
+        if not self._is_begun:
+            PreviewRecord.remove(self._output)
+            self._is_begun = True
         whole = self._source.poll()
         for path in whole:
-            scan = self._scans.pop(path.stem, None)
-            if scan is not None and scan.previewed < scan.total:
-                self._show(scan, path, np.ones(scan.total, bool), lambda: "the answer follows")
-            if self._current == path.stem:
-                self._current = ""
+            if self._scans.pop(path, None) is self._current:
+                self._current = None
         return whole
 
     def idle(self, seconds: float) -> bool:
@@ -105,10 +127,23 @@ class PreviewSource:
         Returns:
             Whether there was a preview.
         """
-        due = [] if self._is_off else list(self._due(self._source.arriving))
-        if not due:
-            return self._source.idle(seconds)
-        scan, _ = max(due, key=lambda one: one[0].path.stat().st_mtime if one[0].path.exists() else 0)
+        arriving = () if self._is_off else self._source.arriving
+        try:
+            due = list(self._due(arriving))
+            if due and self._preview(max(due, key=lambda scan: _changed(scan.path))):
+                return True
+            if not due and (self._is_cold or (self._scans and self._previewer is None)) and not self._is_off:
+                self._warm_up()
+        except Exception as error:  # The measurement matters more.
+            _log.debug("previews", exc_info=error)
+            fault = f"a preview failed: {type(error).__name__}: {error}"
+            if fault != self._fault:
+                self._fault = fault
+                self._note(fault)
+        return self._source.idle(seconds)
+
+    def _preview(self, scan: _Growing) -> bool:
+        """Preview the frames of a scan that are there; return whether there is something to see."""
         mask = next((entry.path for entry in self._experiment.schema if entry.hides), "/measurement/mask")
         with tempfile.TemporaryDirectory(prefix="unflat-") as folder:
             snapshot = Path(folder) / "frames.h5"
@@ -119,41 +154,62 @@ class PreviewSource:
                 return False
             return state is not None and self._show(scan, snapshot, state.received, lambda: self._newer(scan))
 
-    def _with_frames(self, one: Arriving) -> Arriving:
-        scan = self._scans.get(_name_of(one.path))
-        state = _state_of(one.path) if scan is not None else None
-        if scan is None or state is None:
-            return one
-        reason = f"has {state.count} of {scan.total} frames"
-        if state.is_whole:
-            reason += ", and is taken when its writer closes it (h5clear -s, if that has died)"
-        return Arriving(one.path, reason, one.is_open)
+    def _warm_up(self) -> None:
+        """Compile the programs of the previews while no frames are there."""
+        self._is_cold = False
+        if (previewer := self._maker()) is not None:
+            previewer.warm_up()
 
-    def _due(self, arriving: Iterable[Arriving]) -> Iterable[tuple[_Growing, GrowingState]]:
+    def _with_frames(self, one: Arriving) -> Arriving:
+        scan = self._scans.get(_whole_file(one.path))
+        try:
+            frames = _frames_of(one.path) if scan is not None else None
+        except (UnflatError, OSError):
+            frames = None
+        if frames is None:
+            return one
+        reason = f"has {frames.count} of {frames.total} frames"
+        if frames.is_whole:
+            reason += ", and is taken when its writer closes it (h5clear -s, if that has died)"
+        return replace(one, reason=reason)
+
+    def _due(self, arriving: Iterable[Arriving]) -> Iterable[_Growing]:
         """Iterate over the scans of which a preview is due."""
         for one in arriving:
-            name = _name_of(one.path)
             try:
-                state = _state_of(one.path)
+                frames = _frames_of(one.path)
             except DataError as error:
-                self._tell(self._scans.setdefault(name, _Growing(one.path, name, 0)), str(error.faults[0]))
+                self._tell(self._scan_of(one.path), str(error.faults[0]))
                 continue
-            if state is None:
+            if frames is None:
                 continue
-            scan = self._scans.setdefault(name, _Growing(one.path, name, len(state.received)))
-            scan.path, scan.total = one.path, len(state.received)
-            if state.count - scan.previewed >= self._interval(scan) or (state.is_whole and scan.previewed < scan.total):
-                yield scan, state
+            scan = self._scan_of(one.path)
+            scan.path, scan.total = one.path, frames.total
+            if not frames.is_whole and frames.count - scan.previewed >= self._interval(scan):
+                yield scan
+
+    def _scan_of(self, path: Path) -> _Growing:
+        """Scan of a growing file, which has the name that its run will have."""
+        whole = _whole_file(path)
+        if whole not in self._scans:
+            record = BatchRecord.read(self._output)
+            known = {} if record is None else record.names_of_files(self._output)
+            known |= {scan.whole.resolve(): scan.name for scan in self._scans.values()}
+            self._scans[whole] = _Growing(path, whole, name_scan(whole, known).name)
+        return self._scans[whole]
 
     def _interval(self, scan: _Growing) -> int:
         return self._every or max(_FEWEST, scan.total // _SHARE)
 
     def _newer(self, scan: _Growing) -> str | None:
         """Reason to give up a slow preview: the scan is whole, or a newer one is due and the last is not long ago."""
-        state = _state_of(scan.path)
-        if state is None or state.is_whole:
+        try:
+            frames = _frames_of(scan.path)
+        except DataError:
+            frames = None
+        if frames is None or frames.is_whole:
             return "the scan is whole"
-        is_due = state.count - scan.previewed >= self._interval(scan)
+        is_due = frames.count - scan.previewed >= self._interval(scan)
         is_recent = scan.finished and _TURN * (scan.previewed - scan.finished) < scan.total
         return "more frames are there" if is_due and is_recent else None
 
@@ -182,21 +238,28 @@ class PreviewSource:
 
     def _begin(self, scan: _Growing) -> Previewer | None:
         """Return the maker of previews, which begins anew with each scan; None where the kind has none."""
+        previewer = self._maker()
+        if previewer is not None and self._current is not scan:
+            previewer.begin()
+            self._current = scan
+        return previewer
+
+    def _maker(self) -> Previewer | None:
+        """Return the maker of previews; None where the kind has none."""
         if self._previewer is None and not self._is_off:
             try:
                 self._previewer = self._experiment.previewer(self._config)
             except UnflatError as error:
                 self._note(f"there are no previews: {error.faults[0]}")
             self._is_off = self._previewer is None
-        if self._previewer is not None and self._current != scan.name:
-            self._previewer.begin()
-            self._current = scan.name
         return self._previewer
 
     def _write(self, scan: _Growing, preview: Preview) -> None:
         picture = PreviewRecord.encode(render_png(preview.draw()))
         words = (preview.method, preview.trust, preview.outlook)
-        PreviewRecord(scan.name, preview.frames, preview.total, *words, picture).write(self._output)
+        file = relative_path(scan.whole, self._output)
+        record = PreviewRecord(scan.name, preview.frames, preview.total, *words, picture, file, time.time())
+        record.write(self._output)
 
     def _tell(self, scan: _Growing, text: str) -> None:
         """Tell a fault, unless it is the last one that was told, but for its number of frames."""
@@ -206,25 +269,33 @@ class PreviewSource:
             self._note(f"{scan.name}: {text}")
 
     def __enter__(self) -> "PreviewSource":
-        PreviewRecord.remove(self._output)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        PreviewRecord.remove(self._output)
+        if self._is_begun:
+            PreviewRecord.remove(self._output)
 
 
-def _name_of(path: Path) -> str:
-    """Name of a scan by that of its file, whether it is growing or received."""
+def _whole_file(path: Path) -> Path:
+    """File of the whole scan, by that of a scan that is growing or being received."""
     match = PARTIAL.fullmatch(path.name)
-    return match["name"] if match else path.stem
+    return path.with_name(f"{match['name']}.h5") if match else path
 
 
-def _state_of(path: Path) -> GrowingState | None:
-    """State of a growing file; None for any other.
+def _frames_of(path: Path) -> ReceivedFrames | None:
+    """Frames of a growing file; None for any other.
 
     Raises:
         DataError: If it says what cannot be.
     """
-    return read_growing(path) if is_growing(path) else None
+    return count_frames(path) if is_growing(path) else None
+
+
+def _changed(path: Path) -> float:
+    """Time of the last change of a file; 0 for one that is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

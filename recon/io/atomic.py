@@ -62,7 +62,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = temporary_name(target)
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(target)
     except (OSError, RuntimeError) as error:
         fault = disk_fault(error, shown, temporary)
@@ -73,7 +73,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     with suppress(OSError):  # Some network disks cannot flush a folder.
-        _flush(target.parent)
+        flush(target.parent)
 
 
 def temporary_name(target: Path) -> Path:
@@ -158,7 +158,7 @@ def remove_stale(folder: Path, name: str = "") -> None:
                     Path(entry).unlink()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Flush a file, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

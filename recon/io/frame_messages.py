@@ -17,21 +17,44 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from ..errors import DataError, Diagnostic
-from .frame_scan import TEXT, FrameArray, FrameScan
+from .frame_scan import MOST_FRAMES, TEXT, FrameArray, FrameScan
 from .hdf5_common import FORMAT_VERSION
 
 FORMAT = "unflat-frames"
-_MOST_FRAMES, _LARGEST = 1_000_000, 1 << 32
-"""Largest number of frames, and of bytes of one array."""
+LARGEST = 1 << 30
+"""[bytes] Largest part of a message, that is, one array."""
+_MOST_ARRAYS = 1000
+"""Largest number of arrays of a scan, and of groups."""
 _KINDS = "iufcb"
 """Kinds of data types, as NumPy names them."""
 
 Parts: TypeAlias = Sequence[bytes | memoryview]
-_Path = Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)*$", max_length=300)]
 _Identity = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _refuse_dots(path: str) -> str:
+    if {".", ".."} & set(path.split("/")):
+        raise ValueError("has a part of dots alone")
+    return path
+
+
+def _check_attribute(value: Any) -> Any:
+    """Refuse what is no attribute of HDF5: mixed lists, objects, numbers beyond 64 bits."""
+    try:
+        kind = np.asarray(value).dtype.kind
+    except ValueError:
+        kind = "O"
+    if kind not in "biuf" and not (kind == "U" and all(isinstance(v, str) for v in np.asarray(value, object).ravel())):
+        raise ValueError("is neither text nor a number, nor a list of either")
+    return value
+
+
+_Attributes = dict[Annotated[str, Field(min_length=1)], Annotated[Any, AfterValidator(_check_attribute)]]
+_Path = Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)*$", max_length=300), AfterValidator(_refuse_dots)]
+_Group = Annotated[str, Field(pattern=r"^$|^[^/\x00]+(/[^/\x00]+)*$", max_length=300), AfterValidator(_refuse_dots)]
 
 
 class _Message(BaseModel):
@@ -42,14 +65,7 @@ class _Array(_Message):
     path: _Path
     dtype: str
     shape: list[Annotated[int, Field(ge=0)]] = Field(max_length=8)
-    attributes: dict[str, Any] = {}
-
-    @field_validator("path")
-    @classmethod
-    def _refuse_dots(cls, path: str) -> str:
-        if {".", ".."} & set(path.split("/")):
-            raise ValueError("has a part of dots alone")
-        return path
+    attributes: _Attributes = {}
 
     @field_validator("dtype")
     @classmethod
@@ -71,10 +87,10 @@ class _Header(_Message):
     format_version: str
     scan: _Identity
     name: str
-    frames: Annotated[int, Field(ge=1, le=_MOST_FRAMES)]
-    frame_arrays: list[_Array] = Field(min_length=1)
-    arrays: list[_Array] = []
-    groups: dict[str, dict[str, Any]] = {}
+    frames: Annotated[int, Field(ge=1, le=MOST_FRAMES)]
+    frame_arrays: list[_Array] = Field(min_length=1, max_length=_MOST_ARRAYS)
+    arrays: list[_Array] = Field([], max_length=_MOST_ARRAYS)
+    groups: dict[_Group, _Attributes] = Field({}, max_length=_MOST_ARRAYS)
 
 
 class _Frame(_Message):
@@ -199,7 +215,7 @@ def _scan(header: _Header, parts: Parts) -> FrameScan:
     moving = [_frame_array(array, per_frame=True) for array in header.frame_arrays]
     if len({array.path for array in (*arrays, *moving)}) < len(arrays) + len(moving):
         raise DataError(Diagnostic(where, "names an array twice"))
-    if bad := [a.path for a in (*arrays, *moving) if a.size > _LARGEST or (a.per_frame and a.dtype == TEXT)]:
+    if bad := [a.path for a in (*arrays, *moving) if a.size > LARGEST or (a.per_frame and a.dtype == TEXT)]:
         raise DataError(Diagnostic(where, f"{bad[0]} is too large, or text for each frame"))
     if len(arrays) != len(parts):
         raise DataError(Diagnostic(where, f"comes with {len(parts)} arrays, and names {len(arrays)}"))

@@ -6,12 +6,10 @@ holds need not be sent again. A new process goes on in a copy with the next numb
 
 import re
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,69 +17,22 @@ from ..errors import DataError
 from .file_names import natural_order
 from .frame_messages import EndMessage, FrameMessage, Parts, decode
 from .frame_scan import SCAN, FrameScan
-from .growing_file import GrowingState, GrowingWriter, collect, read_growing
+from .growing_file import GrowingWriter
+from .growing_state import GrowingState, read_growing
 from .hdf5_common import open_checked, text_of
+from .open_scan import OpenScan, RepeatedScan, has_header, is_same_header
+from .stream_events import EventKind, FaultLog, StreamEvent
 from .write import FORMAT
 
 PARTIAL = re.compile(r"(?P<name>.+)\.partial-(?P<number>\d+)\.h5")
 """Name of the file of a scan that is under way."""
 _FRAME = re.compile(r"frame -?\d+")
-_LONGEST = 400
-"""Most characters of a message: some of them are the sender's."""
 _SHOWN = 8
 """Most frames that a message lists."""
-
-
-class EventKind(StrEnum):
-    """Kind of what a receiver reports."""
-
-    LISTENING = "listening"
-    BEGUN = "begun"
-    WHOLE = "whole"
-    FAULT = "fault"
-    FATAL = "fatal"
-
-
-@dataclass(frozen=True)
-class StreamEvent:
-    """Event that a receiver reports.
-
-    Args:
-        kind: Kind.
-        name: Name of the scan; empty where none is known.
-        file: Name of the scan's file in the folder.
-        text: Message for people.
-    """
-
-    kind: EventKind
-    name: str = ""
-    file: str = ""
-    text: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Convert to plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "StreamEvent":
-        """Convert from plain values."""
-        return cls(EventKind(content["kind"]), content["name"], content["file"], content["text"])
-
-
-@dataclass
-class _OpenScan:
-    """Scan of which frames are still to come."""
-
-    scan: FrameScan
-    name: str
-    writer: GrowingWriter
-    received: np.ndarray
-    touched: float
-    is_reported: bool = False
-
-    @property
-    def progress(self) -> str:
-        return f"{int(self.received.sum())} of {self.scan.frames} frames"
+_MOST_OPEN = 16
+"""Most scans under way."""
+_RETRY, _SIGN = 5.0, 5.0
+"""[s] Time between two attempts to finish a scan, and between two signs of life while files are read."""
 
 
 @dataclass
@@ -99,20 +50,26 @@ class FrameReceiver:
     report: Callable[[StreamEvent], None]
     timeout: float = 60.0
     clock: Callable[[], float] = time.monotonic
-    _open: dict[str, _OpenScan] = field(default_factory=dict)
-    _done: dict[str, str] = field(default_factory=dict)
-    _faults: Counter[str] = field(default_factory=Counter)
+    _open: dict[str, OpenScan] = field(default_factory=dict)
+    _done: dict[str, list[str]] = field(default_factory=dict)
+    _repeated: dict[str, RepeatedScan] = field(default_factory=dict)
+    _signed: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._faults = FaultLog(self.report)
 
     def resume(self) -> None:
         """Take up the scans that an earlier process left, and list those that are whole."""
         for path in sorted(self.folder.glob("*.h5"), key=lambda path: natural_order(path.name)):
+            self._give_sign()
             if not PARTIAL.fullmatch(path.name):
                 self._note_done(path)
         for path, state in self._partial_files():
-            if state.scan.identity in self._done:
-                path.unlink()
-            elif state.scan.identity not in self._open:
+            name, known = _name_of(path), self._open.get(state.scan.identity)
+            if known is None and name not in self._done.get(state.scan.identity, ()):
                 self._take_up(path, state)
+            elif known is None or (known.name == name and not (state.received & ~known.received).any()):
+                path.unlink()  # A copy that was not finished, or one of what is whole.
 
     def receive(self, parts: Parts) -> None:
         """Receive a message."""
@@ -126,109 +83,182 @@ class FrameReceiver:
                 self._end(message)
         except DataError as error:
             text = str(error.faults[0])
-            self._fault(text, key=_FRAME.sub("frame", text))
+            self._faults.note(text, key=_FRAME.sub("frame", text))
         except Exception as error:  # Whatever a sender writes, the next scan is to be received.
-            self._fault(f"a message cannot be used: {type(error).__name__}: {error}")
+            self._faults.note(f"a message cannot be used: {type(error).__name__}: {error}")
 
     def check_timeouts(self) -> None:
-        """Report the scans of which nothing has come for long, once each."""
-        for one in self._open.values():
-            if not one.is_reported and self.clock() - one.touched > self.timeout:
+        """Report the scans of which nothing has come for long, once each; finish those that could not be finished."""
+        for one in list(self._open.values()):
+            quiet = self.clock() - one.touched
+            if one.is_whole and quiet > _RETRY:
+                one.touch(self.clock())
+                try:
+                    self._finish(one)
+                except DataError as error:
+                    self._faults.note(f"{one.name}: {error.faults[0]}", one.name)
+            elif not one.is_reported and quiet > self.timeout:
                 one.is_reported = True
                 text = f"nothing came for {self.timeout:g} s, and {one.progress} are there"
-                self._fault(f"{one.name}: {text}; it goes on when the others come", one.name)
+                self._faults.note(f"{one.name}: {text}; it goes on when the others come", one.name)
 
     def close(self) -> None:
         """Close all files."""
         for one in self._open.values():
-            one.writer.close()
+            try:
+                one.writer.close()
+            except DataError as error:
+                self._faults.note(f"{one.name}: {error.faults[0]}", one.name)
         self._open.clear()
 
     # Messages
 
     def _begin(self, scan: FrameScan) -> None:
-        if scan.identity in self._done:
-            name = self._done[scan.identity]
-            self._fault(f"{name}: it was received whole before, and is left as it is", name)
+        known = self._open.get(scan.identity)
+        if known is not None and (known.is_whole or is_same_header(known.scan, scan)):
+            known.again = {}
+            known.touch(self.clock())
             return
-        if (known := self._open.get(scan.identity)) is not None:
-            if _layout(known.scan) != _layout(scan):
-                self._fault(f"{known.name}: a second header differs from the first, and is ignored", known.name)
-            known.touched, known.is_reported = self.clock(), False
-            return
-        for other in self._open.values():
+        if known is not None:
+            self._set_aside(known, "a header of another measurement came under its identity")
+        else:
+            files = [self.folder / f"{name}.h5" for name in self._done.get(scan.identity, ())]
+            if same := [file for file in files if has_header(file, scan)]:
+                self._repeated[scan.identity] = RepeatedScan(scan, same)
+                return
+        self._open_new(scan)
+
+    def _open_new(self, scan: FrameScan) -> OpenScan:
+        """Begin to receive a scan, beside those that are under way."""
+        unfinished = [one for one in self._open.values() if not one.is_whole]
+        for other in unfinished:
             text = f"{scan.name} begins before it ended: {other.progress} are there; send the others again"
-            self._fault(f"{other.name}: {text}", other.name)
+            self._faults.note(f"{other.name}: {text}", other.name)
             other.is_reported = True
+        if len(unfinished) >= _MOST_OPEN:
+            self._set_aside(min(unfinished, key=lambda one: one.touched), "too many scans are under way")
         name = self._free_name(scan.name)
-        self._add(scan, name, GrowingWriter(self._partial(name, 0), scan, marked=True))
+        return self._add(scan, name, GrowingWriter(self.folder / f"{name}.partial-0.h5", scan, marked=True))
 
     def _write(self, message: FrameMessage) -> None:
-        if message.scan in self._done:
-            return
         one = self._open.get(message.scan)
         if one is None:
-            self._fault(f"a frame of an unknown scan ({message.scan}): its header did not arrive; send the scan again")
+            self._write_without(message)
             return
-        one.touched, one.is_reported = self.clock(), False
+        one.touch(self.clock())
         entries = message.entries(one.scan)
-        if one.received[message.index]:
-            before = one.writer.read(message.index)
-            if any(a.tobytes() != b.tobytes() for a, b in zip(before, entries, strict=True)):
-                text = "came twice, with different contents: the first is kept"
-                key = f"{one.name}: {text}"
-                self._fault(f"{one.name}: frame {message.index} {text}", one.name, key)
+        if not one.writer.is_open:  # It is whole.
             return
-        one.writer.write(message.index, entries)
-        one.received[message.index] = True
-        if one.received.all():
+        if one.received[message.index]:
+            if one.holds(message.index, entries):
+                if one.again is not None:
+                    one.again.setdefault(message.index, False)
+                return
+            if one.again is None:
+                key = f"{one.name}: came twice, with different contents: the first is kept"
+                self._faults.note(key.replace(": came", f": frame {message.index} came"), one.name, key)
+                return
+            frames = one.take_away()
+            self._set_aside(one, "other frames came under its identity after a second header")
+            one = self._open_new(one.scan)
+            for index, earlier in frames.items():
+                one.write(index, earlier)
+        one.write(message.index, entries)
+        if one.is_whole:
+            self._finish(one)
+
+    def _write_without(self, message: FrameMessage) -> None:
+        """Compare a frame with a scan that is whole; one that differs begins another scan."""
+        repeated = self._repeated.get(message.scan)
+        if repeated is None:
+            if message.scan not in self._done:
+                text = f"a frame of an unknown scan ({message.scan}): its header did not arrive; send the scan again"
+                self._faults.note(text, key="a frame of an unknown scan")
+            return
+        entries = message.entries(repeated.scan)
+        if repeated.take(message.index, entries):
+            if repeated.is_whole:
+                self._leave(message.scan)
+            return
+        del self._repeated[message.scan]
+        one = self._open_new(repeated.scan)
+        text = f"it came under the identity of {repeated.files[0].stem}, with other frames: it is another scan"
+        self._faults.note(f"{one.name}: {text}", one.name)
+        for index, earlier in repeated.frames().items():
+            one.write(index, earlier)
+        one.write(message.index, entries)
+        if one.is_whole:
             self._finish(one)
 
     def _end(self, message: EndMessage) -> None:
+        if message.scan in self._repeated:
+            self._leave(message.scan)
         one = self._open.get(message.scan)
         if one is None:
             if message.scan not in self._done:
-                self._fault(f"the end of an unknown scan ({message.scan}): its header did not arrive")
+                text = f"the end of an unknown scan ({message.scan}): its header did not arrive"
+                self._faults.note(text, key="the end of an unknown scan")
             return
         missing = [str(i) for i in np.flatnonzero(~one.received)]
-        listed = ", ".join(missing[:_SHOWN]) + (", …" if len(missing) > _SHOWN else "")
-        one.is_reported = True
-        text = f"it ended, and {len(missing)} of {one.scan.frames} frames did not arrive ({listed}); send it again"
-        self._fault(f"{one.name}: {text}", one.name)
+        if missing:
+            listed = ", ".join(missing[:_SHOWN]) + (", …" if len(missing) > _SHOWN else "")
+            one.is_reported = True
+            text = f"it ended, and {len(missing)} of {one.scan.frames} frames did not arrive ({listed}); send it again"
+            self._faults.note(f"{one.name}: {text}", one.name)
 
-    def _finish(self, one: _OpenScan) -> None:
-        """Turn the growing file into an acquisition."""
-        one.writer.close()
-        del self._open[one.scan.identity]
+    def _leave(self, identity: str) -> None:
+        """Leave a scan that is whole as it is: it came once more."""
+        name = self._repeated.pop(identity).files[0].stem
+        self._faults.note(f"{name}: it was received whole before, and is left as it is", name)
+
+    def _finish(self, one: OpenScan) -> None:
+        """Turn the growing file into an acquisition; the scan stays open until that succeeds."""
         file = self.folder / f"{one.name}.h5"
-        collect(one.writer.path, file)
-        one.writer.path.unlink()
-        self._done[one.scan.identity] = one.name
+        if file.exists():
+            one.name = self._free_name(one.name)
+            file = self.folder / f"{one.name}.h5"
+        one.writer.finish(file)
+        del self._open[one.scan.identity]
+        self._done.setdefault(one.scan.identity, []).append(one.name)
         self.report(StreamEvent(EventKind.WHOLE, one.name, file.name, f"{one.scan.frames} frames"))
+
+    def _set_aside(self, one: OpenScan, reason: str) -> None:
+        """Close a scan that will not be whole."""
+        del self._open[one.scan.identity]
+        with suppress(DataError):
+            one.writer.close()
+        aside = one.writer.path.with_suffix(".incomplete")
+        one.writer.path.rename(aside)
+        self._faults.note(f"{one.name}: {reason}: {one.progress} are there, and stay in {aside.name}", one.name)
 
     # Files
 
-    def _add(self, scan: FrameScan, name: str, writer: GrowingWriter, received: np.ndarray | None = None) -> None:
+    def _add(self, scan: FrameScan, name: str, writer: GrowingWriter, received: np.ndarray | None = None) -> OpenScan:
         received = np.zeros(scan.frames, bool) if received is None else received
-        one = self._open[scan.identity] = _OpenScan(scan, name, writer, received, self.clock())
+        one = self._open[scan.identity] = OpenScan(scan, name, writer, received, self.clock())
         self.report(StreamEvent(EventKind.BEGUN, name, writer.path.name, one.progress))
+        return one
 
     def _take_up(self, path: Path, state: GrowingState) -> None:
         """Go on with a scan that an earlier process left."""
-        match = PARTIAL.fullmatch(path.name)
-        if match is None:
-            return
-        name = match["name"]
-        later = GrowingWriter(self._partial(name, int(match["number"]) + 1), state.scan, marked=True)
+        name = _name_of(path)
+        numbers = [int(match["number"]) for other in self.folder.iterdir() if (match := PARTIAL.fullmatch(other.name))]
+        later = GrowingWriter(self.folder / f"{name}.partial-{max(numbers) + 1}.h5", state.scan, marked=True)
         for index, entries in _frames_of(path, state):
+            self._give_sign()
             later.write(index, entries)
         path.unlink()
-        self._add(state.scan, name, later, state.received.copy())
-        one = self._open[state.scan.identity]
-        if one.received.all():
+        one = self._add(state.scan, name, later, state.received.copy())
+        if one.is_whole:
             self._finish(one)
         else:
-            self._fault(f"{name}: {one.progress} were received before; it goes on when the others come", name)
+            self._faults.note(f"{name}: {one.progress} were received before; it goes on when the others come", name)
+
+    def _give_sign(self) -> None:
+        """Report that the process works, now and then."""
+        if self.clock() - self._signed > _SIGN:
+            self._signed = self.clock()
+            self.report(StreamEvent(EventKind.ALIVE))
 
     def _partial_files(self) -> Iterator[tuple[Path, GrowingState]]:
         """Iterate over the files of scans under way, those with most frames first."""
@@ -240,7 +270,7 @@ class FrameReceiver:
                 except DataError:
                     state = None
                 if state is None:
-                    self._fault(f"{path.name} is damaged, and set aside; send its scan again")
+                    self._faults.note(f"{path.name} is damaged, and set aside; send its scan again")
                     path.rename(path.with_suffix(".damaged"))
                 else:
                     states.append((path, state))
@@ -249,38 +279,22 @@ class FrameReceiver:
     def _note_done(self, path: Path) -> None:
         try:
             with open_checked(path, FORMAT) as file:
-                self._done[text_of(file.attrs.get(SCAN, path.name))] = path.stem
+                self._done.setdefault(text_of(file.attrs.get(SCAN, path.name)), []).append(path.stem)
         except DataError as error:
-            self._fault(str(error.faults[0]))
-
-    def _partial(self, name: str, number: int) -> Path:
-        return self.folder / f"{name}.partial-{number}.h5"
+            self._faults.note(str(error.faults[0]))
 
     def _free_name(self, name: str) -> str:
-        """Name for a scan's files that is valid anywhere and not taken."""
+        """Name for a scan's files that is valid anywhere, and that no file in the folder has."""
         plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_+") else "_" for c in name[:80]).strip("_")
-        taken = {one.name.casefold() for one in self._open.values()} | {name.casefold() for name in self._done.values()}
+        taken = {path.name.partition(".")[0].casefold() for path in self.folder.iterdir()}
         names = (plain or "scan", *(f"{plain or 'scan'}-{number}" for number in range(2, len(taken) + 3)))
         return next(each for each in names if each.casefold() not in taken)
 
-    def _fault(self, text: str, name: str = "", key: str = "") -> None:
-        """Report a fault; one that comes often, at its first, tenth, hundredth time.
 
-        Args:
-            text: Description, perhaps with words of the sender.
-            name: Name of the scan; empty where none is known.
-            key: Text by which a fault is known again; the description by default.
-        """
-        self._faults[key or text] += 1
-        count = self._faults[key or text]
-        if str(count).strip("0") == "1":
-            often = f" ({count} times)" if count > 1 else ""
-            plain = "".join(c if c.isprintable() else "?" for c in text[:_LONGEST])
-            self.report(StreamEvent(EventKind.FAULT, name, "", f"{plain}{often}"))
-
-
-def _layout(scan: FrameScan) -> tuple[object, ...]:
-    return scan.frames, [(array.path, array.dtype, array.shape) for array in (*scan.frame_arrays, *scan.fixed)]
+def _name_of(path: Path) -> str:
+    """Name of a scan that is under way, by its file."""
+    match = PARTIAL.fullmatch(path.name)
+    return match["name"] if match else path.stem
 
 
 def _frames_of(path: Path, state: GrowingState) -> Iterator[tuple[int, list[np.ndarray]]]:

@@ -4,9 +4,10 @@ A growing file, a stream and a replay all carry the same: the groups with their 
 for each frame its image and whatever else is measured with it, such as a monitor's count.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,11 @@ SCAN = "scan"
 """Root attribute that identifies a scan which came as frames."""
 FRAMES = "frames"
 """Attribute of the dataset of images: declared number of frames."""
+MOST_FRAMES = 1_000_000
+"""Largest number of frames of a scan."""
 _TRUTH = "truth"
+_BLOCK = 1 << 24
+"""[bytes] Size of the blocks in which images are read to identify a scan."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class FrameArray:
     @property
     def size(self) -> int:
         """Number of bytes, of one entry where each frame has one; 0 for text."""
-        return 0 if self.dtype == TEXT else int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        return 0 if self.dtype == TEXT else math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def from_bytes(self, content: bytes | memoryview) -> np.ndarray:
         """Convert bytes to the array, or to one entry of it."""
@@ -126,11 +131,12 @@ def open_frame_source(path: Path, schema_of: Callable[[str], Sequence[Entry]], n
             raise DataError(Diagnostic(str(path), f"holds no frames ({paths})", "name an acquisition of unflat's own"))
         frames = int(file[main.path].shape[0])
         moving = [main.path.strip("/"), *(p for p in _moving_paths(file, schema, main) if p != main.path.strip("/"))]
-        yield FrameSource(describe_file(file, moving, frames, name or path.stem), tuple(file[p] for p in moving))
+        scan, datasets = describe_file(file, moving, frames, name or path.stem), tuple(file[p] for p in moving)
+        yield FrameSource(replace(scan, identity=_identity(scan, datasets)), datasets)
 
 
 def describe_file(file: Any, moving: Sequence[str], frames: int, name: str) -> FrameScan:
-    """Describe an open file.
+    """Describe an open file, with the identity that its attribute gives, or an empty one.
 
     Args:
         file: File of h5py.
@@ -151,16 +157,16 @@ def describe_file(file: Any, moving: Sequence[str], frames: int, name: str) -> F
     arrays = tuple(
         FrameArray(p, file[p].dtype.str, tuple(file[p].shape[1:]), True, plain_attributes(file[p])) for p in moving
     )
-    identity = str(groups[""].get(SCAN) or _identity(name, groups, values))
-    return FrameScan(name, identity, frames, arrays, tuple(fixed), tuple(values), groups)
+    return FrameScan(name, str(groups[""].get(SCAN, "")), frames, arrays, tuple(fixed), tuple(values), groups)
 
 
 def plain_attributes(node: Any) -> dict[str, Any]:
     """Read the attributes of a group or dataset as text, numbers and lists of them."""
-    return {name: _plain(value) for name, value in node.attrs.items() if name != FRAMES}
+    return {name: plain_value(value) for name, value in node.attrs.items() if name != FRAMES}
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """Convert the value of an attribute to text, a number, or a list of either."""
     if isinstance(value, bytes | str):
         return text_of(value)
     array = np.asarray(value)
@@ -208,9 +214,14 @@ def _moving_paths(file: Any, schema: Sequence[Entry], main: Entry) -> list[str]:
     return paths
 
 
-def _identity(name: str, groups: Mapping[str, Mapping[str, Any]], values: Sequence[np.ndarray]) -> str:
-    """Derive a scan's identity from everything that is known before its frames."""
-    digest = sha256(repr((name, sorted((k, sorted(v.items())) for k, v in groups.items()))).encode())
-    for value in values:
+def _identity(scan: FrameScan, datasets: Sequence[Any]) -> str:
+    """Derive a scan's identity from its frames and from everything else: two measurements are never the same."""
+    groups = sorted((path, sorted((k, v) for k, v in one.items() if k != SCAN)) for path, one in scan.groups.items())
+    digest = sha256(repr((scan.name, groups)).encode())
+    for value in scan.values:
         digest.update(repr(value.tolist()).encode() if value.dtype.kind == "O" else value.tobytes())
+    for array, dataset in zip(scan.frame_arrays, datasets, strict=True):
+        step = max(1, _BLOCK // max(1, array.size))
+        for start in range(0, len(dataset), step):
+            digest.update(np.ascontiguousarray(dataset[start : start + step]).tobytes())
     return digest.hexdigest()[:16]

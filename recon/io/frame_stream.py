@@ -4,6 +4,7 @@ The receiver binds an address and senders connect to it. It is a process of its 
 frame; it ends, with its files in order, when the process that started it is gone.
 """
 
+import errno
 import json
 import os
 import subprocess
@@ -17,23 +18,17 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from ..errors import ConfigError, DataError, Diagnostic
-from .frame_messages import encode_end, encode_frame, encode_header
-from .frame_receiver import EventKind, FrameReceiver, StreamEvent
+from .frame_messages import LARGEST, encode_end, encode_frame, encode_header
+from .frame_receiver import FrameReceiver
 from .frame_scan import FrameSource
+from .stream_events import EventKind, StreamEvent
 
-PREFIX = "tcp://"
-"""Beginning of the address of a stream."""
 _IN_FLIGHT = 4
-"""Messages that a sender queues ahead of the receiver: what is queued is lost with the process."""
+"""Messages that a sender queues ahead of the receiver, and the receiver ahead of its work: they are lost with it."""
 _LOOK = 100
 """[ms] Time between two looks at whether a receiver is to end."""
 _START = 60.0
 """[s] Longest time in which a receiver starts."""
-
-
-def is_stream(text: str) -> bool:
-    """Whether a text is the address of a stream, and no path."""
-    return text.startswith(PREFIX)
 
 
 def require_zmq() -> Any:
@@ -89,9 +84,14 @@ def send_frames(
             raise DataError(Diagnostic(address, message, "start 'unflat watch' at this address first")) from error
 
 
-def _address_fault(address: str, error: Exception) -> Diagnostic:
-    message = f"is no address of a stream ({str(error).strip('.').lower()})"
-    return Diagnostic(address, message, "write it as tcp://127.0.0.1:5555")
+def _address_fault(address: str, error: Any) -> Diagnostic:
+    reason = str(error).strip(".").lower()
+    if error.errno == errno.EADDRINUSE:
+        remedy = "end the program that listens there, or choose another port"
+        return Diagnostic(address, f"is in use by another program ({reason})", remedy)
+    if error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):
+        return Diagnostic(address, f"is no address of this machine ({reason})", "write it as tcp://127.0.0.1:5555")
+    return Diagnostic(address, f"is no address of a stream ({reason})", "write it as tcp://127.0.0.1:5555")
 
 
 class StreamReceiver:
@@ -130,10 +130,11 @@ class StreamReceiver:
             while True:
                 event = self._events.get(timeout=_START)
                 if event.kind is EventKind.FATAL:
-                    raise ConfigError(Diagnostic(address, event.text, "choose another address"))
+                    raise ConfigError(Diagnostic(address, event.text or "the receiver does not start"))
                 if event.kind is EventKind.LISTENING:
                     break
-                earlier.append(event)
+                if event.kind is not EventKind.ALIVE:
+                    earlier.append(event)
         except Empty as error:
             raise ConfigError(Diagnostic(address, "the receiver does not start")) from error
         for event in earlier:
@@ -205,7 +206,7 @@ def serve() -> None:
 
 
 def _await_end(ended: threading.Event) -> None:
-    while sys.stdin.buffer.read(1 << 16):
+    while os.read(0, 1 << 16):  # A thread inside sys.stdin would break the end of the process.
         pass
     ended.set()
 
@@ -217,10 +218,13 @@ def _receive(
     with zmq.Context() as context, context.socket(zmq.PULL) as socket, _closing(receiver):
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.RCVTIMEO, _LOOK)
+        socket.setsockopt(zmq.RCVHWM, _IN_FLIGHT)
+        socket.setsockopt(zmq.MAXMSGSIZE, LARGEST)
         try:
             _bind(socket, address, zmq.ZMQError)
         except zmq.ZMQError as error:
-            report(StreamEvent(EventKind.FATAL, text=_address_fault(address, error).message))
+            fault = _address_fault(address, error)
+            report(StreamEvent(EventKind.FATAL, text=f"{fault.message}; {fault.remedy}"))
             return
         receiver.resume()
         report(StreamEvent(EventKind.LISTENING))

@@ -1,14 +1,8 @@
-"""Acquisition files that grow frame by frame while others read them (HDF5 single writer, multiple readers).
+"""Acquisition files that grow frame by frame while others read them (HDF5 single writer, multiple readers)."""
 
-The dataset of images has a first axis that grows; the number of frames that there will be is its attribute ``frames``,
-or the limit of that axis. What else has an entry for each frame grows with it. A file that is received out of order
-also holds ``/received``, 1 for each frame that is there.
-"""
-
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +11,20 @@ import numpy as np
 from jaxtyping import Bool
 
 from ..errors import DataError, Diagnostic
-from .atomic import disk_fault, write_atomically
-from .frame_scan import FRAMES, RECEIVED, SCAN, TEXT, FrameArray, FrameScan, describe_file
+from .atomic import disk_fault, flush
+from .frame_scan import FRAMES, RECEIVED, SCAN, TEXT, FrameArray, FrameScan
+from .growing_state import GrowingState, count_frames, open_growing, state_of
 from .guard import guard
-from .hdf5_common import text_of
-from .safe_hdf5 import new_hdf5
-from .write import FORMAT
 
-_TRIES, _PAUSE = 5, 0.05
-"""Number of attempts to read what is being changed, and [s] the time between two."""
+_LARGEST = 1 << 34
+"""[bytes] Largest snapshot."""
 
 
 class GrowingWriter:
     """Growing file that this process writes, until `close`.
 
     Args:
-        path: The file, which is replaced.
+        path: The file, which is replaced; one with marks must be a new one.
         scan: Everything but the frames.
         marked: Whether frames may come out of order, so that those that are there are marked.
 
@@ -44,7 +36,7 @@ class GrowingWriter:
         self.path, self.scan = path, scan
         self._marks: Any = None
         with _writing(path):
-            self._file = h5py.File(path, "w", libver="latest")
+            self._file = h5py.File(path, "x" if marked else "w", libver="latest")
             try:
                 _write_fixed(self._file, scan)
                 self._datasets = [self._create(array) for array in scan.frame_arrays]
@@ -59,7 +51,8 @@ class GrowingWriter:
     def _create(self, array: FrameArray) -> Any:
         shape, chunks = (0, *array.shape), (1, *array.shape)
         limit = (self.scan.frames, *array.shape)
-        dataset = self._file.create_dataset(array.path, shape, array.dtype, maxshape=limit, chunks=chunks)
+        options = {"maxshape": limit, "chunks": chunks, "fletcher32": True}
+        dataset = self._file.create_dataset(array.path, shape, array.dtype, **options)
         dataset.attrs.update({**array.attributes, FRAMES: self.scan.frames})
         return dataset
 
@@ -83,6 +76,31 @@ class GrowingWriter:
     def read(self, index: int) -> list[np.ndarray]:
         """Read a frame that was written."""
         return [np.asarray(dataset[index]) for dataset in self._datasets]
+
+    def forget(self, index: int) -> None:
+        """Mark a frame that was written as one that is still to come."""
+        with _writing(self.path):
+            self._marks[index] = 0
+            self._marks.flush()
+
+    def finish(self, output: Path) -> None:
+        """Close the file with all of its frames, and give it the name of a finished acquisition.
+
+        Raises:
+            DataError: If a frame is missing, or the disk refuses; then it may be called again.
+        """
+        self.close()
+        state = count_frames(self.path)
+        if state is None or not state.is_whole:
+            raise DataError(Diagnostic(str(self.path), "does not hold all of its frames", "send the scan again"))
+        with _writing(output):
+            flush(self.path)
+            self.path.rename(output)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open."""
+        return bool(self._file)
 
     def close(self) -> None:
         """Close the file."""
@@ -110,47 +128,6 @@ def _write_fixed(file: Any, scan: FrameScan) -> None:
         file.create_dataset(array.path, data=value, dtype=dtype).attrs.update(array.attributes)
 
 
-@dataclass(frozen=True)
-class GrowingState:
-    """State of a growing file when it was read.
-
-    Args:
-        scan: Everything but the frames.
-        received: Whether each of the declared frames is there.
-    """
-
-    scan: FrameScan
-    received: Bool[np.ndarray, " frame"]
-
-    @property
-    def count(self) -> int:
-        """Number of frames that are there."""
-        return int(self.received.sum())
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all frames are there."""
-        return bool(self.received.all())
-
-    @property
-    def missing(self) -> list[int]:
-        """Indices of the frames that are not there."""
-        return [int(i) for i in np.flatnonzero(~self.received)]
-
-
-def read_growing(path: Path) -> GrowingState | None:
-    """Read the state of a growing acquisition.
-
-    Returns:
-        The state; None where the file is none, or cannot be read yet.
-
-    Raises:
-        DataError: If the file says what cannot be: a number of frames that is none.
-    """
-    with _open_growing(path) as file:
-        return None if file is None else _state(file, path)
-
-
 def write_snapshot(growing: Path, output: Path, *, mask: str) -> GrowingState | None:
     """Write the frames that are there as an acquisition of the full number, with the missing ones masked.
 
@@ -165,11 +142,14 @@ def write_snapshot(growing: Path, output: Path, *, mask: str) -> GrowingState | 
     Raises:
         DataError: If the disk refuses.
     """
-    with _open_growing(growing) as file:
-        state = None if file is None else _state(file, growing)
+    with open_growing(growing) as file:
+        state = state_of(file, growing)
         if state is None:
             return None
         scan = state.scan
+        if (size := sum(array.size for array in scan.frame_arrays) * scan.frames) > _LARGEST:
+            message = f"would have {size / 1e9:.3g} GB with all of its frames, too many for previews"
+            raise DataError(Diagnostic(str(growing), message))
         with guard(growing, "the growing file"), _writing(output), h5py.File(output, "w") as target:
             own = mask.strip("/")
             pairs = [(a, v) for a, v in zip(scan.fixed, scan.values, strict=True) if a.path != own]
@@ -202,99 +182,3 @@ def _write_mask(target: Any, file: Any, path: str, state: GrowingState) -> None:
         bad[: len(own) if own.ndim == len(shape) else None] = own
     bad[~state.received] = 1
     target.create_dataset(path, data=bad).attrs["units"] = "1"
-
-
-def collect(growing: Path, output: Path) -> None:
-    """Write the frames of a growing file as a finished acquisition, which appears whole or not at all.
-
-    Args:
-        growing: The growing file, with all of its frames.
-        output: File to write.
-
-    Raises:
-        DataError: If a frame is missing, or the disk refuses.
-    """
-    with _open_growing(growing) as file:
-        state = None if file is None else _state(file, growing)
-        if state is None or not state.is_whole:
-            raise DataError(Diagnostic(str(growing), "does not hold all of its frames", "send the scan again"))
-        scan = state.scan
-        with write_atomically(output) as temporary, new_hdf5(temporary) as target:
-            _write_fixed(target, scan)
-            for array in scan.frame_arrays:
-                options: dict[str, Any] = {}
-                if array.shape:
-                    options = {"chunks": (1, *array.shape), "compression": 1, "shuffle": True, "fletcher32": True}
-                dataset = target.create_dataset(array.path, (scan.frames, *array.shape), array.dtype, **options)
-                dataset.attrs.update(array.attributes)
-                for index in range(scan.frames):
-                    dataset[index] = file[array.path][index]
-
-
-@contextmanager
-def _open_growing(path: Path) -> Iterator[Any]:
-    """Open a file that another process may be writing; None where it is no growing acquisition, or not one yet."""
-    file = None
-    try:
-        for attempt in range(_TRIES):
-            try:
-                file = h5py.File(path, "r", libver="latest", swmr=True)
-                break
-            except (OSError, ValueError):  # Not HDF5, not for such readers, or just being made.
-                if attempt == _TRIES - 1 or not path.is_file():
-                    break
-                time.sleep(_PAUSE)
-        yield file
-    finally:
-        if file is not None:
-            file.close()
-
-
-def _state(file: Any, path: Path) -> GrowingState | None:
-    for _ in range(_TRIES):
-        try:
-            return _read_state(file, path)
-        except (OSError, KeyError, RuntimeError, ValueError, TypeError):  # It is being changed.
-            time.sleep(_PAUSE)
-    return None
-
-
-def _read_state(file: Any, path: Path) -> GrowingState | None:
-    if text_of(file.attrs.get("format", "")) != FORMAT or not isinstance(file.get("measurement"), h5py.Group):
-        return None
-    growing = {
-        name: node for name, node in file["measurement"].items() if isinstance(node, h5py.Dataset) and _can_grow(node)
-    }
-    main = next(
-        (name for name in (text_of(file["measurement"].attrs.get("signal", "")), "images") if name in growing), ""
-    )
-    if not main:
-        return None
-    for node in growing.values():
-        node.refresh()
-    images = growing[main]
-    declared = images.attrs.get(FRAMES, images.maxshape[0])
-    place = f"{path}:/measurement/{main}"
-    if declared is None:
-        remedy = f"write its attribute {FRAMES}, or limit its first axis (maxshape)"
-        raise DataError(Diagnostic(place, "does not say how many frames there will be", remedy))
-    frames = int(declared)
-    if frames < 1 or frames < len(images):
-        message = f"holds {len(images)} frames, and says that there will be {frames}"
-        raise DataError(Diagnostic(place, message, f"correct its attribute {FRAMES}"))
-    moving = [f"measurement/{main}", *(f"measurement/{name}" for name in growing if name != main)]
-    received = np.zeros(frames, bool)
-    if RECEIVED in file:
-        file[RECEIVED].refresh()
-        received[:] = file[RECEIVED][()] == 1
-    else:
-        received[: min(len(node) for node in growing.values())] = True
-    scan = describe_file(file, moving, frames, path.name.removesuffix(path.suffix).removesuffix(".partial"))
-    return GrowingState(scan, received)
-
-
-def _can_grow(dataset: Any) -> bool:
-    """Whether an array has an entry for each frame, of which some may be still to come."""
-    if not dataset.shape:
-        return False
-    return FRAMES in dataset.attrs or dataset.maxshape[0] is None or dataset.maxshape[0] > dataset.shape[0]

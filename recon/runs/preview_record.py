@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ..io.atomic import write_atomically
@@ -23,6 +24,8 @@ class PreviewRecord:
         trust: Statement of how far it can be trusted.
         outlook: Statement of whether more frames would change it.
         picture: PNG in base64; empty for none.
+        file: Path of the whole scan, relative to the folder of the runs.
+        time: [s] Time since 1970 at which it was made.
     """
 
     scan: str
@@ -32,6 +35,13 @@ class PreviewRecord:
     trust: str = ""
     outlook: str = ""
     picture: str = ""
+    file: str = ""
+    time: float = 0.0
+
+    @property
+    def clock(self) -> str:
+        """Time of the day at which it was made, here."""
+        return datetime.fromtimestamp(self.time, UTC).astimezone().strftime("%H:%M:%S")
 
     @staticmethod
     def encode(png: bytes) -> str:
@@ -44,10 +54,10 @@ class PreviewRecord:
         content = json_object(folder / PREVIEW)
         try:
             frames, total = int(content["frames"]), int(content["total"])
-            texts = {name: str(content[name]) for name in ("scan", "method", "trust", "outlook", "picture")}
+            texts = {name: str(content[name]) for name in ("scan", "method", "trust", "outlook", "picture", "file")}
+            return cls(frames=frames, total=total, time=float(content["time"]), **texts)
         except (KeyError, TypeError, ValueError):
             return None
-        return cls(frames=frames, total=total, **texts)
 
     def write(self, folder: Path) -> None:
         """Write the preview in place of the last one."""

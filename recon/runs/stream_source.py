@@ -5,15 +5,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import DataError
-from ..io.frame_receiver import PARTIAL, EventKind
+from ..errors import DataError, UnflatError
+from ..io.frame_receiver import PARTIAL
 from ..io.frame_stream import StreamReceiver, require_zmq
-from ..io.growing_file import read_growing
+from ..io.growing_state import count_frames
+from ..io.stream_events import EventKind
 from .arrivals import Arriving
 from .batch_files import RECEIVED
 
 _LOOK = 0.05
 """[s] Time between two looks at what the process reports."""
+_PAUSE = 5.0
+"""[s] Time until a process that has ended is started again."""
+_LOCAL = ("127.", "localhost", "[::1]")
+"""Beginnings of the addresses that other machines do not reach."""
 
 
 class StreamSource:
@@ -31,6 +36,7 @@ class StreamSource:
         self._address, self._report, self._timeout = address, report, timeout
         self._whole: list[Path] = []
         self._receiver: StreamReceiver | None = None
+        self._is_begun, self._again = False, 0.0
 
     @property
     def arriving(self) -> Sequence[Arriving]:
@@ -50,13 +56,19 @@ class StreamSource:
 
         Raises:
             ConfigError: If the address is none or is taken.
-            DataError: If the process that receives has ended, or the folder cannot be made.
+            DataError: If the folder cannot be made.
         """
-        for event in self._open().events():
-            if event.kind is EventKind.WHOLE:
-                self._whole.append(self.folder / event.file)
-            elif event.kind is EventKind.FAULT:
-                self._report(event.text)
+        try:
+            for event in () if (receiver := self._open()) is None else receiver.events():
+                if event.kind is EventKind.WHOLE:
+                    self._whole.append(self.folder / event.file)
+                elif event.kind is EventKind.FAULT:
+                    self._report(event.text)
+        except DataError as error:
+            if not self._is_begun:
+                raise
+            self._close()
+            self._report(f"{error.faults[0].message}: it is started again")
         whole, self._whole = self._whole, []
         return whole
 
@@ -70,21 +82,39 @@ class StreamSource:
             False: there is nothing for the page.
         """
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not self._open().has_events:
+        while time.monotonic() < end and not (self._receiver is not None and self._receiver.has_events):
             time.sleep(_LOOK)
         return False
 
-    def _open(self) -> StreamReceiver:
-        """Start the process that receives, if it has not been started."""
-        if self._receiver is None:
+    def _open(self) -> StreamReceiver | None:
+        """Start the process that receives, if it has not been started; None where it is to be started again later."""
+        if self._receiver is None and time.monotonic() >= self._again:
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise DataError(f"{self.folder}: cannot be made: {error.strerror}") from error
-            paths = [path for path in self.folder.glob("*.h5") if not PARTIAL.fullmatch(path.name)]
-            self._whole = sorted(paths, key=_changed)
-            self._receiver = StreamReceiver(self._address, self.folder, self._timeout)
+                self._receiver = self._start()
+            except UnflatError as error:
+                if not self._is_begun:
+                    raise
+                self._again = time.monotonic() + _PAUSE
+                self._report(f"nothing is received: {error.faults[0]}")
         return self._receiver
+
+    def _start(self) -> StreamReceiver:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{self.folder}: cannot be made: {error.strerror}") from error
+        paths = [path for path in self.folder.glob("*.h5") if not PARTIAL.fullmatch(path.name)]
+        receiver = StreamReceiver(self._address, self.folder, self._timeout)
+        self._whole = sorted(paths, key=_changed)
+        if not self._is_begun and not self._address.removeprefix("tcp://").startswith(_LOCAL):
+            self._report(f"{self._address}: any machine that reaches this address can send scans")
+        self._is_begun = True
+        return receiver
+
+    def _close(self) -> None:
+        if self._receiver is not None:
+            self._receiver.close()
+            self._receiver, self._again = None, time.monotonic() + _PAUSE
 
     def __enter__(self) -> "StreamSource":
         """Check that streams can be received.
@@ -98,8 +128,7 @@ class StreamSource:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._receiver is not None:
-            self._receiver.close()
+        self._close()
 
 
 def _changed(path: Path) -> float:
@@ -111,7 +140,7 @@ def _changed(path: Path) -> float:
 
 def _progress(path: Path) -> str:
     try:
-        state = read_growing(path)
+        frames = count_frames(path)
     except DataError:
-        state = None
-    return "is being received" if state is None else f"has {state.count} of {len(state.received)} frames"
+        frames = None
+    return "is being received" if frames is None else f"has {frames.count} of {frames.total} frames"

@@ -68,10 +68,12 @@ def write_batch_page(folder: Path, rows: Sequence[BatchRow], metrics: Sequence[M
 
 
 def _preview(folder: Path, rows: Sequence[BatchRow]) -> PreviewRecord | None:
-    """Newest preview, unless its scan has a result by now."""
+    """Newest preview, unless its scan has had a result since."""
     preview = PreviewRecord.read(folder)
-    ended = {row.scan.name for row in rows if row.scan.status in (ScanStatus.DONE, ScanStatus.FAILED)}
-    return None if preview is None or preview.scan in ended else preview
+    if preview is None:
+        return None
+    ended = (row.scan for row in rows if row.scan.status in (ScanStatus.DONE, ScanStatus.FAILED))
+    return None if any(one.file == preview.file and one.noted >= preview.time for one in ended) else preview
 
 
 def write_thumbnail(run: Path) -> None:

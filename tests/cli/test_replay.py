@@ -194,7 +194,7 @@ class first_frames:  # noqa: N801
 
 
 def states(folder: Path) -> Iterator:
-    from unflat.recon.io.growing_file import read_growing
+    from unflat.recon.io.growing_state import read_growing
 
     states = [read_growing(path) for path in folder.glob("*.partial-*.h5")]
     return iter([one for one in states if one is not None])

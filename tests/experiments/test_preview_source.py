@@ -1,5 +1,6 @@
 """Previews while frames come: when one is due, when a slow one is given up, and that no fault stops the scans."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -8,14 +9,14 @@ import numpy as np
 import pytest
 
 from unflat.recon.errors import DataError
-from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments import get_experiment, preview_source
 from unflat.recon.experiments.crystal.network import preview as crystal_preview
 from unflat.recon.experiments.preview import Preview, Previewer
 from unflat.recon.experiments.preview_source import PreviewSource
 from unflat.recon.io.frame_scan import FrameArray, FrameScan
 from unflat.recon.io.growing_file import GrowingWriter
 from unflat.recon.runs.arrivals import Arriving
-from unflat.recon.runs.batch_record import ScanRecord, ScanStatus
+from unflat.recon.runs.batch_record import BatchRecord, ScanRecord, ScanStatus
 from unflat.recon.runs.preview_record import PreviewRecord
 from unflat.recon.visualization.batch_page import BatchRow, write_batch_page
 from unflat.recon.visualization.style import new_figure
@@ -44,9 +45,12 @@ class Maker(Previewer):
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, int, bool]] = []
-        self.begun = 0
+        self.begun = self.warmed = 0
         self.error: Exception | None = None
         self.between: Callable[[], None] = lambda: None
+
+    def warm_up(self) -> None:
+        self.warmed += 1
 
     def begin(self) -> None:
         self.begun += 1
@@ -121,16 +125,76 @@ def test_a_slow_preview_is_given_up_when_a_newer_one_is_due_unless_the_last_is_l
         assert bench.maker.seen[-1][-1] is is_given_up, start
 
 
-def test_a_scan_that_is_whole_is_previewed_once_more_and_handed_over(bench: Bench) -> None:
+def test_a_scan_that_is_whole_is_handed_over_without_a_preview(bench: Bench) -> None:
     bench.grow(6)
     bench.source.idle(0.0)
     bench.grow(FRAMES)
+    assert bench.source.idle(0.0) is False
     bench.writer.close()
     bench.inner.arriving, bench.inner.whole = [], [bench.folder / "g.h5"]
     assert bench.source.poll() == [bench.folder / "g.h5"]
-    assert bench.maker.seen == [(6, 6, False), (FRAMES, FRAMES, True)]
-    bench.source.poll()
-    assert len(bench.maker.seen) == 2
+    assert bench.maker.seen == [(6, 6, False)]
+
+
+def test_programs_are_compiled_while_the_first_frames_are_waited_for(bench: Bench) -> None:
+    bench.inner.arriving = []
+    bench.source.idle(0.0)
+    assert bench.maker.warmed == 0, "nothing that grows has come"
+    bench.inner.arriving = [Arriving(bench.folder / "g.h5", "is being written")]
+    for count in (1, 1, 4):
+        bench.grow(count)
+        bench.source.idle(0.0)
+    assert bench.maker.warmed == 1
+    bench.source._is_cold = True  # As of a stream.
+    bench.inner.arriving = []
+    bench.source.idle(0.0)
+    bench.source.idle(0.0)
+    assert bench.maker.warmed == 2
+
+
+class TestNothingAboutPreviewsStopsTheScans:
+    @pytest.mark.parametrize("frames", [[4, 5], np.inf, 1e13])
+    def test_a_file_that_declares_no_number_of_frames(self, bench: Bench, frames: object) -> None:
+        bench.writer.close()
+        with h5py.File(bench.folder / "g.h5", "r+") as file:
+            file["measurement/images"].attrs["frames"] = frames
+        with h5py.File(bench.folder / "g.h5", "r+", libver="latest") as file:
+            file.swmr_mode = True
+            for _ in range(2):
+                assert bench.source.idle(0.0) is False
+            assert bench.source.arriving == bench.inner.arriving
+        assert len(bench.notes) == 1
+        assert "says that there will be" in bench.notes[0]
+
+    def test_a_full_disk_for_snapshots(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tempfile, "mkdtemp", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        bench.grow(4)
+        assert [bench.source.idle(0.0) for _ in range(3)] == [False] * 3
+        assert bench.inner.waited == 3
+        assert len(bench.notes) == 1
+
+    def test_a_file_that_vanishes(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        bench.grow(4)
+        bench.source.idle(0.0)
+        monkeypatch.setattr(preview_source, "is_growing", lambda path: True)
+        bench.inner.arriving = [Arriving(bench.folder / "gone.h5", "is being written")]
+        assert bench.source.idle(0.0) is False
+        assert bench.source.arriving == bench.inner.arriving
+
+
+def test_a_preview_has_the_name_of_the_run(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "day_1").mkdir()
+    record = BatchRecord("phase", {}, {"g": ScanRecord("g", "day_1/g.h5", ScanStatus.DONE, noted=2e9)})
+    record.write(bench.folder)
+    bench.grow(4)
+    bench.source.idle(0.0)
+    preview = PreviewRecord.read(bench.folder)
+    assert preview is not None
+    assert preview.scan == f"{tmp_path.name}-g"
+    write_batch_page(bench.folder, [BatchRow(record.scans["g"])], [], is_running=True)
+    text = (bench.folder / "index.html").read_text("utf-8")
+    assert "4 of 32 frames" in text
+    assert f"at {preview.clock}" in text
 
 
 @pytest.mark.parametrize("error", [DataError("no peak is in view"), ZeroDivisionError("a bug")])
@@ -154,7 +218,7 @@ def test_a_kind_without_previews_waits_for_the_whole(tmp_path: Path) -> None:
     bench.source.idle(0.0)
     bench.source.idle(0.0)
     bench.writer.close()
-    assert (bench.lines, bench.notes, bench.inner.waited) == ([], [], 1)
+    assert (bench.lines, bench.notes, bench.inner.waited) == ([], [], 2)
 
 
 def test_the_page_shows_the_newest_preview_until_its_scan_has_a_result(bench: Bench) -> None:
@@ -163,12 +227,14 @@ def test_the_page_shows_the_newest_preview_until_its_scan_has_a_result(bench: Be
     assert "4 of 32 frames" in page(bench.folder, ScanStatus.RUNNING)
     assert "data:image/png" in page(bench.folder, ScanStatus.RUNNING)
     assert "4 of 32 frames" not in page(bench.folder, ScanStatus.DONE)
-    with bench.source:
+    with PreviewSource(bench.inner, get_experiment("cell"), None, bench.folder, print, print) as source:
+        assert PreviewRecord.read(bench.folder) is not None, "it is that of another watch, perhaps"
+        source.poll()
         assert PreviewRecord.read(bench.folder) is None
 
 
 def page(folder: Path, status: ScanStatus) -> str:
-    write_batch_page(folder, [BatchRow(ScanRecord("g", "g.h5", status))], [], is_running=True)
+    write_batch_page(folder, [BatchRow(ScanRecord("g", "g.h5", status, noted=4e9))], [], is_running=True)
     return (folder / "index.html").read_text("utf-8")
 
 

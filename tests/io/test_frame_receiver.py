@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,12 +14,14 @@ from hypothesis import strategies as st
 from unflat.recon.errors import DataError
 from unflat.recon.experiments import get_experiment
 from unflat.recon.io.frame_messages import decode, encode_end, encode_frame, encode_header
-from unflat.recon.io.frame_receiver import EventKind, FrameReceiver, StreamEvent
+from unflat.recon.io.frame_receiver import FrameReceiver
 from unflat.recon.io.frame_scan import FrameSource, open_frame_source
-from unflat.recon.io.growing_file import read_growing
+from unflat.recon.io.growing_state import read_growing
 from unflat.recon.io.hdf5_common import text_of
+from unflat.recon.io.stream_events import EventKind, StreamEvent
 
 FRAMES = 6
+NO_ATTRIBUTES = (b"null", b'{"a": [1]}', b'[1, "a"]', b"[[1], [2, 3]]", b"1" + b"0" * 30)
 
 
 @pytest.fixture
@@ -84,10 +87,11 @@ def contents(path: Path) -> dict[str, tuple[str, bytes | str, dict[str, str]]]:
     datasets = {}
 
     def note(name: str, node: object) -> None:
-        if isinstance(node, h5py.Dataset) and not name.startswith("truth"):
+        if isinstance(node, h5py.Dataset) and not name.startswith(("truth", "received")):
             value = np.asarray(node[()])
             content = str(node[()]) if value.dtype.kind == "O" else value.tobytes()
-            datasets[name] = str(value.dtype), content, {key: text_of(value) for key, value in node.attrs.items()}
+            attributes = {key: text_of(value) for key, value in node.attrs.items() if key != "frames"}
+            datasets[name] = str(value.dtype), content, attributes
 
     with h5py.File(path) as file:
         file.visititems(note)
@@ -130,7 +134,103 @@ class TestAWholeScan:
         assert sorted(path.name for path in bench.folder.iterdir()) == ["ber_a_b-2.h5", "ber_a_b.h5"]
 
 
+class TestMeasurementsOfOneIdentity:
+    """Frames of two measurements whose sender gives both the same identity are never mixed."""
+
+    @pytest.fixture
+    def other(self, tmp_path: Path, source: FrameSource) -> Iterator[FrameSource]:
+        path = write_scan(tmp_path / "other.h5", 1)
+        with h5py.File(tmp_path / "scan.h5") as one, h5py.File(path, "a") as two:
+            two.attrs["seed"] = one.attrs["seed"]
+        with open_frame_source(path, schema_of, "scan") as other:
+            yield FrameSource(replace(other.scan, identity=source.scan.identity), other.datasets)
+
+    def images(self, path: Path) -> bytes:
+        with h5py.File(path) as file:
+            return file["measurement/images"][()].tobytes()
+
+    def test_that_stays_unfinished_is_set_aside(
+        self, tmp_path: Path, source: FrameSource, other: FrameSource, bench: Bench
+    ) -> None:
+        bench.send(source, [0, 1, 2])
+        bench.send(other, [5, 3, 1, 2, 0, 4])
+        assert sorted(path.name for path in bench.folder.iterdir()) == ["scan-2.h5", "scan.partial-0.incomplete"]
+        assert self.images(bench.folder / "scan-2.h5") == self.images(tmp_path / "other.h5")
+        assert any("3 of 6 frames are there, and stay in scan.partial-0.incomplete" in text for text in bench.faults())
+
+    @pytest.mark.parametrize("is_new", [False, True])
+    def test_that_is_whole_stays_and_the_other_is_received_beside_it(
+        self, tmp_path: Path, source: FrameSource, other: FrameSource, bench: Bench, is_new: bool
+    ) -> None:
+        bench.send(source)
+        if is_new:
+            bench.receiver.close()
+            bench = Bench(bench.folder)
+            bench.receiver.resume()
+        bench.receiver.receive(encode_header(source.scan))
+        bench.receiver.receive(encode_frame(source.scan.identity, 2, source.frame(2)))  # Still the same scan.
+        bench.send(other, [0, 1, 3, 4, 5], header=False)
+        bench.send(other, [2], header=False)
+        assert self.images(bench.folder / "scan.h5") == self.images(tmp_path / "scan.h5")
+        with h5py.File(bench.folder / "scan-2.h5") as two, h5py.File(tmp_path / "other.h5") as sent:
+            same = [0, 1, 3, 4, 5]
+            assert (two["measurement/images"][same] == sent["measurement/images"][same]).all()
+        assert "it came under the identity of scan, with other frames" in bench.faults()[0]
+
+    def test_a_third_time_is_known_again(self, source: FrameSource, other: FrameSource, bench: Bench) -> None:
+        for one in (source, other, other, source):
+            bench.send(one)
+        assert sorted(path.name for path in bench.folder.iterdir()) == ["scan-2.h5", "scan.h5"]
+
+    def test_replay_identifies_a_measurement_by_its_frames(self, source: FrameSource, other: FrameSource) -> None:
+        with open_frame_source(Path(other.datasets[0].file.filename), schema_of, "scan") as again:
+            assert again.scan.identity not in ("", source.scan.identity)
+
+
+class TestTheDisk:
+    def test_a_whole_scan_that_cannot_be_named_is_tried_again_and_never_overwritten(
+        self, tmp_path: Path, source: FrameSource, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+            bench.send(source)
+            bench.send(source, [0, 1])
+        assert not (bench.folder / "scan.h5").exists()
+        assert "disk is full" in bench.faults()[0]
+        bench.time = 6.0
+        bench.receiver.check_timeouts()
+        assert contents(bench.folder / "scan.h5") == contents(tmp_path / "scan.h5")
+
+    def test_no_file_in_the_folder_is_replaced(self, source: FrameSource, bench: Bench) -> None:
+        for name in ("scan.h5", "scan-2.partial-0.h5", "scan-3.partial-1.damaged"):
+            (bench.folder / name).write_text("another")
+        bench.send(source)
+        assert (bench.folder / "scan-4.h5").exists()
+        assert (bench.folder / "scan.h5").read_text() == "another"
+
+    def test_all_files_are_closed_though_one_cannot_be(
+        self, tmp_path: Path, source: FrameSource, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.send(source, [0])
+        with open_frame_source(write_scan(tmp_path / "next.h5", 1), schema_of) as second:
+            bench.send(second, [0])
+        first, last = bench.receiver._open.values()
+        monkeypatch.setattr(first.writer, "close", lambda: (_ for _ in ()).throw(DataError("no space")))
+        bench.receiver.close()
+        assert not last.writer.is_open
+        first.writer._file.close()
+
+
 class TestFaults:
+    def test_many_unknown_scans_and_many_open_ones_are_bounded(self, source: FrameSource, bench: Bench) -> None:
+        for number in range(200):
+            bench.receiver.receive(encode_frame(f"scan {number}", 0, source.frame(0)))
+        assert len(bench.faults()) == 3
+        for number in range(20):
+            bench.receiver.receive(encode_header(replace(source.scan, identity=str(number), name=f"s{number}")))
+        assert len(list(bench.folder.glob("*.incomplete"))) == 4
+        assert len(list(bench.folder.glob("*.h5"))) == 16
+
     @pytest.mark.parametrize(
         "parts",
         [
@@ -161,8 +261,12 @@ class TestFaults:
             (lambda head: head.replace(b"measurement/monitor", b"measurement/images"), "twice"),
             (lambda head: head.replace(b'"format_version": "1.0"', b'"format_version": "9.0"'), "upgrade"),
             (lambda head: head.replace(b'[4, 5], "attr', b'[4, 9], "attr'), "bytes"),
-            (lambda head: head.replace(b'"counts"', b"null"), "cannot be written"),
-            (lambda head: head.replace(b'"counts"', b'{"a": [1]}'), "cannot be written"),
+            *(
+                (lambda head, bad=bad: head.replace(b'"counts"', bad), "neither text nor a number")
+                for bad in NO_ATTRIBUTES
+            ),
+            (lambda head: head.replace(b'[4, 5], "attr', b'[4294967296, 4294967296], "attr'), "too large"),
+            (lambda head: head.replace(b'"measurement": {', b'"../x": {'), "dots"),
             (lambda head: head.replace(b'"note", "dtype"', b'"measurement/images/x", "dtype"'), "cannot be written"),
         ],
     )

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from unflat.recon.errors import DataError
 from unflat.recon.io.completeness import is_growing
 from unflat.recon.io.frame_scan import FrameArray, FrameScan
-from unflat.recon.io.growing_file import GrowingWriter, collect, read_growing, write_snapshot
+from unflat.recon.io.growing_file import GrowingWriter, write_snapshot
+from unflat.recon.io.growing_state import count_frames, read_growing
 
 MASK = "/measurement/mask"
 
@@ -65,13 +66,19 @@ def test_a_snapshot_has_each_frame_at_its_place_and_masks_the_others(
 
 
 def test_a_whole_one_becomes_an_acquisition_and_another_does_not(tmp_path: Path) -> None:
-    collect(grow(tmp_path / "g.h5", 3, [0, 1, 2]), tmp_path / "whole.h5")
+    for name, indices in (("whole", [2, 0, 1]), ("part", [0, 2])):
+        writer = GrowingWriter(tmp_path / f"{name}.partial-0.h5", scan_of(3), marked=True)
+        for index in indices:
+            writer.write(index, entries_of(index))
+        if name == "whole":
+            writer.finish(tmp_path / "whole.h5")
+        else:
+            with pytest.raises(DataError, match="does not hold all of its frames"):
+                writer.finish(tmp_path / "part.h5")
     with h5py.File(tmp_path / "whole.h5") as file:
         assert file["measurement/images"].dtype == np.dtype("<u2")
         assert (file["measurement/images"][:, 0, 0] == [10, 11, 12]).all()
-    with pytest.raises(DataError, match="does not hold all of its frames"):
-        collect(grow(tmp_path / "h.h5", 3, [0, 2], marked=True), tmp_path / "part.h5")
-    assert not (tmp_path / "part.h5").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["part.partial-0.h5", "whole.h5"]
 
 
 class TestTheNumberOfFrames:
@@ -89,6 +96,12 @@ class TestTheNumberOfFrames:
         with pytest.raises(DataError, match="holds 2 frames, and says that there will be 1"):
             read_growing(self.foreign(tmp_path / "b.h5", None, 1))
 
+    @pytest.mark.parametrize("declared", [[4, 5], np.inf, np.nan, 1e13, -3, "many"])
+    def test_that_is_none_is_a_fault_of_the_file(self, tmp_path: Path, declared: object) -> None:
+        for read in (read_growing, count_frames):
+            with pytest.raises(DataError, match="says that there will be"):
+                read(self.foreign(tmp_path / "c.h5", None, declared))
+
     def test_of_any_other_file_is_not_asked_for(self, tmp_path: Path) -> None:
         (tmp_path / "text.h5").write_text("no HDF5")
         with h5py.File(tmp_path / "plain.h5", "w") as file:
@@ -96,7 +109,7 @@ class TestTheNumberOfFrames:
         assert [read_growing(tmp_path / name) for name in ("text.h5", "plain.h5", "absent.h5")] == [None] * 3
 
     @staticmethod
-    def foreign(path: Path, limit: int | None, declared: int | None) -> Path:
+    def foreign(path: Path, limit: int | None, declared: object) -> Path:
         with h5py.File(path, "w", libver="latest") as file:
             file.attrs["format"] = "unflat-acquisition"
             images = file.create_dataset(
