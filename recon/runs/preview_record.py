@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,4 +68,5 @@ class PreviewRecord:
     @staticmethod
     def remove(folder: Path) -> None:
         """Remove the preview of a folder, if there is one."""
-        (folder / PREVIEW).unlink(missing_ok=True)
+        with suppress(OSError):  # What is no folder is refused by others.
+            (folder / PREVIEW).unlink(missing_ok=True)

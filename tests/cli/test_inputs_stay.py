@@ -83,9 +83,7 @@ def test_every_command_with_an_output_is_looked_at() -> None:
     context = click.Context(cli)
     commands = {name: cli.get_command(context, name) for name in COMMANDS}
     writers = {name for name, c in commands.items() if c and any(p.name == "output" for p in c.params)}
-    assert writers - {"init", "demo", "watch"} == set(
-        READ
-    )  # Those two read no file, and a watch works as a batch does.
+    assert writers - {"init", "demo"} == set(READ)  # Those two read no file.
     for name in READ:
         command = commands[name]
         assert command is not None
