@@ -175,6 +175,14 @@ METRICS = (
     ),
     Metric("tiles", "Tiles", "", "neither", "Tiles of the field of view that were fitted one after the other."),
     Metric(
+        "overlap_over_reach",
+        "Overlap over the reach of the light",
+        "",
+        "higher",
+        "Overlap of neighbouring tiles over twice the distance to which light spreads sideways in the box: below 1, "
+        "strange light counts.",
+    ),
+    Metric(
         "seam_difference",
         "Difference of neighbouring tiles",
         "",

@@ -26,7 +26,7 @@ from .choices import Choices
 from .estimate import choose_tiling, describe_tiling
 from .likelihood import CellLikelihood
 from .tiles import TiledLikelihood, seam_numbers
-from .tiling import Tiling, cut_field
+from .tiling import Tiling, cut_field, reach_of
 
 _log = logging.getLogger(__name__)
 _COUNTS = "tiles"
@@ -114,6 +114,8 @@ class TiledFit:
             initial = [f.initial for f in fitted if f.initial is not None]
             if initial:
                 numbers[names.initial] = float(np.sqrt(np.mean(np.square(initial))))
-        numbers |= {"tiles": float(len(self.tiling))} | seam_numbers(model)
+        reach = reach_of(tiled.acquisition, tiled.geometry)
+        numbers |= {"tiles": float(len(self.tiling)), "overlap_over_reach": self.tiling.overlap / (2 * reach)}
+        numbers |= seam_numbers(model)
         converged = any(f.status is Status.CONVERGED for f in fitted)
         return FieldResult(model, values, first.nuisance, numbers, Status.CONVERGED if converged else Status.COMPLETE)

@@ -18,6 +18,7 @@ from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.estimate import choose_tiling, estimate
 from unflat.recon.experiments.cell.geometry import geometry_of
 from unflat.recon.experiments.cell.tiling import Tiling, _cut_axis, cut_field, reach_of
+from unflat.recon.experiments.cell.verdict import assess
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.experiments.run import RunOptions, run_method
 from unflat.recon.frame import ModelFrame
@@ -145,6 +146,12 @@ class TestRefusals:
         assert "2 tiles (1 x 2, y x) of 24 x" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("numbers", [{"seam_ratio": 0.9, "overlap_over_reach": 1.4}, {"overlap_over_reach": 0.2}])
+def test_tiles_that_disagree_or_hardly_overlap_are_doubted(numbers: dict[str, float]) -> None:
+    assert [reason.name for reason in assess(numbers)] == ["seams"]
+    assert assess({"seam_ratio": 0.5, "overlap_over_reach": 1.4}) == []
+
+
 class _StopInSecondTile(StopRequest):
     """Request to stop that comes when the second tile has its first checkpoint."""
 
@@ -163,6 +170,7 @@ def test_tiles_give_the_model_of_one_piece_and_a_resumed_fit_the_same(acquisitio
     tiled = fit(acquisition, tmp_path / "tiled", tiles=(1, 2))
     assert tiled["tiles"] == 2
     assert tiled["seam_ratio"] < 0.5
+    assert tiled["overlap_over_reach"] > 1
     assert tiled["snr"] > one["snr"] - 0.5
     whole, parts = (unflat.load(tmp_path / name) for name in ("one", "tiled"))
     axes = whole.grid().axes
