@@ -101,10 +101,13 @@ def _grow(source: Any, path: Path, wait: Callable[[int], None]) -> None:
     """Write the frames into a growing file."""
     from ..recon.io.growing_file import GrowingWriter
 
-    writer = GrowingWriter(path, source.scan)
+    writer, done = GrowingWriter(path, source.scan), 0
     try:
         for index in range(source.scan.frames):
             wait(index)
             writer.write(index, source.frame(index))
+            done = index + 1
     finally:
         writer.close()
+        if done < source.scan.frames:
+            console.warn(f"{path} holds {done} of {source.scan.frames} frames, and is refused until it is replaced")

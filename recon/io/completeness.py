@@ -1,6 +1,7 @@
 """Signs that a file, or a folder of files, is not whole yet: a program still writes it, or its end is missing.
 
-Only the first bytes are read, without the library of the format, which may crash on half a file.
+The first bytes are read, without the library of the format, which may crash on half a file. Only an HDF5 file that has
+its end is read further, in a child: it may declare more frames than it holds.
 """
 
 import os
@@ -10,6 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from .hdf5_open import is_locked_by_writer
+from .hdf5_outline import outline_of
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HDF5_ENDINGS = (".h5", ".hdf5", ".nxs", ".cxi")
@@ -89,7 +93,29 @@ def _of_file(path: Path) -> Unfinished | None:
         return None
 
 
+def is_whole_hdf5(path: Path) -> bool:
+    """Whether a file is HDF5 by its name and its head, has its end, and no program has it open for writing."""
+    if not path.name.lower().endswith(_HDF5_ENDINGS):
+        return False
+    try:
+        with path.open("rb") as file:
+            return _sign_in_head(file, os.fstat(file.fileno()).st_size) is None
+    except OSError:
+        return False
+
+
 def _of_hdf5(file: BinaryIO, size: int) -> Unfinished | None:
+    if sign := _sign_in_head(file, size):
+        return sign
+    if is_locked_by_writer(file.name):
+        return Unfinished("is locked by the program that writes it", is_open=True)
+    outline = outline_of(Path(file.name))
+    if outline.frames < outline.declared:
+        return Unfinished(f"has {outline.frames} of {outline.declared} frames")
+    return None
+
+
+def _sign_in_head(file: BinaryIO, size: int) -> Unfinished | None:
     place = next((place for place in _places(size) if _read(file, place, 8) == _HDF5), None)
     if place is None:
         return Unfinished("does not begin as an HDF5 file does")
@@ -99,8 +125,6 @@ def _of_hdf5(file: BinaryIO, size: int) -> Unfinished | None:
         return Unfinished("is open for writing by another program", is_open=True)
     if end is None or end > size:
         return Unfinished("lacks its end")
-    if _is_locked(file):
-        return Unfinished("is locked by the program that writes it", is_open=True)
     return None
 
 
@@ -143,19 +167,3 @@ def _of_tiff(file: BinaryIO, size: int) -> Unfinished | None:
 def _read(file: BinaryIO, place: int, count: int) -> bytes:
     file.seek(place)
     return file.read(count)
-
-
-def _is_locked(file: BinaryIO) -> bool:
-    """Whether another program holds the lock by which HDF5 keeps readers out while it writes."""
-    try:
-        import fcntl
-    except ImportError:  # Windows refuses to open such a file at all.
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # A disk without locks.
-        return False
-    fcntl.flock(file, fcntl.LOCK_UN)
-    return False

@@ -69,18 +69,18 @@ class Confinement:
         Raises:
             UnreadReferenceError: If it is absent, or outside the folders and not allowed.
         """
-        candidates = _candidates(name, Path(referrer))
-        for path in candidates:
+        places = candidates(name, Path(referrer))
+        for path in places:
             if not path.is_file():
                 continue
             if external_files_are_allowed() or any(path.is_relative_to(folder) for folder in self.folders):
                 return path
             raise UnreadReferenceError(Diagnostic(place, f"{what} {path}, outside the folder of the file", _REMEDY))
         message = f"cannot be opened: it {what} {name}{f':{inside}' if inside else ''}, and that file is not there"
-        raise UnreadReferenceError(Diagnostic(place, message, f"copy {Path(name).name} into {candidates[0].parent}"))
+        raise UnreadReferenceError(Diagnostic(place, message, f"copy {Path(name).name} into {places[0].parent}"))
 
 
-def _candidates(name: str, referrer: Path) -> list[Path]:
+def candidates(name: str, referrer: Path) -> list[Path]:
     """List the paths that a name may stand for, the first preferred; none contains ``..``."""
     last = PureWindowsPath(name).name or "."
     folders = dict.fromkeys((Path(os.path.abspath(referrer)).parent, Path(os.path.realpath(referrer)).parent))  # noqa: PTH100

@@ -35,4 +35,4 @@ def readable(text: str) -> str:
 
 def natural_order(name: str) -> list[tuple[int, str]]:
     """Sort key that orders names by the numbers in them: ``image_2`` before ``image_10``."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part]

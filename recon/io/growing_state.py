@@ -19,6 +19,7 @@ from jaxtyping import Bool
 from ..errors import DataError, Diagnostic
 from .frame_scan import FRAMES, MOST_FRAMES, RECEIVED, FrameScan, describe_file
 from .hdf5_common import text_of
+from .hdf5_open import open_unlocked
 from .write import FORMAT
 
 _TRIES, _PAUSE = 5, 0.05
@@ -95,7 +96,7 @@ def open_growing(path: Path) -> Iterator[Any]:
     try:
         for attempt in range(_TRIES):
             try:
-                file = h5py.File(path, "r", libver="latest", swmr=True)
+                file = open_unlocked(path, libver="latest", swmr=True)
                 break
             except (OSError, ValueError):  # Not HDF5, not for such readers, or just being made.
                 if attempt == _TRIES - 1 or not path.is_file():

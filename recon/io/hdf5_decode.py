@@ -12,6 +12,7 @@ from .child import MEMORY_LIMIT, Answer, Report, run_in_child
 from .child_pipe import ChildError
 from .guard import COPY_AGAIN
 from .hdf5_filters import load_plugins
+from .hdf5_open import open_unlocked
 
 _SAFE = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}
 """Filters that check their bounds."""
@@ -57,7 +58,7 @@ def read_in_child(dataset: Any, selection: tuple[Any, ...], place: str, *, often
 def _read(report: Report, path: str, name: str, packed: Sequence[Any]) -> Answer:
     """Read a part of a dataset block by block: the task of a child."""
     load_plugins()
-    with h5py.File(path, "r") as file:
+    with open_unlocked(path) as file:
         dataset = file[name]
         blocks = []
         for block in _blocks(dataset, tuple(_unpack(part) for part in packed)):

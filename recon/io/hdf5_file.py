@@ -24,6 +24,7 @@ from .guard import COPY_AGAIN, READ_LESS, guard
 from .hdf5_decode import needs_child, read_in_child
 from .hdf5_faults import IS_A_GROUP, explain
 from .hdf5_filters import require_filters
+from .hdf5_open import is_locked_by_writer, open_unlocked
 from .hdf5_sources import Bounds, Sources, map_storage, selection_bounds
 from .hdf5_text import TextAttributes
 from .hdf5_walk import walk_files
@@ -58,7 +59,9 @@ def open_careful(path: str | Path, confinement: Confinement | None = None) -> "C
     """
     visit(path)
     with guard(path, "the HDF5 file", explain(str(path))):
-        file = CarefulFile(path, "r")
+        if is_locked_by_writer(path, others=True):
+            raise BlockingIOError("unable to lock file")
+        file = open_unlocked(path, CarefulFile)
     file.confinement = confinement or Confinement.around(path)
     return file
 

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import DataError, Diagnostic, UnflatError
 from .child import Answer, Report
 from .guard import COPY_AGAIN, first_line
+from .hdf5_open import open_unlocked
 
 _ROWS = 4096
 _LARGEST_TRIAL = 1 << 26
@@ -36,12 +37,12 @@ def walk_files(report: Report, *paths: str) -> Answer:
     """
     for path in paths:
         report()
-        with _no_errors(), h5py.File(path, "r") as file:
+        with no_errors(), open_unlocked(path) as file:
             _walk(file, report)
     return None, ()
 
 
-class _no_errors(suppress):  # noqa: N801 - used like a function
+class no_errors(suppress):  # noqa: N801 - used like a function
     """Suppress all errors but those that end the walk: the lack of memory, and what cannot be visited."""
 
     def __init__(self) -> None:
@@ -82,8 +83,8 @@ def _walk(file: h5py.File, report: Report) -> None:
         with _must_be_listed(place, "the group"):
             names = list(group)
         for name in names:
-            with _no_errors():
-                child = _hard_child(group, name, seen)
+            with no_errors():
+                child = hard_child(group, name, seen)
                 if child is None:
                     continue
                 if isinstance(child, h5py.Group):
@@ -94,7 +95,7 @@ def _walk(file: h5py.File, report: Report) -> None:
                         _visit(child, report)
 
 
-def _hard_child(group: h5py.Group, name: str, seen: set[Any]) -> Any:
+def hard_child(group: h5py.Group, name: str, seen: set[Any]) -> Any:
     """Open an object of a group.
 
     Returns:
@@ -113,7 +114,7 @@ def _read_attributes(node: Any, report: Report) -> None:
     with _must_be_listed(f"{node.file.filename}:{node.name}", "its attributes"):
         names = list(node.attrs)
     for name in names:
-        with _no_errors():
+        with no_errors():
             node.attrs[name]
 
 
@@ -129,15 +130,15 @@ def _visit(dataset: h5py.Dataset, report: Report) -> None:
             if has_text:
                 chunks.append(tuple(chunk.chunk_offset))
 
-        with _must_be_listed(f"{dataset.file.filename}:{dataset.name}", "its chunks") if has_text else _no_errors():
+        with _must_be_listed(f"{dataset.file.filename}:{dataset.name}", "its chunks") if has_text else no_errors():
             dataset.id.chunk_iter(visit)
     if has_text:
         for part in _parts(dataset, chunks):
             report()
-            with _no_errors():
+            with no_errors():
                 dataset[part]
     elif _has_first_number(dataset):
-        with _no_errors():
+        with no_errors():
             dataset[(0,) * len(dataset.shape)]
 
 
@@ -150,7 +151,7 @@ def _has_first_number(dataset: h5py.Dataset) -> bool:
 
 def _visit_layout(dataset: h5py.Dataset) -> None:
     """Read what is stored about a dataset: filters, other files, the value of what was never written."""
-    with _no_errors():
+    with no_errors():
         creation = dataset.id.get_create_plist()
         for number in range(creation.get_nfilters()):
             creation.get_filter(number)

@@ -25,6 +25,7 @@ from .fetch import fetch_all, may_mark_gaps, measured
 from .guard import guard
 from .hdf5 import file_of
 from .hdf5_common import FORMAT_VERSION, ROOT_ATTRIBUTES, require_version
+from .hdf5_outline import lacking_frames
 from .image_axes import ImageChoice, choose_parts
 from .lazy_arrays import IMAGES, ArrayTree, Index, LazyArray
 from .name_faults import missing_diagnostic
@@ -90,8 +91,10 @@ def read_all(
         UnflatError: Errors of ``select``.
     """
     path, sources = _named_images(Path(path), schema, sources)
+    state = _state_of(path)
     with open_tree(path, readers) as tree, SideFiles(path) as files:
         _require_kind(tree, kind)
+        _require_frames(tree)
         resolved, faults, faulty = _resolve_all(tree, schema, sources, files)
         faulty |= {item.entry.name for item in resolved}
         resolved, ambiguities = choose_parts(resolved, choice)
@@ -106,6 +109,9 @@ def read_all(
         faults += unreadable
         truth = _read_truth(tree, kind)
         attributes = _own_attributes(tree)
+    if state != _state_of(path):
+        message = "was changed by another program while it was read"
+        raise DataError(Diagnostic(str(path), message, "wait until its writer has closed it"))
     places = {item.entry.name: item.place for item in resolved}
     gaps = {item.resolved.entry.name for item in matched if may_mark_gaps(item.resolved)}
     faults += _check_all([replace(e, has_gaps=e.has_gaps or e.name in gaps) for e in schema], arrays, places, indices)
@@ -134,6 +140,7 @@ def open_arrays(
     path, sources = _named_images(Path(path), schema, sources)
     with open_tree(path, readers) as tree, SideFiles(path) as files:
         _require_kind(tree, kind)
+        _require_frames(tree)
         resolved, faults, _ = _resolve_all(tree, schema, sources, files)
         matched, _, misfits = match_axes(choose_parts(resolved, None)[0])
         if faults or misfits:
@@ -182,6 +189,28 @@ def _require_kind(tree: ArrayTree, kind: str) -> None:
     if own != kind:
         message = f"is an acquisition of a {own}, not of a {kind}"
         raise DataError(Diagnostic(str(tree.path), message, f"see: {shell('unflat', 'info', tree.path)}"))
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    """Return the size and time of a file, which change with its contents; zeros for what is no single file."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return 0, 0
+    return (state.st_size, state.st_mtime_ns) if path.is_file() else (0, 0)
+
+
+def _require_frames(tree: ArrayTree) -> None:
+    """Raise an error for a measurement of ours that was to have more frames: it was interrupted.
+
+    Raises:
+        DataError: If it is one.
+    """
+    file = file_of(tree)
+    frames, declared = (0, 0) if file is None else lacking_frames(file)
+    if frames < declared:
+        remedy = "measure or send it again; to take it as it is, write that number into the attribute 'frames'"
+        raise DataError(Diagnostic(str(tree.path), f"holds {frames} of the {declared} frames it declares", remedy))
 
 
 def _require_numbers(matched: list[MatchedArray]) -> None:

@@ -6,13 +6,16 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ..errors import ConfigError, DataError, Diagnostic
 from ..io.atomic import disk_fault, remove_stale, write_atomically
+from ..io.completeness import is_whole_hdf5
 from ..io.detector_files import data_files_of
+from ..io.hdf5_outline import references_of
 from ..io.json_text import parse_json
 from .contents import is_run
 from .lock import Lock
@@ -302,18 +305,35 @@ def is_due(scan: Path, record: ScanRecord, *, retry_failed: bool = False) -> boo
 
 
 def stamp_of(path: Path) -> str:
-    """Return the number, size and latest time of the files of an acquisition: a file, a master with its data, a folder.
+    """Return a text that names the state of an acquisition by the names, sizes and times of its files, unread.
 
-    Empty for a path that is absent. Other contents have another stamp, without reading them.
+    Empty for a path that is absent.
     """
     try:
-        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-        files += data_files_of(path)
-        states = [file.stat() for file in files]
+        files = files_of(path)
+        states = [(file, file.stat()) for file in files]
     except OSError:
         return ""
-    newest = max((state.st_mtime_ns for state in states), default=0)
-    return f"{len(states)}-{sum(state.st_size for state in states)}-{newest}"
+    digest = sha256()
+    for file, state in states:
+        name = file.relative_to(path).as_posix() if file.is_relative_to(path) else file.name
+        digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return f"{len(states)}-{sum(state.st_size for _, state in states)}-{digest.hexdigest()[:16]}"
+
+
+def files_of(path: Path) -> list[Path]:
+    """List the files of an acquisition: a file, or a master and its data, or all of a folder.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    files = [path, *data_files_of(path)]
+    if is_whole_hdf5(path):
+        there = {file.resolve() for file in files}
+        files += [file for file in references_of(path)[0] if file.resolve() not in there]
+    return files
 
 
 def relative_path(path: Path, folder: Path) -> str:

@@ -11,6 +11,8 @@ _log = logging.getLogger(__name__)
 
 TICK = 0.25
 """[s] Time between two moments."""
+_TICKS = 240
+"""Moments after which the system is asked for events again."""
 _GROUPED = 200
 """[ms] Time over which events are taken as one."""
 _REMOTE = ("nfs", "cifs", "smb", "afs", "lustre", "gpfs", "beegfs", "ceph", "gluster", "9p", "fuse", "pvfs", "orangefs")
@@ -35,21 +37,31 @@ def _file_system(folder: Path) -> str:
     return name
 
 
-def folder_ticks(folder: Path, stopped: threading.Event, *, poll: bool) -> Iterator[bool]:
-    """Iterate over moments, each of which tells whether an event was reported; endless until stopped.
+def folder_ticks(folder: Path, stopped: threading.Event, *, poll: bool) -> Iterator[bool | None]:
+    """Iterate over moments, endless until stopped: True with an event, False without, None where none are reported.
 
     Args:
         folder: The folder, with all folders inside it.
         stopped: Event that ends it.
-        poll: Whether to report every moment as an event, and not to ask the system for events.
+        poll: Whether not to ask the system for events.
     """
-    if not poll:
-        try:
-            yield from _events(folder, stopped)
-        except (OSError, RuntimeError) as error:  # The folder is away for a while, or the system has no more watches.
-            _log.warning("%s reports no changes (%s): it is looked at regularly instead", folder.name, error)
-    while not stopped.wait(TICK):
-        yield True
+    is_warned = False
+    while not stopped.is_set():
+        if not poll:
+            try:
+                yield from _events(folder, stopped)
+            except Exception as error:  # The folder is away, the system has no more watches, or a name is no text.
+                _log.log(
+                    logging.DEBUG if is_warned else logging.WARNING,
+                    "%s reports no changes (%s): it is looked at regularly instead",
+                    folder.name,
+                    error,
+                )
+                is_warned = True
+        for _ in range(_TICKS):
+            if stopped.wait(TICK):
+                return
+            yield None
 
 
 def _events(folder: Path, stopped: threading.Event) -> Iterator[bool]:

@@ -22,6 +22,8 @@ PATIENCE = 30.0
 """[s] Default time without a change after which a file that lacks its end is refused."""
 _SLOW, _QUICK = 10.0, 2.0
 """[s] Longest time between two looks at the folder: where the system reports changes, and where it does not."""
+_REST = 5
+"""Least time between two looks, in units of the time that the last one took."""
 
 
 class FolderSource:
@@ -47,12 +49,13 @@ class FolderSource:
     ) -> None:
         self.folder = folder
         self.polls = poll or not sees_events(folder)
-        self._arrivals = Arrivals(partial(list_arriving, folder, pattern), settling_time, patience)
+        listed = partial(list_arriving, folder, pattern)
+        self._arrivals = Arrivals(listed, settling_time, patience, takes_parts=pattern is not None)
         self._whole: deque[Path] = deque()
         self._arriving: tuple[Arriving, ...] = ()
         self._wake, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._observe, name="observation of a folder", daemon=True)
-        self._fault = ""
+        self._fault, self._death = "", ""
 
     @property
     def arriving(self) -> Sequence[Arriving]:
@@ -60,7 +63,13 @@ class FolderSource:
         return self._arriving
 
     def poll(self) -> list[Path]:
-        """List the acquisitions that have become whole since the last call, the earliest first."""
+        """List the acquisitions that have become whole since the last call, the earliest first.
+
+        Raises:
+            DataError: If the folder is no longer observed.
+        """
+        if self._death:
+            raise DataError(Diagnostic(str(self.folder), f"is no longer observed: {self._death}", "start it again"))
         self._wake.clear()
         return [self._whole.popleft() for _ in range(len(self._whole))]
 
@@ -93,20 +102,35 @@ class FolderSource:
         self._thread.join(_SLOW)
 
     def _observe(self) -> None:
-        """Look at the folder after each event, while something is on its way, and now and then in any case."""
-        looked, longest = time.monotonic(), _QUICK if self.polls else _SLOW
-        for is_event in folder_ticks(self.folder, self._stopped, poll=self.polls):
-            is_due = self._arriving or time.monotonic() - looked > longest
-            if is_due or (is_event and not self.polls):
-                self._look()
-                looked = time.monotonic()
+        """Look at the folder after each event, while something is on its way, and now and then in any case.
 
-    def _look(self) -> None:
+        What was handed over is looked at again after an event, a while after the last time.
+        """
         try:
-            self._whole.extend(whole := self._arrivals.look())
+            looked = again = time.monotonic()
+            has_changed, rest = False, 0.0
+            for event in folder_ticks(self.folder, self._stopped, poll=self.polls):
+                now, longest = time.monotonic(), _QUICK if event is None else _SLOW
+                has_changed = has_changed or bool(event)
+                is_full = now - again > (_QUICK if has_changed else _SLOW)
+                if now - looked < rest or not (event or self._arriving or is_full or now - looked > longest):
+                    continue
+                self._look(again=is_full)
+                looked = time.monotonic()
+                rest = _REST * (looked - now)
+                if is_full:
+                    again, has_changed = looked, False
+        except Exception as error:
+            _log.debug("observation of %s", self.folder, exc_info=error)
+            self._death = f"{type(error).__name__}: {error}"
+            self._wake.set()
+
+    def _look(self, *, again: bool = True) -> None:
+        try:
+            self._whole.extend(whole := self._arrivals.look(again=again))
             self._arriving, self._fault = self._arrivals.arriving, ""  # Last: what has left it is in the other list.
-        except OSError as error:  # A disk of the network may come back.
-            fault = error.strerror or type(error).__name__
+        except Exception as error:  # A disk of the network may come back, and a name that cannot be read be changed.
+            fault = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
             if fault != self._fault:
                 self._fault = fault
                 _log.warning("%s cannot be read: %s; it is looked at again and again", self.folder, fault)
