@@ -171,6 +171,8 @@ class PreviewSource:
         reason = f"has {frames.count} of {frames.total} frames"
         if frames.is_whole:
             reason += ", and is taken when its writer closes it (h5clear -s, if that has died)"
+        elif one.hint:
+            reason += f" ({one.hint})"
         return replace(one, reason=reason)
 
     def _due(self, arriving: Iterable[Arriving]) -> Iterable[_Growing]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import ExitStatus, Interrupted, QualityError, Stopped, UnflatError
 from ..runs import StopRequest
-from ..runs.batch_record import MOST_DEATHS, BatchFolder, ScanRecord, ScanStatus, must_begin_anew
+from ..runs.batch_record import MOST_DEATHS, BatchFolder, ScanRecord, ScanStatus, must_begin_anew, stamp_of
 from ..runs.contents import REPORT, is_run
 from ..runs.logs import without_absolute_paths
 from ..runs.scan_clock import ScanClock
@@ -72,12 +72,15 @@ class ScanRunner:
     def __post_init__(self) -> None:
         self.results = BatchResults(self.folder, self.experiment)
 
-    def run(self, scan: ScanFile, title: str, *, retry_failed: bool = False) -> ScanRecord:
+    def run(
+        self, scan: ScanFile, title: str, former: ScanRecord | None = None, *, retry_failed: bool = False
+    ) -> ScanRecord:
         """Run one scan, note what became of it, and have its report written.
 
         Args:
             scan: The acquisition, which the record of the folder holds.
             title: Title of its progress.
+            former: Record of its former result, which stands if the acquisition is gone before a new one is begun.
             retry_failed: Whether to run it even if processes have died over it.
 
         Returns:
@@ -90,6 +93,11 @@ class ScanRunner:
             record.end(ScanStatus.FAILED, record.seconds, ExitStatus.DEVICE, fault)
         else:
             self._run(scan, record, title)
+            if former is not None and _is_gone(scan, record) and former.status is ScanStatus.DONE:
+                _log.warning("%s is gone: its former result stays", scan.path.name)
+                vars(record).update(vars(former))
+                self._save(scan.name)
+                return record
         if record.status is ScanStatus.DONE:
             self.reports.submit(scan.name, self.folder.path / scan.name)
         self.report_scan(self._save(scan.name))
@@ -192,6 +200,11 @@ class ScanRunner:
             if text not in self._warnings:
                 self._warnings.add(text)
                 _log.warning("%s", text)
+
+
+def _is_gone(scan: ScanFile, record: ScanRecord) -> bool:
+    """Whether a scan failed because its acquisition was gone, before its run was begun anew."""
+    return record.status is ScanStatus.FAILED and record.begins_anew and not stamp_of(scan.path)
 
 
 def _is_sound(row: BatchRow) -> bool:

@@ -7,7 +7,7 @@ done is not done again, unless its file has changed since.
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,6 +18,7 @@ from ..runs import StopRequest
 from ..runs.arrivals import Arriving
 from ..runs.batch_record import BATCH, BatchFolder, ScanStatus, is_due, stamp_of
 from ..runs.launch import CommandLine
+from ..runs.logs import without_absolute_paths
 from ..runs.scan_list import ScanFile, name_scan
 from ..runs.watch_state import WatchState
 from . import get_experiment
@@ -184,7 +185,7 @@ class _Watch:
 
     def run(self) -> BatchOutcome:
         """Take scans as they arrive."""
-        ended = ""
+        ended, is_complete = "", False
         self.runner.write_page(is_running=True)
         try:
             while not self.runner.stop.reason:
@@ -193,30 +194,40 @@ class _Watch:
                 for path in paths:
                     if not self.runner.stop.reason:
                         self._take(path)
-                if paths or any(not one.is_open for one in arriving):
+                if paths or any(map(self._is_on_its_way, arriving)):
                     self._last = time.monotonic()
                 elif self._is_over():
                     break
                 self._wait(arriving)
             if not self.runner.stop.reason:
                 self.runner.receive_reports(wait=True)
-            ended = self.runner.stop.reason or "no new scan came"
+            ended, is_complete = self.runner.stop.reason or "no new scan came", not self.runner.stop.reason
+        except Exception as error:
+            fault = str(error.faults[0]) if isinstance(error, UnflatError) else f"{type(error).__name__}: {error}"
+            ended = f"ended by an error: {without_absolute_paths(fault)}"
+            raise
         finally:
             self.show_waiting(None)
             self.runner.write_page(is_running=False)
-            self._write_state(ended or "interrupted")
+            self._write_state(ended=ended or "interrupted", is_complete=is_complete)
         rows = tuple(self.runner.results.refresh(name) for name in self.folder.record.scans)
         return BatchOutcome(rows, self.runner.stop.reason or "", self.runner.stop.interrupted, frozenset(self._skipped))
 
     def _take(self, path: Path) -> None:
         """Run a scan, unless it is done."""
+        stamp = stamp_of(path)
+        if not stamp:  # It is gone, or its disk is, since it was handed over.
+            return
         scan = self._add(path)
         record = self.folder.record.scans[scan.name]
-        if record.stamp not in ("", stamp_of(path)):
+        former = replace(record)
+        if record.stamp not in ("", stamp):
             record.order(anew=True)
         if is_due(path, record, retry_failed=self.options.retry_failed):
             self.show_waiting(None)
-            self.runner.run(scan, f"{self.runner.method} {scan.name}", retry_failed=self.options.retry_failed)
+            self._write_state(running=scan.name)
+            title = f"{self.runner.method} {scan.name}"
+            self.runner.run(scan, title, former, retry_failed=self.options.retry_failed)
             replace_input(path, (), "its acquisition")
         else:
             self._skipped.add(scan.name)
@@ -242,14 +253,18 @@ class _Watch:
         if self.source.idle(_WAIT):
             self.runner.mark_page_old()
 
+    def _is_on_its_way(self, one: Arriving) -> bool:
+        """Whether the end of an acquisition is worth waiting for; ``--idle 0`` waits for no file that is open."""
+        return not one.is_open or (one.is_growing and bool(self.options.idle))
+
     def _is_over(self) -> bool:
         """Whether no scan has come for long enough."""
         return self.options.idle is not None and time.monotonic() - self._last >= self.options.idle
 
-    def _write_state(self, ended: str = "") -> None:
+    def _write_state(self, *, running: str = "", ended: str = "", is_complete: bool = False) -> None:
         """Write the state of the watch if it has changed, and now and then as a sign of life."""
-        stop = self.runner.stop.reason
-        state = WatchState({one.path.name: one.reason for one in self.source.arriving}, ended, bool(ended and not stop))
+        arriving = {one.path.name: one.reason for one in self.source.arriving}
+        state = WatchState(arriving, ended, is_complete, running)
         former, when = self._written
         if state == former and time.monotonic() - when < _SIGN_INTERVAL:
             return

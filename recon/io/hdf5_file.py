@@ -61,7 +61,7 @@ def open_careful(path: str | Path, confinement: Confinement | None = None) -> "C
     with guard(path, "the HDF5 file", explain(str(path))):
         if is_locked_by_writer(path, others=True):
             raise BlockingIOError("unable to lock file")
-        file = open_unlocked(path, CarefulFile)
+        file: CarefulFile = open_unlocked(path, CarefulFile)
     file.confinement = confinement or Confinement.around(path)
     return file
 

@@ -107,8 +107,9 @@ def lacking_frames(file: Any) -> tuple[int, int]:
     if isinstance(marks := file.get(RECEIVED), h5py.Dataset) and marks.ndim == 1:
         count, total = int((np.asarray(marks[()]) == 1).sum()), len(marks)
         return (count, total) if count < total else (0, 0)
-    short = []
-    for node in file["measurement"].values():
+    group, short = file["measurement"], []
+    signal = text_of(group.attrs.get("signal", ""))
+    for node in [group[signal]] if signal in group else group.values():
         if isinstance(node, h5py.Dataset) and node.shape:
             declared = np.ravel(node.attrs.get(FRAMES, node.maxshape[0] or 0))
             if declared.size == 1 and declared.dtype.kind in "iuf" and declared[0] > len(node):

@@ -114,7 +114,7 @@ class Arrivals:
         """Forget what is gone: if it comes back, it is handed over again."""
         for known in (self._observations, self._handed_over, self._parts):
             for path in [path for path in known if path not in here]:
-                del known[path]  # type: ignore[attr-defined]
+                del known[path]
 
     def _observe(self, path: Path, now: float) -> None:
         """Note the size and time of an acquisition, unless it was handed over like this."""

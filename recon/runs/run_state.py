@@ -157,7 +157,8 @@ def read_state(run: Path, scan: ScanRecord | None = None) -> RunState:
 
 def _state_of_watch(folder: Path, watch: WatchState) -> RunState:
     """State of the process that takes scans as they arrive in the folder of a batch."""
-    holder, sign = lock_holder(folder), _last_sign(folder)
+    holder = lock_holder(folder)
+    sign = max(_last_sign(folder), _last_sign(folder / watch.running) if watch.running else 0.0)
     launch, me = read_launch(folder), LockHolder.current()
     if holder is not None and not holder.has_ended(me):
         is_seen = holder.is_beside(me) or time.time() - sign < SILENCE

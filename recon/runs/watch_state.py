@@ -19,11 +19,13 @@ class WatchState:
         arriving: Signs that acquisitions are not whole, by their names.
         ended: Reason of its end; empty while it goes on.
         is_complete: Whether it has ended as it was to, so that nothing is left.
+        running: Name of the scan that is computed; empty while it waits.
     """
 
     arriving: Mapping[str, str] = field(default_factory=dict)
     ended: str = ""
     is_complete: bool = False
+    running: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> "WatchState | None":
@@ -33,7 +35,8 @@ class WatchState:
         if not isinstance(arriving, dict):
             return None
         names = {str(name): str(reason) for name, reason in arriving.items()}
-        return cls(names, str(content.get("ended", "")), content.get("is_complete") is True)
+        running = str(content.get("running", ""))
+        return cls(names, str(content.get("ended", "")), content.get("is_complete") is True, running)
 
     def write(self, folder: Path) -> None:
         """Write the state."""
@@ -45,4 +48,5 @@ class WatchState:
         if self.ended:
             return self.ended
         names = [f"{name} {reason}" for name, reason in self.arriving.items()]
-        return "; ".join(["waits for scans", *names[:3], *(["…"] if len(names) > 3 else [])])
+        work = f"computes {self.running}" if self.running else "waits for scans"
+        return "; ".join([work, *names[:3], *(["…"] if len(names) > 3 else [])])

@@ -14,13 +14,18 @@ from typing import ClassVar
 import h5py
 import pytest
 
+from unflat.cli import replay
 from unflat.cli.main import run
 from unflat.recon.experiments import scan_runner
 from unflat.recon.experiments import watch as watch_module
 from unflat.recon.experiments.cell.experiment import CellExperiment
 from unflat.recon.experiments.report_worker import ReportWorkers
 from unflat.recon.experiments.run import RunOptions
+from unflat.recon.io.completeness import find_unfinished
+from unflat.recon.io.growing_file import read_growing
 from unflat.recon.runs.batch_record import BatchRecord
+from unflat.recon.runs.folder_source import FolderSource
+from unflat.recon.runs.run_state import find_runs
 from unflat.recon.runs.verdict import Reason, Verdict
 
 CONFIG = """kind: cell
@@ -232,3 +237,81 @@ def test_a_scan_begins_with_the_last_sound_result_and_again_without_it_if_that_i
         shutil.copy(scan, tmp_path / "in" / f"{name}.h5")
     watch(*words)
     assert given == (["a", "b", "c", "d", "e"] if words else ["a", "ba", "b", "ca", "c", "da", "ed"])
+
+
+def test_a_measurement_that_ended_early_is_set_aside_with_its_number_of_frames(
+    scan: Path, tmp_path: Path, watch: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown = tmp_path / "in" / "a.h5"
+
+    def interrupt(seconds: float) -> None:
+        if grown.exists() and find_unfinished(grown) is not None and read_growing(grown).count == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(replay.time, "sleep", interrupt)
+        assert run(["replay", str(scan), "--into", str(grown)]) == 130
+    assert watch() == 3
+    (row,) = table(tmp_path / "RUNS").values()
+    assert row["status"] == "failed"
+    assert "holds 4 of the 6 frames it declares" in row["fault"]
+
+
+def test_a_result_stays_when_its_file_is_moved_away_while_it_is_taken_again(
+    scan: Path, tmp_path: Path, watch: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, runs = tmp_path / "in" / "a.h5", tmp_path / "RUNS"
+    shutil.copy(scan, file)
+    assert watch() == 0
+    before = table(runs)
+    os.utime(file)
+    method = scan_runner.run_method
+
+    def move_first(*arguments: object, **options: object) -> object:
+        file.rename(tmp_path / "a.h5")
+        return method(*arguments, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scan_runner, "run_method", move_first)
+        assert watch() == 0
+    assert table(runs) == before
+    done = (runs / "a" / "DONE").stat().st_mtime_ns
+    (tmp_path / "a.h5").rename(file)
+    assert watch() == 0
+    assert (runs / "a" / "DONE").stat().st_mtime_ns > done, "it has come back"
+
+
+def test_a_watch_that_ends_by_an_error_is_not_done(
+    scan: Path, tmp_path: Path, watch: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bool:
+        raise ZeroDivisionError("inner")
+
+    monkeypatch.setattr(FolderSource, "idle", fail)
+    shutil.copy(scan, tmp_path / "in" / "a.h5")
+    assert watch() == 1
+    (state,) = [one for one in find_runs([tmp_path / "RUNS"]) if one.is_watch]
+    assert state.state == "stopped"
+    assert state.reason == "ended by an error: ZeroDivisionError: inner"
+    assert "unflat watch" in state.resume_command
+
+
+def test_the_state_of_a_watch_names_the_scan_that_is_computed(
+    scan: Path, tmp_path: Path, watch: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[str] = []
+
+    def note(*_: object, **__: object) -> None:
+        states.extend(one.reason for one in find_runs([tmp_path / "RUNS"]) if one.is_watch)
+
+    monkeypatch.setattr(scan_runner, "run_method", note)
+    shutil.copy(scan, tmp_path / "in" / "a.h5")
+    assert watch() == 0
+    assert states == ["computes a"]
+
+
+def test_an_odd_name_does_not_end_the_observation(tmp_path: Path, scan: Path, watch: Callable[..., int]) -> None:
+    shutil.copy(scan, tmp_path / "in" / "a.h5")
+    (tmp_path / "in" / "1\N{SUPERSCRIPT TWO}2.h5").write_text("x", "utf-8")
+    assert watch() == 3
+    assert table(tmp_path / "RUNS")["a"]["status"] == "done"
