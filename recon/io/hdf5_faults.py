@@ -24,6 +24,9 @@ def explain(place: str) -> Explain:
         if "truncated" in text or "eof" in text:
             remedy = f"{COPY_AGAIN}; the writer was stopped before it ended"
             return Diagnostic(place, "the HDF5 file is truncated: its end is missing", remedy)
+        if "locking flag" in text:
+            message = "is open in this program by other means than unflat's, with a lock"
+            return Diagnostic(place, message, "close it there, or open it with locking=False")
         if isinstance(error, BlockingIOError) or "unable to lock" in text:
             message = "the file is being written by another program"
             return Diagnostic(place, message, "wait until the writer has closed it")
