@@ -22,7 +22,7 @@ from unflat.recon.experiments.cell.experiment import CellExperiment
 from unflat.recon.experiments.report_worker import ReportWorkers
 from unflat.recon.experiments.run import RunOptions
 from unflat.recon.io.completeness import find_unfinished
-from unflat.recon.io.growing_file import read_growing
+from unflat.recon.io.growing_state import read_growing
 from unflat.recon.runs.batch_record import BatchRecord
 from unflat.recon.runs.folder_source import FolderSource
 from unflat.recon.runs.run_state import find_runs
