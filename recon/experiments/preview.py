@@ -47,8 +47,12 @@ class Preview:
 class Previewer(ABC):
     """Maker of the previews of one kind of experiment, which remembers the last one of a scan."""
 
-    def warm_up(self) -> None:
-        """Compile the programs of the previews, before the first frame."""
+    def warm_up(self, shape: tuple[int, ...]) -> None:
+        """Compile the programs of the previews while frames are waited for.
+
+        Args:
+            shape: Shape of the array of images, with all of its frames.
+        """
         return
 
     @abstractmethod

@@ -19,7 +19,7 @@ from ..errors import DataError, UnflatError
 from ..io.completeness import is_growing
 from ..io.frame_receiver import PARTIAL
 from ..io.growing_file import write_snapshot
-from ..io.growing_state import ReceivedFrames, count_frames
+from ..io.growing_state import ReceivedFrames, count_frames, read_growing
 from ..runs.arrivals import Arriving
 from ..runs.batch_record import BatchRecord, relative_path
 from ..runs.preview_record import PreviewRecord
@@ -76,7 +76,7 @@ class PreviewSource:
         report: Callback for each preview.
         note: Callback for why there is none, a sentence each.
         every: Number of new frames from which a new preview is due; None for a share of the scan.
-        expects_frames: Whether every scan comes frame by frame, so that the programs are compiled before the first.
+        expects_frames: Whether every scan comes frame by frame, so that previews are prepared before the first.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class PreviewSource:
         self._source, self._experiment, self._config = source, experiment, config
         self._output, self._report, self._note, self._every = output, report, note, every
         self._previewer: Previewer | None = None
-        self._is_off, self._is_begun, self._is_cold = False, False, expects_frames
+        self._is_off, self._is_begun, self._is_warm, self._expects_frames = False, False, False, expects_frames
         self._scans: dict[Path, _Growing] = {}
         self._current: _Growing | None = None
         self._fault = ""
@@ -132,7 +132,7 @@ class PreviewSource:
             due = list(self._due(arriving))
             if due and self._preview(max(due, key=lambda scan: _changed(scan.path))):
                 return True
-            if not due and (self._is_cold or (self._scans and self._previewer is None)) and not self._is_off:
+            if not due and not self._is_warm:
                 self._warm_up()
         except Exception as error:  # The measurement matters more.
             _log.debug("previews", exc_info=error)
@@ -155,10 +155,13 @@ class PreviewSource:
             return state is not None and self._show(scan, snapshot, state.received, lambda: self._newer(scan))
 
     def _warm_up(self) -> None:
-        """Compile the programs of the previews while no frames are there."""
-        self._is_cold = False
-        if (previewer := self._maker()) is not None:
-            previewer.warm_up()
+        """Prepare the maker of previews while frames are waited for, and its programs once their shape is known."""
+        scan = next((scan for scan in self._scans.values() if scan.total), None)
+        previewer = self._maker() if scan is not None or self._expects_frames else None
+        state = None if scan is None or previewer is None else read_growing(scan.path)
+        if previewer is not None and state is not None:
+            self._is_warm = True
+            previewer.warm_up((state.total, *state.scan.images.shape))
 
     def _with_frames(self, one: Arriving) -> Arriving:
         scan = self._scans.get(_whole_file(one.path))
@@ -225,6 +228,7 @@ class PreviewSource:
             previewer = self._begin(scan)
             if previewer is None:
                 return False
+            self._is_warm = True
             for number, preview in enumerate(previewer.previews(snapshot, received, should_stop)):
                 self._report(scan.name, preview)
                 self._write(scan, preview)

@@ -85,7 +85,7 @@ def send_frames(
 
 
 def _address_fault(address: str, error: Any) -> Diagnostic:
-    reason = str(error).strip(".").lower()
+    reason = str(error).partition(" (addr")[0].strip(".").lower()
     if error.errno == errno.EADDRINUSE:
         remedy = "end the program that listens there, or choose another port"
         return Diagnostic(address, f"is in use by another program ({reason})", remedy)

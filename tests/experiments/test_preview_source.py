@@ -45,12 +45,13 @@ class Maker(Previewer):
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, int, bool]] = []
-        self.begun = self.warmed = 0
+        self.begun = 0
+        self.warmed: list[tuple[int, ...]] = []
         self.error: Exception | None = None
         self.between: Callable[[], None] = lambda: None
 
-    def warm_up(self) -> None:
-        self.warmed += 1
+    def warm_up(self, shape: tuple[int, ...]) -> None:
+        self.warmed.append(shape)
 
     def begin(self) -> None:
         self.begun += 1
@@ -139,17 +140,12 @@ def test_a_scan_that_is_whole_is_handed_over_without_a_preview(bench: Bench) -> 
 def test_programs_are_compiled_while_the_first_frames_are_waited_for(bench: Bench) -> None:
     bench.inner.arriving = []
     bench.source.idle(0.0)
-    assert bench.maker.warmed == 0, "nothing that grows has come"
+    assert bench.maker.warmed == [], "nothing that grows has come"
     bench.inner.arriving = [Arriving(bench.folder / "g.h5", "is being written")]
-    for count in (1, 1, 4):
+    for count in (1, 1, 4, 5):
         bench.grow(count)
         bench.source.idle(0.0)
-    assert bench.maker.warmed == 1
-    bench.source._is_cold = True  # As of a stream.
-    bench.inner.arriving = []
-    bench.source.idle(0.0)
-    bench.source.idle(0.0)
-    assert bench.maker.warmed == 2
+    assert bench.maker.warmed == [(FRAMES, 3, 4)]
 
 
 class TestNothingAboutPreviewsStopsTheScans:
@@ -255,3 +251,9 @@ class TestWordsOfTheCrystal:
     ) -> None:
         assert trust in crystal_preview.trust_text(agreement, has_maximum=has_maximum)
         assert outlook in crystal_preview.outlook_text(agreement, change, 20, has_maximum=has_maximum)
+
+    def test_the_physics_is_trusted_no_more_than_it_agrees_with_its_draw(self) -> None:
+        assert "firm" in crystal_preview.trust_text(0.95, 0.93, has_maximum=True)
+        left = crystal_preview.trust_text(0.95, 0.41, has_maximum=True)
+        assert "no more than a guess" in left
+        assert "the physics with them 0.41" in left

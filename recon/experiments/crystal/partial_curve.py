@@ -4,6 +4,7 @@ The missing frames keep their places on the grid of q of the full curve, and are
 """
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -130,10 +131,17 @@ def _has_maximum(totals: Float[np.ndarray, " frame"]) -> bool:
 
 @contextmanager
 def _without_log() -> Iterator[None]:
-    """Drop notes and warnings: those of the finished curve count."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    """Drop notes and warnings of this thread: those of the finished curve count."""
+    thread = threading.get_ident()
+
+    def is_shown(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.WARNING or record.thread != thread
+
+    handlers = [*logging.getLogger(__name__.partition(".")[0]).handlers, *logging.root.handlers]
+    for handler in handlers:
+        handler.addFilter(is_shown)
     try:
         yield
     finally:
-        logging.disable(before)
+        for handler in handlers:
+            handler.removeFilter(is_shown)

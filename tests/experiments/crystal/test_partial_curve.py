@@ -1,5 +1,7 @@
 """Rocking curves of which frames are still to come."""
 
+import logging
+import threading
 from pathlib import Path
 
 import h5py
@@ -131,3 +133,14 @@ def test_fringes_before_the_peak_are_no_maximum(period: int) -> None:
         for n in range(1, 2 * peak)
     ]
     assert peak - 1 <= backwards.index(True) <= peak + 2 * period
+
+
+def test_the_log_of_other_threads_is_not_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("elsewhere")
+    with partial_curve._without_log():
+        log.warning("a doubt about the partial curve")
+        thread = threading.Thread(target=log.warning, args=("a report could not be written",))
+        thread.start()
+        thread.join()
+    log.warning("the next scan")
+    assert caplog.messages == ["a report could not be written", "the next scan"]

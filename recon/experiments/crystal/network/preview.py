@@ -1,6 +1,7 @@
 """Previews of a rocking curve that is being measured: draws of the network at once, and a short phase retrieval.
 
-The draws differ by what the frames leave open: their agreement is the trust in a preview. A preview that differs from
+The draws differ by what the frames leave open: their agreement is the trust in a preview; that in a result of the
+physics is also its agreement with the draw that it began with. A preview that differs from
 the one before by no more than its draws differ among themselves is not changed by more frames, as far as can be seen;
 unless the maximum of the peak is still to come.
 """
@@ -21,7 +22,7 @@ from ....phase_retrieval.result import NoObjectError
 from ....phase_retrieval.settings import PhaseSettings
 from ...preview import Preview, Previewer
 from ..config import CrystalSettings
-from ..oversampling import estimate_oversampling
+from ..oversampling import Oversampling, estimate_oversampling
 from ..partial_curve import PartialCurve, preview_sampling, read_partial_curve
 from ..preview_figure import draw_preview
 from .denoiser import CrystalDenoiser
@@ -36,6 +37,8 @@ _AGREE, _VAGUE = 0.9, 0.7
 """Agreement of the draws above which a preview is called firm, and below which it is none."""
 _EDGE = 0.1
 """Least amplitude of the crystal, relative to its largest, where two previews are compared."""
+_USUAL = 3.0
+"""Oversampling that is assumed where nothing has been measured."""
 _MARGIN = 0.05
 """Change between two previews, beyond the disagreement of the draws, that still counts as none."""
 
@@ -52,12 +55,20 @@ class CurvePreviewer(Previewer):
     def __init__(self, settings: CrystalSettings) -> None:
         self._settings = settings
         self._denoiser = load_network(read(settings.predict.network, "crystal"), CrystalDenoiser)
-        self._ratio = 0.0
+        self._ratio = self._former_ratio = 0.0
         self.begin()
 
     def begin(self) -> None:
-        """Begin a new scan; the oversampling of the last one remains a first guess."""
+        """Begin a new scan; the oversampling of the last one is a guess until the maximum has been seen."""
         self._last: dict[str, tuple[int, Density]] = {}
+        self._former_ratio, self._ratio = self._ratio or self._former_ratio, 0.0
+
+    def warm_up(self, shape: tuple[int, ...]) -> None:
+        """Draw from a pattern of a made-up peak."""
+        place = np.meshgrid(*(np.arange(n) - n // 2 for n in shape), indexing="ij")
+        counts = 1e4 * np.exp(-sum(axis**2 for axis in place) / 4.0)
+        pattern = resample_pattern(counts, np.ones(shape, bool), Oversampling((_USUAL,) * 3, (True,) * 3))
+        draw_with(self._denoiser, pattern, _DRAWS, _STEPS, self._settings.seed)
 
     def previews(
         self, snapshot: Path, received: Bool[np.ndarray, " frame"], should_stop: Callable[[], str | None]
@@ -81,11 +92,15 @@ class CurvePreviewer(Previewer):
             return
         except NoObjectError as error:
             raise DataError(Diagnostic("", f"the physics finds no crystal yet: {error}")) from error
-        yield self._preview("physics", curve, refined, agreement, start)
+        likeness = _likeness(refined, draws[0], ramp=True)
+        yield self._preview("physics", curve, refined, agreement, start, likeness)
 
     def _draw(self, curve: PartialCurve) -> Complex[np.ndarray, "draw z y x"]:
         """Draw densities from the network, the best first."""
-        pattern, self._ratio = network_input(self._settings, curve, self._ratio)
+        known = self._ratio if curve.has_maximum else max(self._ratio, self._former_ratio)
+        pattern, ratio = network_input(self._settings, curve, known)
+        if curve.has_maximum:
+            self._ratio = ratio
         return draw_with(self._denoiser, pattern, _DRAWS, _STEPS, self._settings.seed).densities
 
     def _refine(self, curve: PartialCurve, density: Density, should_stop: Callable[[], str | None]) -> Density:
@@ -100,7 +115,9 @@ class CurvePreviewer(Previewer):
         )
         return result.density
 
-    def _preview(self, method: str, curve: PartialCurve, density: Density, agreement: float, start: float) -> Preview:
+    def _preview(
+        self, method: str, curve: PartialCurve, density: Density, agreement: float, start: float, likeness: float = 1.0
+    ) -> Preview:
         """Compare a density with the former preview, and judge it."""
         frames, total = int(np.isfinite(curve.totals).sum()), len(curve.totals)
         change = np.nan
@@ -109,15 +126,16 @@ class CurvePreviewer(Previewer):
             change = 1 - _likeness(density, former[1], ramp=True)
         self._last[method] = frames, density
         numbers = {"agreement": agreement, "fraction": curve.fraction, "has_maximum": float(curve.has_maximum)}
-        numbers |= {"change": change}
+        numbers |= {"change": change, "likeness": likeness}
+        trust = min(agreement, likeness)
         return Preview(
             method,
             frames,
             total,
-            trust_text(agreement, has_maximum=curve.has_maximum),
+            trust_text(agreement, likeness, has_maximum=curve.has_maximum),
             "all frames are there"
             if curve.is_whole
-            else outlook_text(agreement, change, former[0] if former else 0, has_maximum=curve.has_maximum),
+            else outlook_text(trust, change, former[0] if former else 0, has_maximum=curve.has_maximum),
             lambda: draw_preview(curve.totals, centred(density)),
             numbers,
             time.monotonic() - start,
@@ -174,24 +192,27 @@ def _box_edge(line: Bool[np.ndarray, " n"]) -> int:
     return min(2 * reach, n - n % 2)
 
 
-def trust_text(agreement: float, *, has_maximum: bool) -> str:
+def trust_text(agreement: float, likeness: float = 1.0, *, has_maximum: bool) -> str:
     """State how far a preview can be trusted.
 
     Args:
         agreement: Mean correlation of the draws with the best of them.
+        likeness: Correlation of a result of the physics with the draw that it began with; 1 for the draw itself.
         has_maximum: Whether the maximum of the peak has been seen.
     """
-    level = "firm" if agreement >= _AGREE else "rough" if agreement >= _VAGUE else "no more than a guess"
+    trust = min(agreement, likeness)
+    level = "firm" if trust >= _AGREE else "rough" if trust >= _VAGUE else "no more than a guess"
+    reason = f"draws agree {agreement:.2f}" + (f", the physics with them {likeness:.2f}" if likeness < 1 else "")
     if not has_maximum:
-        return f"the maximum of the peak has not been seen: no more than a guess (draws agree {agreement:.2f})"
-    return f"{level} (draws agree {agreement:.2f})"
+        return f"the maximum of the peak has not been seen: no more than a guess ({reason})"
+    return f"{level} ({reason})"
 
 
 def outlook_text(agreement: float, change: float, before: int, *, has_maximum: bool) -> str:
     """State whether more frames would change a preview.
 
     Args:
-        agreement: Mean correlation of the draws with the best of them.
+        agreement: Mean correlation of the draws with the best of them, or of the physics with that if it is less.
         change: 1 less the correlation with the preview before; NaN for the first.
         before: Number of frames of that.
         has_maximum: Whether the maximum of the peak has been seen.
