@@ -1,8 +1,8 @@
-"""``unflat watch``: scans that are reconstructed as they arrive in a folder."""
+"""``unflat watch``: scans that are reconstructed as they arrive in a folder, or as a stream of frames."""
 
 import os
-import sys
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +10,13 @@ import click
 
 from ..recon.errors import ConfigError
 from . import console
-from .batch import print_outcome, print_row
+from .batch import print_outcome
 from .options import PATH, InputPath, config_options, duration, output_options
+from .watch_lines import WatchLines
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
-    from ..recon.experiments.preview import Preview
-    from ..recon.experiments.watch import WatchProgress
     from ..recon.runs.folder_source import FolderSource
-    from ..recon.visualization.batch_page import BatchRow
-
-_SHOWN = 3
-"""Most names in the line that is shown while scans are waited for."""
+    from ..recon.runs.stream_source import StreamSource
 
 
 def _duration_or_zero(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -169,58 +163,90 @@ def command(
     from ..recon.experiments import get_experiment
     from ..recon.experiments.configs import load_config
     from ..recon.experiments.preview_source import PreviewSource
-    from ..recon.experiments.watch import WatchOptions, require_apart, run_watch
-    from ..recon.runs.folder_source import FolderSource
+    from ..recon.experiments.watch import WatchOptions, run_watch
     from ..recon.runs.launch import command_line
-    from ..recon.runs.stream_source import StreamSource
 
     settings: Any = load_config(config, overrides)
     experiment = get_experiment(settings.kind)
     chosen = method or experiment.default_method
     experiment.require(chosen)
-    words: list[str | Path] = ["watch", config, folder, "-o", output]
-    words += [word for assignment in overrides for word in ("--set", assignment)]
-    words += [] if method is None else ["--method", method]
-    words += [] if pattern is None else ["--pattern", pattern]
-    words += [] if every is None else ["--every", str(every)]
-    times = {"--settle": settle, "--patience": patience, "--idle": idle, "--time-limit": time_limit}
-    times["--silence"] = silence
-    words += [word for name, time in times.items() if time is not None for word in (name, f"{time:g} s")]
-    words += ["--no-preview"] * no_preview + ["--poll"] * poll + ["--cold"] * cold
-    options = WatchOptions(output, force, retry_failed, time_limit, idle, cold, command_line(tuple(words), output))
-    waiting = WaitingLine()
-
-    def report(row: "BatchRow") -> None:
-        print_row(experiment, chosen, row)
-
-    def report_preview(name: str, preview: "Preview") -> None:
-        waiting(None)
-        console.print_line(f"{name}: {preview.line}")
-
-    def tell(text: str) -> None:
-        waiting(None)
-        console.warn(text)
-
-    if isinstance(folder, Path):
-        require_apart(folder, output)
-    else:
-        _refuse_folder_options(pattern, poll=poll)
-    opened = (
-        FolderSource(folder, pattern, settle, patience, poll=poll)
-        if isinstance(folder, Path)
-        else StreamSource(folder, output, tell, silence)
+    times = {"settle": settle, "patience": patience, "idle": idle, "time-limit": time_limit, "silence": silence}
+    words = _command_words(
+        (config, folder, "-o", output),
+        [("set", assignment) for assignment in overrides]
+        + [("method", method), ("pattern", pattern), ("every", every)],
+        times,
+        {"no-preview": no_preview, "poll": poll, "cold": cold},
     )
-    with opened as inner:
-        if isinstance(inner, FolderSource):
-            _note_others(inner, pattern)
-        source = PreviewSource(inner, experiment, settings, output, report_preview, tell, every)
+    options = WatchOptions(output, force, retry_failed, time_limit, idle, cold, command_line(words, output))
+    lines = WatchLines(experiment, chosen)
+    with _open_source(folder, output, lines.warn, pattern, settle, patience, silence, poll=poll) as inner:
+        is_stream = not isinstance(folder, Path)
+        reports = (lines.show_preview, lines.warn)
+        source = PreviewSource(inner, experiment, settings, output, *reports, every, expects_frames=is_stream)
         with nullcontext(inner) if no_preview else source as watched:
-            outcome = run_watch(chosen, settings, watched, options, console.progress, report, waiting)
+            outcome = run_watch(chosen, settings, watched, options, console.progress, lines.show_row, lines.waiting)
         left = watched.arriving
     for one in left:
         console.note(f"left: {one.path.name} {one.reason}")
     print_outcome(outcome, output, "run the same command to go on")
     return outcome.exit_status
+
+
+def _command_words(
+    arguments: tuple[str | Path, ...],
+    values: Sequence[tuple[str, str | int | None]],
+    times: Mapping[str, float | None],
+    flags: Mapping[str, bool],
+) -> tuple[str | Path, ...]:
+    """Words of the command that goes on.
+
+    Args:
+        arguments: Arguments, and the output.
+        values: Options with a value; None for those that were not given.
+        times: Options with a time [s].
+        flags: Options without a value.
+    """
+    words: list[str | Path] = ["watch", *arguments]
+    words += [word for name, value in values if value is not None for word in (f"--{name}", str(value))]
+    words += [word for name, time in times.items() if time is not None for word in (f"--{name}", f"{time:g} s")]
+    words += [f"--{name}" for name, is_set in flags.items() if is_set]
+    return tuple(words)
+
+
+def _open_source(
+    folder: Path | str,
+    output: Path,
+    warn: Callable[[str], None],
+    pattern: str | None,
+    settle: float,
+    patience: float,
+    silence: float,
+    *,
+    poll: bool,
+) -> AbstractContextManager["FolderSource | StreamSource"]:
+    """Make the source of the scans, a folder or a stream.
+
+    Raises:
+        ConfigError: If the options do not go with it, or it is no folder to be watched.
+    """
+    from ..recon.experiments.watch import require_apart
+    from ..recon.runs.folder_source import FolderSource
+    from ..recon.runs.stream_source import StreamSource
+
+    if isinstance(folder, Path):
+        require_apart(folder, output)
+        return _noting_others(FolderSource(folder, pattern, settle, patience, poll=poll), pattern)
+    _refuse_folder_options(pattern, poll=poll)
+    return StreamSource(folder, output, warn, silence)
+
+
+@contextmanager
+def _noting_others(source: "FolderSource", pattern: str | None) -> Iterator["FolderSource"]:
+    """Open a folder, and tell how to take what is no scan by itself."""
+    with source:
+        _note_others(source, pattern)
+        yield source
 
 
 def _refuse_folder_options(pattern: str | None, *, poll: bool) -> None:
@@ -231,39 +257,6 @@ def _refuse_folder_options(pattern: str | None, *, poll: bool) -> None:
     """
     if pattern is not None or poll:
         raise ConfigError(f"{'--poll' if poll else '--pattern'} goes with a folder, not with a stream")
-
-
-class WaitingLine:
-    """Line that is shown while scans are waited for: one that refreshes at a terminal, a new one after a scan else."""
-
-    def __init__(self) -> None:
-        self._status: Status | None = None
-        self._shown = ""
-
-    def __call__(self, progress: "WatchProgress | None") -> None:
-        """Show the progress; None removes the line."""
-        if progress is None or console.is_quiet():
-            if self._status is not None:
-                self._status.stop()
-                self._status = None
-            return
-        text = f"waiting for scans: {progress.done} done, {progress.failed} set aside"
-        if sys.stderr.isatty():
-            names = [f"{one.path.name} {one.reason}" for one in progress.arriving[:_SHOWN]]
-            self._show("; ".join([text, *names, *(["…"] if len(progress.arriving) > _SHOWN else [])]))
-        elif text != self._shown:
-            self._shown = text
-            console.note(text)
-
-    def _show(self, text: str) -> None:
-        from rich.console import Console
-        from rich.text import Text
-
-        if self._status is None:
-            self._status = Console(stderr=True).status(Text(text))
-            self._status.start()
-        else:
-            self._status.update(Text(text))
 
 
 def _note_others(source: "FolderSource", pattern: str | None) -> None:
