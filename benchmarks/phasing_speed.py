@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from unflat.recon.benchmarking.case import Size
-from unflat.recon.benchmarking.runner import time_case
+from unflat.recon.benchmarking.measurement import time_case
 from unflat.recon.experiments.crystal.benchmarks import MASKED, iterations_in_call, projection_case, simulated_counts
 
 from . import cohere_reference
@@ -40,7 +40,7 @@ def _measured(edge: int, repeats: int) -> Numbers:
     for name, (method, psf) in WAYS.items():
         case = projection_case(method, Size(edge, 1), coherent=not psf)
         timing = time_case(case, repeats)
-        figures[name] = summary(timing) | {"per_second": case.steps / min(timing.seconds)}
+        figures[name] = summary(timing) | {"per_second": case.steps / float(np.median(timing.seconds))}
     return figures
 
 

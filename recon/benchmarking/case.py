@@ -31,7 +31,8 @@ class Case:
     """Function with its arguments at one size, and its floor.
 
     Args:
-        function: Function of the arguments. Pure, unless it is a whole job.
+        function: Function of the arguments, pure. That of a whole run takes the monotonic time [s] at which it has to
+            end, or None.
         arguments: Trees of arrays.
         floor: Function without arguments that does the least work alone: the transforms, the matrix products.
         floor_work: Description of that work.

@@ -9,7 +9,8 @@ import jax
 
 from ..version import __version__
 from .machine import load_average, machine
-from .runner import BenchmarkResult, Scaling, scalings
+from .measurement import BenchmarkResult
+from .scaling import Scaling, scalings
 
 EXPONENT_GOAL = 1.1
 """Largest exponent of the growth of a time with the number of samples that is aimed at."""
@@ -23,10 +24,12 @@ class Conditions:
     Args:
         bandwidth: [byte/s] Memory that a copy reads and writes in a second.
         load: Mean number of processes of the last minute when the measurements began; None where it is not known.
+        onednn: Whether XLA computes convolutions and matrix products on a CPU by oneDNN.
     """
 
     bandwidth: float
     load: float | None
+    onednn: bool = False
 
     @property
     def cores(self) -> int:
@@ -47,10 +50,12 @@ class Conditions:
             f"unflat {__version__}, jax {known['jax']}, numpy {known['numpy']}, Python {known['python']}",
             f"copy bandwidth {self.bandwidth / 1e9:.1f} GB/s",
         ]
+        if self.onednn and devices[0].platform == "cpu":
+            lines.append("convolutions by oneDNN, as in predict and train; fit and phase run without it")
         if self.is_busy:
             lines.append(
                 f"LOADED MACHINE: {self.load:.1f} processes on {self.cores} cores when this began; ratios in CPU time "
-                "hold better than times"
+                "hold better than times, and no goal is judged"
             )
         elif self.load is not None:
             lines.append(f"load {self.load:.1f} on {self.cores} cores")
@@ -61,11 +66,20 @@ def bandwidth_share(measurement: BenchmarkResult, bandwidth: float) -> float | N
     """Share of the copy bandwidth at which a function does its least reading and writing; None for other bounds."""
     if not measurement.bytes_moved:
         return None
-    return measurement.bytes_moved / min(measurement.timing.seconds) / bandwidth
+    return measurement.bytes_moved / (measurement.seconds * measurement.steps) / bandwidth
 
 
-def to_json(measurements: Sequence[BenchmarkResult], conditions: Conditions) -> dict[str, Any]:
-    """Collect everything that was measured."""
+def to_json(
+    measurements: Sequence[BenchmarkResult], conditions: Conditions, omitted: Sequence[str] = (), ended: str = ""
+) -> dict[str, Any]:
+    """Collect everything that was measured.
+
+    Args:
+        measurements: The measurements.
+        conditions: Machine and device.
+        omitted: Descriptions of what was left out, and why.
+        ended: Reason for an early end; empty where there is none.
+    """
     devices = jax.local_devices()
     return {
         "format": "unflat-bench",
@@ -80,7 +94,10 @@ def to_json(measurements: Sequence[BenchmarkResult], conditions: Conditions) -> 
             "busy": conditions.is_busy,
         },
         "copy_bandwidth": conditions.bandwidth,
-        "measurements": [_numbers(one, conditions.bandwidth) for one in measurements],
+        "onednn": conditions.onednn,
+        "omitted": list(omitted),
+        "ended": ended,
+        "measurements": [_numbers(one, conditions) for one in measurements],
         "scalings": [
             asdict(one) | {"sizes": [size._asdict() for size in one.sizes], "goal": EXPONENT_GOAL}
             for one in scalings(measurements)
@@ -88,7 +105,7 @@ def to_json(measurements: Sequence[BenchmarkResult], conditions: Conditions) -> 
     }
 
 
-def _numbers(measurement: BenchmarkResult, bandwidth: float) -> dict[str, Any]:
+def _numbers(measurement: BenchmarkResult, conditions: Conditions) -> dict[str, Any]:
     timing = measurement.timing
     return {
         "kind": measurement.kind,
@@ -104,10 +121,11 @@ def _numbers(measurement: BenchmarkResult, bandwidth: float) -> dict[str, Any]:
         "ratio_most": float(max(timing.ratios)),
         "ratio_cpu": timing.cpu_ratio,
         "goal": measurement.goal,
+        "goal_met": None if conditions.is_busy else measurement.meets_goal,
         "pairs": len(timing.seconds),
         "steps": measurement.steps,
         "bytes_moved": measurement.bytes_moved,
-        "bandwidth_share": bandwidth_share(measurement, bandwidth),
+        "bandwidth_share": bandwidth_share(measurement, conditions.bandwidth),
     }
 
 
@@ -134,34 +152,35 @@ def _row(one: BenchmarkResult, conditions: Conditions, *, on_accelerator: bool) 
         format_seconds(one.seconds),
         format_seconds(one.floor_seconds),
     ]
-    row += [f"{one.timing.ratio:.2f}", f"({min(ratios):.2f}-{max(ratios):.2f})", _goal(one), f"{len(ratios)}"]
+    spread = f"({min(ratios):.2f}-{max(ratios):.2f})" if one.is_spread_known else _DASH
+    goal = _DASH if one.goal is None else _judged(one.goal, None if conditions.is_busy else one.meets_goal)
+    row += [f"{one.timing.ratio:.2f}", spread, goal, f"{len(ratios)}"]
     if on_accelerator:
         return [*row, _DASH if share is None else f"{share:.0%}"]
     return [*row, f"{one.timing.cpu_ratio:.2f}"]
 
 
-def _goal(one: BenchmarkResult) -> str:
-    if one.goal is None:
-        return _DASH
-    return f"{one.goal:g}" if one.timing.ratio <= one.goal else f"{one.goal:g} missed"
+def _judged(goal: float, is_met: bool | None) -> str:
+    """Write a goal, and whether it is met where that is sure."""
+    return f"{goal:g}" + {True: " met", False: " missed", None: " ?"}[is_met]
 
 
-def scaling_lines(measurements: Sequence[BenchmarkResult]) -> list[str]:
+def scaling_lines(measurements: Sequence[BenchmarkResult], conditions: Conditions) -> list[str]:
     """Lines of the table of sizes: each function's time a step at every size, and the exponent."""
     rows = [["kind", "function", "size", "time", "floor", "ratio", "exponent", "of floor", "goal"]]
     for scaling in scalings(measurements):
         own = [one for one in measurements if (one.kind, one.name) == (scaling.kind, scaling.name)]
         for number, one in enumerate(one for one in own if one.sweep in ("", scaling.sweep)):
             head = [one.kind, one.name] if number == 0 else ["", ""]
-            tail = _exponents(scaling) if number == len(scaling.sizes) - 1 else ["", "", ""]
+            tail = _exponents(scaling, conditions) if number == len(scaling.sizes) - 1 else ["", "", ""]
             times = [format_seconds(one.seconds), format_seconds(one.floor_seconds), f"{one.timing.ratio:.2f}"]
             rows.append([*head, one.size.describe(one.batch_name), *times, *tail])
     return _aligned(rows) if len(rows) > 1 else []
 
 
-def _exponents(scaling: Scaling) -> list[str]:
-    missed = "" if scaling.exponent <= EXPONENT_GOAL else " missed"
-    return [f"{scaling.exponent:.2f}", f"{scaling.floor_exponent:.2f}", f"{EXPONENT_GOAL:g}{missed}"]
+def _exponents(scaling: Scaling, conditions: Conditions) -> list[str]:
+    goal = _judged(EXPONENT_GOAL, None if conditions.is_busy else scaling.exponent <= EXPONENT_GOAL)
+    return [f"{scaling.exponent:.2f}", f"{scaling.floor_exponent:.2f}", goal]
 
 
 def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:

@@ -1,89 +1,27 @@
-"""BenchmarkResult of many functions at many sizes, within a time and the memory of the device."""
+"""Measurement of many functions at many sizes, within a time and the memory of the device."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import NamedTuple
 
 import jax
-import numpy as np
 
-from ..errors import DeviceError, Diagnostic
+from ..errors import DeviceError, Diagnostic, Stopped
 from ..memory import available_memory, format_bytes
-from .case import Benchmark, Case, Size
-from .timing import Timing, time_in_turns
+from .case import Benchmark, Size
+from .measurement import FEWEST_PAIRS, BenchmarkResult, measure
 
-_PAIR_SECONDS = 2.0
-"""[s] Time for the pairs of calls of a function at one size; two pairs are taken in any case."""
-_FEWEST_PAIRS, _MOST_PAIRS = 2, 15
-_CALL_SECONDS = 0.03
-"""[s] Shortest time that is measured: shorter calls are repeated."""
 _GROWTH = 1.2
 """Power of the problem's size with which the time of a call is expected to grow, for what is still to be measured."""
+_STARTUP_SECONDS, _JOB_STARTUP_SECONDS = 2.0, 15.0
+"""[s] Expected time of compiling and first calls of a function, and of a whole run, before any was measured."""
 _MEMORY_SHARE = 0.8
-"""Share of the memory that an array-heavy call may take."""
-
-
-@dataclass(frozen=True)
-class BenchmarkResult:
-    """Times of a function at one size.
-
-    Args:
-        kind: Kind of experiment.
-        name: Name of the function.
-        size: Size of the problem.
-        batch_name: Name of the elements of a batch.
-        timing: Times of the calls.
-        steps: Number of steps of a call.
-        floor_work: Description of the floor.
-        bytes_moved: [byte] Memory that the floor reads and writes; 0 where memory does not bound it.
-        goal: Largest ratio that is aimed at; None for no goal.
-        sweep: ``edge`` or ``batch`` for a further size, empty for that of the table.
-    """
-
-    kind: str
-    name: str
-    size: Size
-    batch_name: str
-    timing: Timing
-    steps: int
-    floor_work: str
-    bytes_moved: float
-    goal: float | None
-    sweep: str = ""
-
-    @property
-    def seconds(self) -> float:
-        """[s] Least time of a step."""
-        return min(self.timing.seconds) / self.steps
-
-    @property
-    def floor_seconds(self) -> float:
-        """[s] Least time of the floor of a step."""
-        return min(self.timing.floor_seconds) / self.steps
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Growth of the time with the size of the problem: time ~ samples^exponent.
-
-    Args:
-        kind: Kind of experiment.
-        name: Name of the function.
-        sweep: ``edge`` or ``batch``: the number that grew.
-        batch_name: Name of the elements of a batch.
-        sizes: Sizes of the fit.
-        exponent: Exponent of the function.
-        floor_exponent: Exponent of its floor.
-    """
-
-    kind: str
-    name: str
-    sweep: str
-    batch_name: str
-    sizes: tuple[Size, ...]
-    exponent: float
-    floor_exponent: float
+"""Share of the available memory that a function may take."""
+_LEVELS_BEFORE_JOBS = 2
+"""Number of further sizes along each direction that come before the whole runs."""
+QUICK_EDGE, QUICK_BATCH = 32, 2
 
 
 @dataclass(frozen=True)
@@ -91,94 +29,133 @@ class Limits:
     """Limits of a measurement.
 
     Args:
-        seconds: [s] Time for everything; larger sizes are left out when it would be exceeded.
-        edges: Edges to measure whatever their time, instead of the usual ones; None for those.
+        end: [s] Monotonic time at which it ends: what would take longer is left out. None for no end.
+        edges: Edges to measure instead of the usual ones; None for those.
         quick: Whether to take small problems and no further sizes.
     """
 
-    seconds: float
+    end: float | None = None
     edges: tuple[int, ...] | None = None
     quick: bool = False
 
 
-QUICK_EDGE, QUICK_BATCH = 32, 2
+class _Item(NamedTuple):
+    """Function that is measured at a size."""
+
+    kind: str
+    benchmark: Benchmark
+    size: Size
+    sweep: str = ""
+
+    def describe(self) -> str:
+        return f"{self.kind}: {self.benchmark.name}, {self.size.describe(self.benchmark.batch_name)}"
 
 
 def measure_all(
     benchmarks: Mapping[str, Sequence[Benchmark]],
     limits: Limits,
-    report: Callable[[BenchmarkResult], None] = lambda measurement: None,
-    report_omission: Callable[[str], None] = lambda omitted: None,
-) -> list[BenchmarkResult]:
-    """Measure every function at the size of the table first, then whole jobs and further sizes as there is time.
+    report: Callable[[BenchmarkResult], None],
+    report_omission: Callable[[str], None] = lambda omission: None,
+) -> None:
+    """Measure every function at the size of the table first, then further sizes and whole runs as there is time.
 
     Args:
         benchmarks: Functions of each kind.
         limits: Time and sizes.
-        report: Callback with each measurement.
-        report_omission: Callback with a description of what is left out, for want of time or memory.
+        report: Callback with each result, at once.
+        report_omission: Callback with a description of what is left out, and why.
 
     Raises:
-        DeviceError: If a size that was asked for does not fit into the memory.
+        DeviceError: If an edge that was asked for does not fit into the memory, before anything is measured.
+        Stopped: If a signal stopped a whole run.
     """
-    end = time.monotonic() + limits.seconds
-    measurements: list[BenchmarkResult] = []
-
-    def measure(kind: str, benchmark: Benchmark, size: Size, sweep: str) -> BenchmarkResult:
-        measured = _measure(kind, benchmark, size, sweep)
-        measurements.append(measured)
-        report(measured)
-        return measured
-
-    firsts = []
     listed = [(kind, one) for kind, several in benchmarks.items() for one in several]
-    for kind, benchmark in sorted(listed, key=lambda item: item[1].is_job):
-        size = _first_size(benchmark, limits)
-        if benchmark.is_job and time.monotonic() > end:
-            report_omission(f"{kind}: {benchmark.name}")
-            continue
-        _require_memory(benchmark, size)
-        firsts.append((kind, benchmark, measure(kind, benchmark, size, "")))
-    sweeps = [(*first, sweep, sizes) for first in firsts for sweep, sizes in _further_sizes(first[1], limits).items()]
-    for done, (kind, benchmark, last, sweep, sizes) in enumerate(sweeps):
-        share_end = time.monotonic() + max(end - time.monotonic(), 0) / (len(sweeps) - done)
-        for size in sizes:
-            if limits.edges is None and not (_fits(benchmark, size) and _in_time(last, size, share_end)):
-                report_omission(f"{kind}: {benchmark.name} from {size.describe(benchmark.batch_name)} on")
-                break
-            _require_memory(benchmark, size)
-            last = measure(kind, benchmark, size, sweep)
-    return measurements
+    if limits.edges is not None:
+        _require_memory([one for _, one in listed if one.edges], limits.edges[-1])
+    run = _BenchmarkRun(limits.end, report, report_omission)
+    for item in _plan(listed, limits):
+        run.take(item)
 
 
-def scalings(measurements: Iterable[BenchmarkResult]) -> list[Scaling]:
-    """Fit the exponents of the times, of each function that was measured at several sizes."""
-    listed = list(measurements)
-    results = []
-    for first in (one for one in listed if not one.sweep):
-        for sweep in ("edge", "batch"):
-            own = [one for one in listed if (one.kind, one.name) == (first.kind, first.name)]
-            own = [one for one in own if one.sweep in ("", sweep)]
-            if len(own) < 2:
-                continue
-            samples = np.log([one.size.samples for one in own])
-            exponents = [
-                float(np.polyfit(samples, np.log(seconds), 1)[0])
-                for seconds in ([one.seconds for one in own], [one.floor_seconds for one in own])
-            ]
-            sizes = tuple(one.size for one in own)
-            results.append(Scaling(first.kind, first.name, sweep, first.batch_name, sizes, exponents[0], exponents[1]))
-    return results
+def _plan(listed: Sequence[tuple[str, Benchmark]], limits: Limits) -> Iterator[_Item]:
+    """Order of the measurements: small before large, and of each kind one direction of growth before a second."""
+    functions = [(kind, one) for kind, one in listed if not one.is_job]
+    yield from (_Item(kind, one, _first_size(one, limits)) for kind, one in functions)
+    sweeps: dict[str, list[list[_Item]]] = {}
+    for kind, one in functions:
+        for sweep, sizes in _further_sizes(one, limits).items():
+            sweeps.setdefault(kind, []).append([_Item(kind, one, size, sweep) for size in sizes])
+    in_turns = [sweep for several in zip_longest(*sweeps.values()) for sweep in several if sweep is not None]
+    levels = [[item for item in level if item is not None] for level in zip_longest(*in_turns)]
+    for level in levels[:_LEVELS_BEFORE_JOBS]:
+        yield from level
+    yield from (_Item(kind, one, _first_size(one, limits)) for kind, one in listed if one.is_job)
+    for level in levels[_LEVELS_BEFORE_JOBS:]:
+        yield from level
 
 
-def compile_case(case: Case) -> Callable[..., Any]:
-    """Compile the function of a case, handing over the memory of a state."""
-    return jax.jit(case.function, donate_argnums=(0,) if case.carries_state else ())
+@dataclass
+class _BenchmarkRun:
+    """Measurements so far, from which the time of the next one is estimated.
 
+    Args:
+        end: [s] Monotonic time of the end; None for no end.
+        report: Callback with each result.
+        report_omission: Callback with a description of what is left out, and why.
+        latest: Latest result of each function.
+        ended: Functions of which larger sizes are left out, and the direction.
+    """
 
-def time_case(case: Case, pairs: int, calls: int = 1, *, is_job: bool = False) -> Timing:
-    """Time the function of a case and its floor in turns; see `time_in_turns`."""
-    return time_in_turns(_caller(case, is_job=is_job), case.floor, pairs, calls)
+    end: float | None
+    report: Callable[[BenchmarkResult], None]
+    report_omission: Callable[[str], None]
+    latest: dict[tuple[str, str], BenchmarkResult] = field(default_factory=dict)
+    ended: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def take(self, item: _Item) -> None:
+        """Measure, or leave out what does not fit into the time or the memory, and all larger sizes."""
+        key = (item.kind, item.benchmark.name)
+        if (*key, "") in self.ended or (*key, item.sweep) in self.ended:
+            return
+        reason = self._obstacle(item) or self._measure(item)
+        if reason:
+            self.ended.add((*key, item.sweep))
+            self.report_omission(f"{item.describe()} ({reason})")
+
+    def _obstacle(self, item: _Item) -> str:
+        if not _fits(item.benchmark, item.size):
+            return _shortage(item.benchmark, item.size)
+        if self.end is not None and time.monotonic() + self._expected(item) > self.end:
+            return "time"
+        return ""
+
+    def _measure(self, item: _Item) -> str:
+        """Measure, and return the reason if that came to nothing."""
+        try:
+            result = measure(*item, end=self.end)
+        except Stopped:
+            if self.end is None or time.monotonic() < self.end:
+                raise
+            return "time"
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            return "out of memory"
+        self.latest[item.kind, item.benchmark.name] = result
+        self.report(result)
+        return ""
+
+    def _expected(self, item: _Item) -> float:
+        """Expected time [s], judged by a smaller size of the function, or by the mean of other functions."""
+        last = self.latest.get((item.kind, item.benchmark.name))
+        if item.benchmark.is_job:
+            return _JOB_STARTUP_SECONDS
+        if last is None:
+            others = [one.startup for one in self.latest.values()]
+            return sum(others) / len(others) if others else _STARTUP_SECONDS
+        grown = float(max(1.0, item.size.samples / last.size.samples) ** _GROWTH)
+        call = grown * last.steps * (last.seconds + last.floor_seconds)
+        return last.startup + (1 + FEWEST_PAIRS) * call
 
 
 def _first_size(benchmark: Benchmark, limits: Limits) -> Size:
@@ -205,71 +182,27 @@ def _further_sizes(benchmark: Benchmark, limits: Limits) -> dict[str, list[Size]
     return {name: sizes for name, sizes in (("edge", edges), ("batch", batches)) if sizes}
 
 
-def _measure(kind: str, benchmark: Benchmark, size: Size, sweep: str) -> BenchmarkResult:
-    case = benchmark.build(size)
-    call = _caller(case, is_job=benchmark.is_job)
-    timing = time_in_turns(call, case.floor, 1)
-    pairs = int(_PAIR_SECONDS / (timing.seconds[0] + timing.floor_seconds[0]))
-    pairs = min(max(pairs, 1 if benchmark.is_job else _FEWEST_PAIRS), _MOST_PAIRS)
-    if pairs > 1:
-        calls = max(1, round(_CALL_SECONDS / timing.seconds[0]))
-        timing = time_in_turns(call, case.floor, pairs, calls=calls)
-    return BenchmarkResult(
-        kind,
-        benchmark.name,
-        size,
-        benchmark.batch_name,
-        timing,
-        case.steps,
-        case.floor_work,
-        case.bytes_moved,
-        benchmark.goal,
-        sweep,
-    )
-
-
-def _caller(case: Case, *, is_job: bool) -> Callable[[], Any]:
-    """Function without arguments that calls the compiled function of a case, with its latest state."""
-    if is_job:
-        return lambda: case.function(*case.arguments)
-    compiled, rest = compile_case(case), case.arguments[1:]
-    if not case.carries_state:
-        return lambda: compiled(*case.arguments)
-    state = jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, jax.Array) else leaf, case.arguments[0])
-    structure: Any = jax.tree.structure(state)
-
-    def call() -> Any:
-        nonlocal state
-        result = compiled(state, *rest)
-        state = result if jax.tree.structure(result) == structure else result[0]
-        return result
-
-    return call
-
-
-def _in_time(last: BenchmarkResult, size: Size, end: float) -> bool:
-    """Whether a size is likely measured before the end, judged by a smaller one."""
-    grown = (size.samples / last.size.samples) ** _GROWTH
-    call = grown * last.steps * (last.seconds + last.floor_seconds)
-    # A second for compiling, and a call of each for it.
-    return bool(time.monotonic() + 1.0 + (2 + _FEWEST_PAIRS) * call < end)
-
-
 def _fits(benchmark: Benchmark, size: Size) -> bool:
     return benchmark.memory(size) < _MEMORY_SHARE * device_memory()
 
 
-def _require_memory(benchmark: Benchmark, size: Size) -> None:
-    """Refuse a size that does not fit.
+def _shortage(benchmark: Benchmark, size: Size) -> str:
+    """Compare the memory that is needed with the memory that there is."""
+    need, have = format_bytes(benchmark.memory(size)), format_bytes(device_memory())
+    return f"needs about {need}, more than {_MEMORY_SHARE:.0%} of the {have} of memory available"
+
+
+def _require_memory(benchmarks: Sequence[Benchmark], edge: int) -> None:
+    """Refuse an edge that does not fit.
 
     Raises:
         DeviceError: If it does not.
     """
-    if _fits(benchmark, size):
-        return
-    need, have = format_bytes(benchmark.memory(size)), format_bytes(device_memory())
-    message = f"{benchmark.name} of {size.describe(benchmark.batch_name)} needs about {need} of memory, and {have} are"
-    raise DeviceError(Diagnostic("--sizes", f"{message} available", "name smaller sizes"))
+    for benchmark in benchmarks:
+        size = benchmark.size._replace(edge=edge)
+        if not _fits(benchmark, size):
+            message = f"{benchmark.name} of {size.describe(benchmark.batch_name)} {_shortage(benchmark, size)}"
+            raise DeviceError(Diagnostic("--sizes", message, "name smaller sizes"))
 
 
 def device_memory() -> int:

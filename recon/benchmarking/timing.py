@@ -43,7 +43,9 @@ class Timing:
         return float(np.median(np.divide(self.cpu, self.floor_cpu)))
 
 
-def time_in_turns(function: Callable[[], Any], floor: Callable[[], Any], repeats: int, calls: int = 1) -> Timing:
+def time_in_turns(
+    function: Callable[[], Any], floor: Callable[[], Any], repeats: int, calls: int = 1, end: float | None = None
+) -> Timing:
     """Call a function and its floor in turns, after a first call of each, which compiles.
 
     Args:
@@ -51,9 +53,12 @@ def time_in_turns(function: Callable[[], Any], floor: Callable[[], Any], repeats
         floor: Function of the least work alone.
         repeats: Number of pairs.
         calls: Number of calls of each of the two in a pair, of which the mean counts.
+        end: [s] Monotonic time after which no further pair begins, but for the first; None for no end.
     """
     _wait((function(), floor()))
-    pairs = [(_timed(function, calls), _timed(floor, calls)) for _ in range(repeats)]
+    pairs: list[tuple[tuple[float, float], tuple[float, float]]] = []
+    while not pairs or (len(pairs) < repeats and (end is None or time.monotonic() < end)):
+        pairs.append((_timed(function, calls), _timed(floor, calls)))
     (seconds, cpu), (floor_seconds, floor_cpu) = (zip(*(pair[i] for pair in pairs), strict=True) for i in (0, 1))
     return Timing(tuple(seconds), tuple(floor_seconds), tuple(cpu), tuple(floor_cpu))
 

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from .run import RunOptions, run_method
 
 _JOB_BYTES = 1.5e9
 """[byte] Memory of a small job."""
+_SHORTEST_LIMIT = 1e-3
+"""[s] Time limit of a run that begins too late."""
 
 
 @contextmanager
@@ -51,9 +54,11 @@ def small_job(
         config = experiment.Config.model_validate({"kind": experiment.name, **changes})
         acquisition = experiment.simulate(config)
 
-        def run() -> None:
+        def run(end: float | None) -> None:
+            limit = None if end is None else max(end - time.monotonic(), _SHORTEST_LIMIT)
+            options = RunOptions(Path(folder.name) / "run", force=True, time_limit=limit)
             with _silence(), suppress(QualityError):  # The time counts, not the result of a few steps.
-                run_method(method, config, acquisition, RunOptions(Path(folder.name) / "run", force=True))
+                run_method(method, config, acquisition, options)
 
         least, work = floor(size)
         return Case(run, (), least, work)

@@ -1,6 +1,7 @@
 """`unflat bench`: its table and numbers, on a function that costs nothing, and its refusals."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from unflat.cli.main import run
 from unflat.recon.benchmarking.case import Benchmark, Case, Size
+from unflat.recon.benchmarking.measurement import BenchmarkResult
+from unflat.recon.benchmarking.timing import Timing
 from unflat.recon.experiments.shape.experiment import ShapeExperiment
 
 
@@ -67,7 +70,7 @@ def test_a_busy_machine_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         (["--sizes", "7"], 2, "even numbers from 8"),
         (["nothing"], 2, "no kind of experiment"),
         (["--time-limit", "soon"], 2, "10 min"),
-        (["--sizes", "4096"], 4, "--sizes: wave of 4096^3, 1 view needs about 512 GiB"),
+        (["--sizes", "8,4096"], 4, "--sizes: wave of 4096^3, 1 view needs about 512 GiB, more than 80% of the "),
         (["-o", "/nowhere/bench.json"], 3, "/nowhere"),
     ],
 )
@@ -86,7 +89,76 @@ def test_a_kind_without_hot_functions_is_refused(
     assert "names no functions to measure" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("one_function")
-def test_what_there_was_no_time_for_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def listed(monkeypatch: pytest.MonkeyPatch, *benchmarks: Benchmark) -> None:
+    monkeypatch.setattr(ShapeExperiment, "benchmarks", lambda self: benchmarks)
+
+
+def small(name: str, build: Callable[[Size], Case], **more: Any) -> Benchmark:
+    return Benchmark(name, build, Size(8, 1), lambda size: 1.0, **more)
+
+
+def refuse(_: Size) -> Case:
+    raise AssertionError("this was to be left out")
+
+
+def interrupt(_: Size) -> Case:
+    raise KeyboardInterrupt
+
+
+def exhaust(_: Size) -> Case:
+    raise MemoryError
+
+
+def test_what_there_was_no_time_for_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed(monkeypatch, small("late", refuse))
     assert bench("--time-limit", "1 ms") == 0
-    assert "for want of time (--time-limit) or memory: shape: wave from 16^3, 1 view on" in capsys.readouterr().out
+    assert "shape: late, 8^3, 1 view (time)" in capsys.readouterr().out
+
+
+def test_larger_sizes_are_left_out_by_the_time_of_smaller_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def build(size: Size) -> Case:
+        return wave_case(size) if size.edge < 512 else refuse(size)
+
+    listed(monkeypatch, small("wave", build, edges=(8, 16, 4096)))
+    assert bench("--time-limit", "60 s") == 0
+    output = capsys.readouterr().out
+    assert "shape: wave, 4096^3, 1 view (time)" in output
+    assert "16^3, 1 view" in output
+
+
+def test_ctrl_c_shows_and_writes_what_was_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed(monkeypatch, small("wave", wave_case), small("later", interrupt))
+    assert bench("-o", str(tmp_path / "bench.json")) == 130
+    numbers = json.loads((tmp_path / "bench.json").read_text())
+    assert [one["name"] for one in numbers["measurements"]] == ["wave"]
+    assert numbers["ended"] == "interrupted"
+    assert "shape  wave" in capsys.readouterr().out
+
+
+def test_lack_of_memory_costs_one_function_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    huge = Benchmark("huge", refuse, Size(64, 1), lambda size: 1e18)
+    listed(monkeypatch, huge, small("exhausting", exhaust), small("wave", wave_case))
+    assert bench() == 0
+    output = capsys.readouterr().out
+    assert "shape: huge, 64^3, 1 view (needs about" in output
+    assert "shape: exhausting, 8^3, 1 view (out of memory)" in output
+    assert "shape  wave" in output
+
+
+def test_a_goal_is_judged_only_where_all_pairs_agree() -> None:
+    def result(*seconds: float) -> BenchmarkResult:
+        ones = (1.0,) * len(seconds)
+        return BenchmarkResult("shape", "wave", Size(8, 1), "views", Timing(seconds, ones, ones, ones), 1, "", 0.0, 1.5)
+
+    assert result(1.2, 1.3).meets_goal is True
+    assert result(1.6, 1.7).meets_goal is False
+    assert result(1.4, 1.6).meets_goal is None
+    assert result(1.2).meets_goal is None

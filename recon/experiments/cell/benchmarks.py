@@ -30,9 +30,9 @@ MODELS = {"multislice": "multi-slice", "ssnp": "SSNP"}
 """Models of the scattering with their names in a table."""
 GOAL = 1.5
 """Largest ratio of a gradient's time to that of its transforms."""
-EDGES = (64, 96, 128, 192, 256, 384, 512)
+EDGES = (48, 64, 96, 128, 192, 256, 384, 512)
 VIEWS = (8, 16, 32, 64, 128, 256)
-SIZE = Size(64, 8)
+SIZE = Size(48, 8)
 STEPS_IN_CALL = 4
 _PIXEL, _SLICE, _WAVELENGTH, _MEDIUM, _NA = 0.2e-6, 0.1e-6, 0.532e-6, 1.333, 0.65
 _LIGHT_NA = 0.58
@@ -114,15 +114,15 @@ class Problem:
     def case(self, function: Callable[..., Any], arguments: tuple[Any, ...], *, gradient: bool, steps: int = 1) -> Case:
         """Case of a function of all views: 2 transforms a slice and 1 for the images; for a gradient twice that.
 
-        Where the slices are recomputed, a gradient needs 2 more a slice.
+        Two more a slice are counted only where ``recomputed`` asks for them: where the waves of large problems do not
+        fit, computing the slices again is no least work. The steps of a fit share out the views among devices.
         """
         slices, *plane = self.physics.formation.lattice.shape
-        is_stored = self.physics.formation.block == slices
-        count = ((4 if is_stored else 6) * slices + 2 if gradient else 2 * slices + 1) * steps
-        shape = (self.views, *plane)
+        count = ((6 if self.recomputed else 4) * slices + 2 if gradient else 2 * slices + 1) * steps
+        shape, is_fit = (self.views, *plane), steps > 1
         work = f"{count // steps} transforms of {' x '.join(map(str, shape))}"
-        floor, moved = transform_loop(shape, 2, count), transform_bytes(shape, count)
-        return Case(function, arguments, floor, work, moved, steps, carries_state=steps > 1)
+        floor, moved = transform_loop(shape, 2, count, on_all_devices=is_fit), transform_bytes(shape, count)
+        return Case(function, arguments, floor, work, moved, steps, carries_state=is_fit)
 
 
 def _settings(model: str, shape: tuple[int, int, int], views: int) -> CellSettings:
@@ -196,4 +196,5 @@ def _job_floor(changes: dict[str, Any], steps: int, size: Size) -> tuple[Callabl
     made = likelihood(settings, simulate(settings))
     slices, *plane = made.geometry.padded.shape
     shape, count = (made.batch_size, *plane), steps * (4 * slices + 2)
-    return transform_loop(shape, 2, count), f"{count} transforms of {' x '.join(map(str, shape))}"
+    floor = transform_loop(shape, 2, count, on_all_devices=True)
+    return floor, f"{count} transforms of {' x '.join(map(str, shape))}"

@@ -23,15 +23,19 @@ from ..benchmark_job import small_job
 from .network import flow
 from .network.denoiser import CrystalDenoiser, PatternBatch, autocorrelation
 
-EDGES = (64, 96, 128, 192, 256, 384, 512)
-SIZE = Size(64, 1)
+EDGES = (48, 64, 96, 128, 192, 256, 384, 512)
+SIZE = Size(48, 1)
 GOAL, COHERENCE_GOAL = 1.2, 1.3
 """Largest ratios of an iteration's time to that of its two transforms, without and with partial coherence."""
 MASKED = 0.05
 """Fraction of the pixels that are masked."""
 SIGMA = 0.5
 """[pixel] Width of the point-spread function of partial coherence."""
-DRAWS = 4
+FLOW_EDGE, DRAWS = 64, 4
+"""Edge of the network's lattice, and number of draws."""
+JOB_SIZE = Size(48, 2)
+_JOB_RECIPE, _JOB_REFINEMENT = {"hio": 40, "er": 10}, 20
+"""Numbers of iterations of a whole small run."""
 _CALL_SAMPLES = 1 << 23
 """Number of samples that the iterations of a call transform: of small arrays there are more."""
 _ARRAYS = 14
@@ -46,14 +50,14 @@ def benchmarks(experiment: Experiment) -> tuple[Benchmark, ...]:
     ) -> Benchmark:
         return Benchmark(name, build, SIZE, _memory, edges, batch_name="start", goal=goal)
 
-    starts, edge = 2, 48
     changes: dict[str, Any] = {
-        "simulate": {"shape": [edge] * 3},
+        "simulate": {"shape": [JOB_SIZE.edge] * 3},
         "phase": {
-            "starts": starts,
+            "starts": JOB_SIZE.batch,
+            "network_starts": 0,
             "keep": 1,
-            "recipe": [{"hio": {"iterations": 40}}, {"er": {"iterations": 10}}],
-            "refine": {"iterations": 20},
+            "recipe": [{name: {"iterations": count}} for name, count in _JOB_RECIPE.items()],
+            "refine": {"iterations": _JOB_REFINEMENT},
         },
     }
     return (
@@ -61,8 +65,8 @@ def benchmarks(experiment: Experiment) -> tuple[Benchmark, ...]:
         sized("projection, partial coherence", partial(projection_case, "hio", coherent=False), COHERENCE_GOAL, EDGES),
         sized("projection, GPS", partial(projection_case, "gps", coherent=True)),
         sized("refinement iteration", refinement_case),
-        Benchmark("flow step", flow_case, Size(64, DRAWS), lambda size: 3e8 * size.batch, batch_name="draws"),
-        small_job(experiment, "phase", changes, _job_floor, Size(edge, starts), "starts"),
+        Benchmark("flow step", flow_case, Size(FLOW_EDGE, DRAWS), lambda size: 3e8 * size.batch, batch_name="draws"),
+        small_job(experiment, "phase", changes, _job_floor, JOB_SIZE, "starts"),
     )
 
 
@@ -152,5 +156,9 @@ def _memory(size: Size) -> float:
 
 
 def _job_floor(size: Size) -> tuple[Callable[[], Any], str]:
-    count = 2 * size.batch * 60 + 2 * 60
-    return transform_loop((size.edge,) * 3, 3, count), f"{count} transforms of {size.edge}^3"
+    """Two transforms for each iteration of each start, and of the refinement of the one that is kept."""
+    cube, count = (size.edge,) * 3, 2 * sum(_JOB_RECIPE.values())
+    starts = transform_loop((size.batch, *cube), 3, count, on_all_devices=True)
+    refinement = transform_loop(cube, 3, 2 * _JOB_REFINEMENT)
+    total = size.batch * count + 2 * _JOB_REFINEMENT
+    return lambda: (starts(), refinement()), f"{total} transforms of {size.edge}^3"
