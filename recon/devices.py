@@ -12,14 +12,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .errors import DeviceError, Diagnostic
 from .memory import available_memory
 from .processes.group import ProcessGroup
-from .processes.jax_start import start_jax
+from .processes.jax_start import require_same_platform, start_jax
 
 if TYPE_CHECKING:
     import jax
@@ -55,8 +55,9 @@ def use(
         _enable_onednn()
     import jax
 
+    cards = _visible_cards() if group is not None and group.count > 1 and not _uses_cpu(device) else []
     if group is not None:
-        start_jax(group, 0 if device == "cpu" or _cpu_is_requested() else _visible_cards(), joint=joint)
+        start_jax(group, cards, joint=joint)
     try:
         first = jax.local_devices()[0]
     except RuntimeError as error:
@@ -72,6 +73,8 @@ def use(
         )
     if first.platform == "cpu":
         _retain_freed_memory()
+    if group is not None:
+        require_same_platform(group, first.platform, is_divided=bool(cards))
     count = jax.local_device_count()
     among = "" if group is None or group.count == 1 else f" in each of {group.count} processes"
     _log.info("computing on %s%s", first if count == 1 else f"{count} devices like {first}", among)
@@ -137,6 +140,10 @@ def _enable_onednn() -> None:
     if (0, 11) <= release < (0, 13) and option not in given:
         os.environ["XLA_FLAGS"] = f"{given} {option}=true".strip()
         os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # These programs cannot be cached.
+
+
+def _uses_cpu(device: Device) -> bool:
+    return device == "cpu" or _cpu_is_requested()
 
 
 def _cpu_is_requested() -> bool:
@@ -213,10 +220,14 @@ def _missing_device(device: Device, reason: str) -> Diagnostic:
     return Diagnostic("", f"no {device.upper()} to compute on: {reason}", remedy)
 
 
-def _visible_cards() -> int:
-    """Count the NVIDIA cards that this process sees."""
+def _visible_cards() -> list[str]:
+    """Name the NVIDIA cards that this process sees, apart from all others of the machine."""
+    names = _query_cards("uuid") or [path.name for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*"))]
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return len(nvidia_cards()) if chosen is None else len([part for part in chosen.split(",") if part.strip()])
+    if chosen is None:
+        return names
+    parts = [part.strip() for part in chosen.split(",") if part.strip()]
+    return [names[int(part)] if part.isdecimal() and int(part) < len(names) else part for part in parts]
 
 
 def device_memory(device: Device = "auto") -> int:
@@ -238,19 +249,17 @@ def device_memory(device: Device = "auto") -> int:
 
 def nvidia_cards() -> list[str]:
     """List the NVIDIA cards of this machine, whether or not jax can use them."""
-    if shutil.which("nvidia-smi"):
-        try:
-            output = subprocess.run(
-                ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
-                capture_output=True,
-                text=True,
-                timeout=20,
-                check=True,
-            )
-        except (OSError, subprocess.SubprocessError):
-            pass
-        else:
-            return [line.strip() for line in output.stdout.splitlines() if line.strip()]
-    if any(Path("/proc/driver/nvidia/gpus").glob("*")):
+    cards = _query_cards("name,memory.total")
+    if not cards and any(Path("/proc/driver/nvidia/gpus").glob("*")):
         return ["an NVIDIA card"]
+    return cards
+
+
+def _query_cards(properties: str) -> list[str]:
+    """Ask NVIDIA's tool for properties of all cards; nothing where it does not answer."""
+    if shutil.which("nvidia-smi"):
+        command = ["nvidia-smi", f"--query-gpu={properties}", "--format=csv,noheader"]
+        with suppress(OSError, subprocess.SubprocessError):
+            output = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+            return [line.strip() for line in output.stdout.splitlines() if line.strip()]
     return []

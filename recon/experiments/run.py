@@ -16,9 +16,9 @@ from ..errors import DataError, Diagnostic, Interrupted, QualityError, Stopped
 from ..io.inputs import forget_inputs_within, require_no_input_within
 from ..io.safe_hdf5 import set_root_attributes
 from ..io.side_files import side_file_paths
-from ..processes import GroupPlan, ProcessGroup, join
+from ..processes import GroupPlan, ProcessGroup, join, require_same
 from ..runs import RunFolder, Sentinel, StopRequest, available_memory, describe_input, peak_memory
-from ..runs.companion import open_companion, share_files
+from ..runs.companion import open_companion, share_folder
 from ..runs.context import Gate, Progress, RunContext, RunOutcome, silent
 from ..runs.launch import CommandLine, Launch
 from ..runs.logs import collect_records
@@ -99,22 +99,20 @@ def run_method(
     """
     experiment = get_experiment(config.kind)
     experiment.require(method)
-    inputs = _input_files(experiment, method, config, acquisition, options)
-    described = {name.partition(".")[2]: describe_input(path) for name, path in inputs.items()}
-    if isinstance(acquisition, Path):
-        described = describe_input(acquisition) | described
-    with join(options.group, _identity(method, config, described, options)) as group:
+    with join(options.group, _identity(method, config, options)) as group:
+        inputs = _input_files(experiment, method, config, acquisition, options)
+        described = {name.partition(".")[2]: describe_input(path) for name, path in inputs.items()}
+        if isinstance(acquisition, Path):
+            described = describe_input(acquisition) | described
+        require_same(group, flatten({"input": described}))
         return _run(group, experiment, method, config, acquisition, described, options, show_progress, stop)
 
 
-def _identity(method: str, config: Any, described: Mapping[str, Any], options: RunOptions) -> dict[str, Any]:
-    """Collect what must be the same in all processes of a run."""
-    command = {"command": method, "unflat": __version__, "jax": version("jax"), "output": options.output.name}
-    return (
-        command
-        | {"--force": options.force, "--resume": options.resume}
-        | flatten({"config": deciding_settings(config), "input": described})
-    )
+def _identity(method: str, config: Any, options: RunOptions) -> dict[str, Any]:
+    """Collect what must be the same in all processes of a run from the start; the inputs take long to read."""
+    command: dict[str, Any] = {"command": method, "unflat": __version__, "jax": version("jax")}
+    command |= {"-o": str(options.output), "--force": options.force, "--resume": options.resume}
+    return command | flatten({"config": deciding_settings(config)})
 
 
 def _run(
@@ -133,11 +131,12 @@ def _run(
     if isinstance(acquisition, Path):
         with collect_records() as records:
             acquisition = experiment.read(config, acquisition)
+    group.gather(None)  # All have read theirs: jax does not wait for long.
     traits = experiment.require(method)
     device = devices.use(config.device, networks=traits.convolutional, group=group, joint=traits.joint)
     launch = Launch.now(options.command)
     if device.platform == "cpu" and acquisition is not None:
-        estimate, available = experiment.estimate(config, acquisition), available_memory()
+        estimate, available = experiment.estimate(config, acquisition), available_memory() // group.local[1]
         estimate.require_fit(available, experiment.memory_remedy)
         launch = launch.with_memory(estimate.memory_bytes, available)
     with (
@@ -185,8 +184,9 @@ def _open_folder(
         may_grow=experiment.growing_settings(method, config),
         defaults={"config": experiment.default_config().model_dump(mode="json")},
     ) as folder:
-        share_files(group, folder.path, needed=method == "train")
-        group.at_loss = lambda loss: folder.finish(Sentinel.STOPPED, loss.text)
+        # A training reads the networks of its first parts again.
+        share_folder(group, folder, folder.path, "*.h5" if method == "train" else "")
+        group.at_loss = lambda loss: folder.finish(Sentinel.STOPPED if loss.is_stop else Sentinel.FAILED, loss.text)
         yield folder
 
 

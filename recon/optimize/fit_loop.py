@@ -178,12 +178,13 @@ class Fit(Trainer):
     ) -> Float[np.ndarray, " view"]:
         """Compute the loss of each of some views, in the first of several processes, for all of them."""
 
-        def compute() -> tuple[list[float], dict[str, np.ndarray]]:
+        def compute() -> list[float]:
             parts = (_of_this_process(parameters), _of_this_process(nuisance))
             values = self.objective.compiled.values(parts[0])
-            return self._losses_of(values, parts[1], views, withheld=withheld).tolist(), {}
+            losses: list[float] = self._losses_of(values, parts[1], views, withheld=withheld).tolist()
+            return losses
 
-        return np.array(processes.current().share(compute)[0])
+        return np.array(processes.current().share_or_compute(compute))
 
     def _losses_of(
         self, values: Array, nuisance: dict[str, Any], views: Int[np.ndarray, " view"], *, withheld: bool

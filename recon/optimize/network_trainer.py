@@ -20,6 +20,7 @@ from .. import processes
 from ..errors import DataError, Diagnostic
 from ..runs import Status
 from ..runs.checkpoint import Checkpoint
+from ..runs.context import never_stop
 from ..sharding import divide, replicate, whole
 from .train_settings import TrainSettings
 from .trainer import Callbacks, Trainer, state_from_arrays, state_to_arrays
@@ -32,6 +33,8 @@ REPORT_EVERY = 25
 """Steps over which the numbers of a line of the metrics are averaged."""
 CHECKPOINT_INTERVAL = 300.0
 """[s] Time between two checkpoints."""
+_POLL_INTERVAL = 0.5
+"""[s] Time for which one of several processes waits for examples before it asks the others."""
 _WAITING_BATCHES = 3
 """Batches that wait to be learned."""
 
@@ -90,7 +93,8 @@ class NetworkTrainer(Trainer):
         self.validation: dict[str, float] = {}
         self.state: TrainingState = replicate(self._init())
         self._recent: list[Metrics] = []
-        self._batches: Iterator[Batch | None] = iter(())
+        self._take: Callable[[float | None], Batch | None] = lambda seconds: None
+        self._should_stop: Callable[[], str | None] = never_stop
         self._batch: Batch | None = None
 
     @property
@@ -116,16 +120,23 @@ class NetworkTrainer(Trainer):
         Raises:
             DataError: If the loss is not finite.
         """
-        with self._examples(self.step) as self._batches:
+        self._should_stop = callbacks.should_stop
+        with self._examples(self.step) as self._take:
             outcome = super().run(callbacks)
         if outcome is not Status.STOPPED:
             self.save(callbacks)
         return outcome
 
     def prepare(self) -> bool:
-        """Wait for the examples of the next step."""
-        self._batch = next(self._batches)
-        return self._batch is not None
+        """Wait for the examples of the next step; of several processes, until all have theirs, or are to stop."""
+        group = processes.current()
+        self._batch = self._take(None if group.is_alone else _POLL_INTERVAL)
+        while not all(has_examples for has_examples, _ in group.gather(self._batch is not None)):
+            if group.is_alone or self._should_stop():
+                return False
+            if self._batch is None:
+                self._batch = self._take(_POLL_INTERVAL)
+        return True
 
     def advance(self) -> list[tuple[int, dict[str, float]]]:
         """Take one step; returns the means of the last steps now and then, with a validation when it is due."""
@@ -143,9 +154,12 @@ class NetworkTrainer(Trainer):
             message = f"the loss is no number any more at step {self.step}"
             raise DataError(Diagnostic("train", message, "lower train.learning_rate, and start anew"))
         if self.step % self.settings.judge_every < REPORT_EVERY or self.step == self.total_steps:
-            self.validation = processes.current().share_value(self.objective.validate(self.mean_network))
+            self.validation = processes.current().share_or_compute(self._validate)
             means |= self.validation
         return [(self.step, means)]
+
+    def _validate(self) -> dict[str, float]:
+        return self.objective.validate(self.mean_network)
 
     def checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Collect the arrays from which the training can be resumed."""
@@ -202,8 +216,11 @@ class NetworkTrainer(Trainer):
         return jax.jit(update, out_shardings=whole())
 
     @contextmanager
-    def _examples(self, first: int) -> Iterator[Iterator[Batch | None]]:
-        """Yield an iterator over the batches from a step on, which a thread makes ahead."""
+    def _examples(self, first: int) -> Iterator[Callable[[float | None], Batch | None]]:
+        """Yield a function that takes the batches from a step on, which a thread makes ahead, one by one.
+
+        It gets the time [s] to wait; it returns None if none is made by then, or a stop was requested.
+        """
         ready: queue.Queue[Batch | BaseException | None] = queue.Queue(_WAITING_BATCHES)
         ended = threading.Event()
 
@@ -222,17 +239,19 @@ class NetworkTrainer(Trainer):
             except BaseException as error:  # The loop raises it.
                 put(error)
 
-        def take() -> Iterator[Batch | None]:
-            for _ in range(first, self.settings.steps):
-                item = ready.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
+        def take(seconds: float | None) -> Batch | None:
+            try:
+                item = ready.get(timeout=seconds)
+            except queue.Empty:
+                return None
+            if isinstance(item, BaseException):
+                raise item
+            return item
 
         maker = threading.Thread(target=make, daemon=True)
         maker.start()
         try:
-            yield take()
+            yield take
         finally:
             ended.set()
             maker.join()

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import processes
-from ..errors import DataError, Diagnostic
+from ..errors import DataError, Diagnostic, Interrupted, Stopped
 from ..runs.context import Status, never_stop
 
 NEWS = 10.0
@@ -77,15 +77,20 @@ class Trainer(ABC):
         """Take the steps that are left."""
         saved = monotonic()
         while self.step < self.total_steps:
-            if callbacks.should_stop() or not self.prepare():
+            if callbacks.should_stop():
                 self.save(callbacks)
                 return Status.STOPPED
             try:
+                if not self.prepare():
+                    self.save(callbacks)
+                    return Status.STOPPED
                 records = self.advance()
-            except jax.errors.JaxRuntimeError:
-                if processes.current().wait_for_loss(NEWS) is None:
+            except (jax.errors.JaxRuntimeError, Stopped, Interrupted) as error:
+                is_of_jax = isinstance(error, jax.errors.JaxRuntimeError)
+                loss = processes.current().wait_for_loss(NEWS if is_of_jax else 0)
+                if loss is None or not loss.is_stop:
                     raise
-                self.save(callbacks)
+                self.save(callbacks)  # The state is whole: it is replaced by that of a step that all have taken.
                 return Status.STOPPED
             for step, metrics in records:
                 callbacks.progress(step, metrics)

@@ -10,6 +10,7 @@ refinements; resumed from the checkpoint it gives the same numbers.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -277,7 +278,7 @@ class _Pipeline:
                 self._check_stop()
             shrink = i % SUPPORT_BLOCKS == 0 and 2 * i < len(blocks)
             state = refine_block(state, pattern, iterations, settings, shrink=shrink)
-            llk_free = float(processes.current().share_value(free_llk(state, pattern)))
+            llk_free = float(processes.current().share_or_compute(partial(free_llk, state, pattern)))
             if llk_free < least:
                 best, least, best_block = end_refinement(state), llk_free, i
             if i - best_block >= PATIENCE:
@@ -381,7 +382,8 @@ class _Pipeline:
         """Save a checkpoint and raise `Stopped` if asked to end early."""
         reason = self.should_stop()
         if reason:
-            self._save()
+            if not (self.group and processes.current().loss):  # Else starts of another process are lost: the newest
+                self._save()  # checkpoint has all that is left.
             raise Stopped(f"{reason}: stopped after {self.done} iterations; run again with --resume to go on")
 
     def _save(self) -> None:

@@ -6,6 +6,6 @@ end. A process alone is a group of one, for which all of this costs nothing.
 
 from .group import ProcessGroup, current, leave_now
 from .launchers import GroupPlan, plan_group
-from .rendezvous import join
+from .rendezvous import join, require_same
 
-__all__ = ["GroupPlan", "ProcessGroup", "current", "join", "leave_now", "plan_group"]
+__all__ = ["GroupPlan", "ProcessGroup", "current", "join", "leave_now", "plan_group", "require_same"]

@@ -3,9 +3,10 @@
 import ctypes
 import os
 import signal
+import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,23 +19,26 @@ _JOINT: dict[str, Any] = {
     "jax_check_proxy_envs": False,
 }
 _VISIBLE = ("jax_cuda_visible_devices", "jax_rocm_visible_devices")
+_ROCM = ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+_HEARTBEATS = 10**6
+"""[s] Time after which jax takes a silent process for dead: never, as the group knows before."""
 _ABORT_DELAY = 3.0
 """[s] Time that the news of a death may come after jax's own."""
 _retained: list[Any] = []
 """Objects that C code uses as long as the process lasts."""
 
 
-def start_jax(group: ProcessGroup, cards: int, *, joint: bool) -> None:
+def start_jax(group: ProcessGroup, cards: Sequence[str], *, joint: bool) -> None:
     """Prepare jax for one of several processes, before its first use; nothing for a process alone.
 
     Args:
         group: Group.
-        cards: Number of GPUs that this process sees, which the processes of a machine share out.
+        cards: Names of the GPUs that this process sees; processes that see the same ones share them out.
         joint: Whether to connect jax with the other processes, for steps that they compute together. Else each compiles
             and computes as one alone, with the programs that are stored already.
 
     Raises:
-        DeviceError: If jax does not find the others.
+        DeviceError: If jax does not find the others, or the GPUs cannot be shared out.
     """
     if group.plan is None:
         return
@@ -59,6 +63,7 @@ def start_jax(group: ProcessGroup, cards: int, *, joint: bool) -> None:
             group.index,
             cluster_detection_method="deactivate",
             initialization_timeout=max(1, round(group.plan.timeout)),
+            heartbeat_timeout_seconds=_HEARTBEATS,
         )
     except RuntimeError as error:
         message = f"jax does not reach the other processes at {group.jax_address}: {str(error).splitlines()[0]}"
@@ -66,12 +71,47 @@ def start_jax(group: ProcessGroup, cards: int, *, joint: bool) -> None:
         raise DeviceError(Diagnostic("", message, remedy)) from None
 
 
-def _own_cards(group: ProcessGroup, cards: int) -> list[int] | None:
-    """Choose the GPUs of this process, where those of its machine see all of them; None for all that it sees."""
-    number, count = group.local
-    if count == 1 or cards < count:
+def _own_cards(group: ProcessGroup, cards: Sequence[str]) -> list[int] | None:
+    """Choose the GPUs of this process, where others of its machine see the same ones; None for all that it sees.
+
+    Raises:
+        DeviceError: If there are fewer GPUs than processes that see them, or the processes see some in common.
+    """
+    host, own = socket.gethostname(), sorted(cards)
+    seen = [
+        (index, sorted(names)) for index, ((there, names), _) in enumerate(group.gather([host, own])) if there == host
+    ]
+    beside = [index for index, names in seen if names == own]
+    if not own or len(seen) == 1:
         return None
-    return list(range(cards * number // count, cards * (number + 1) // count))
+    if len(own) < len(beside) or any(set(names) & set(own) for _, names in seen if names != own):
+        message = f"{len(seen)} processes on {host} cannot share out its GPUs: process {group.index} sees {len(own)}"
+        remedy = "start as many processes on a machine as it has GPUs, or fewer, with equal CUDA_VISIBLE_DEVICES"
+        raise DeviceError(Diagnostic("", message, remedy))
+    place, count = beside.index(group.index), len(beside)
+    return [cards.index(name) for name in own[len(own) * place // count : len(own) * (place + 1) // count]]
+
+
+def require_same_platform(group: ProcessGroup, platform: str, *, is_divided: bool) -> None:
+    """Require that all processes of a group compute on devices of one type, and none on that of another.
+
+    Args:
+        group: Group.
+        platform: Type of the devices of this process.
+        is_divided: Whether each process of this machine has GPUs of its own.
+
+    Raises:
+        DeviceError: If they do not.
+    """
+    platforms = [part[0] for part in group.gather(platform)]
+    for index, other in enumerate(platforms):
+        if other != platforms[0]:
+            message = f"process {index} computes on the {other.upper()}, and process 0 on the {platforms[0].upper()}"
+            raise DeviceError(Diagnostic("", message, "see 'unflat doctor' on both machines, or use --device cpu"))
+    if platform == "gpu" and group.local[1] > 1 and not (is_divided or any(name in os.environ for name in _ROCM)):
+        message = f"{group.local[1]} processes on one machine, whose GPUs are not NVIDIA's, are not shared out"
+        remedy = f"give each process GPUs of its own ({_ROCM[0]}), or start one process on each machine"
+        raise DeviceError(Diagnostic("", message, remedy))
 
 
 def _move_output(group: ProcessGroup) -> None:

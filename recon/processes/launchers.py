@@ -29,6 +29,7 @@ class GroupPlan:
         index: Number of this process, from 0.
         timeout: [s] Time within which all must have come together.
         launcher: Program that started the processes, ``srun`` or ``mpirun``; empty if they were started by hand.
+        job: Name of the launcher's job: processes of another one are none of the group.
     """
 
     host: str
@@ -37,6 +38,7 @@ class GroupPlan:
     index: int
     timeout: float = START_TIMEOUT
     launcher: str = ""
+    job: str = ""
 
     @property
     def address(self) -> str:
@@ -53,12 +55,14 @@ class _Launcher:
         count: Number of processes.
         index: Number of this process.
         address: Address of process 0; empty if the launcher does not give it.
+        job: Name of the job.
     """
 
     name: str
     count: int
     index: int
     address: str
+    job: str
 
 
 def plan_group(
@@ -88,7 +92,8 @@ def plan_group(
     if processes == 1 and not process:
         return None
     if launcher is not None:
-        count, index = processes or launcher.count, launcher.index if process is None else process
+        count = launcher.count if processes is None else processes
+        index = launcher.index if process is None else process
         address = coordinator or launcher.address
     elif (coordinator, processes, process) == (None, None, None):
         return None
@@ -103,7 +108,8 @@ def plan_group(
         message = f"{launcher.name if launcher else ''} does not tell the address of process 0"
         raise ConfigError(Diagnostic("--coordinator", message, f"give it: --coordinator HOST:PORT, or {COORDINATOR}"))
     host, port = _split_address(address)
-    return GroupPlan(host, port, count, index, _timeout(environment), "" if launcher is None else launcher.name)
+    name, job = ("", "") if launcher is None else (launcher.name, launcher.job)
+    return GroupPlan(host, port, count, index, _timeout(environment), name, job)
 
 
 def _by_hand(coordinator: str | None, processes: int | None, process: int | None) -> tuple[int, int, str]:
@@ -124,7 +130,7 @@ def _slurm_step(environment: Mapping[str, str]) -> _Launcher | None:
     if _number(environment, "SLURM_STEP_NUM_NODES") == 1:
         host = "127.0.0.1"
     job = f"{environment.get('SLURM_JOB_ID', '')}.{environment['SLURM_STEP_ID']}"
-    return _Launcher("srun", count or 1, index, f"{host}:{_port_of(job)}" if host else "")
+    return _Launcher("srun", count or 1, index, f"{host}:{_port_of(job)}" if host else "", job)
 
 
 def _open_mpi(environment: Mapping[str, str]) -> _Launcher | None:
@@ -141,16 +147,13 @@ def _open_mpi(environment: Mapping[str, str]) -> _Launcher | None:
     else:
         match = re.search(r"tcp://([\d.]+)[,:]", uri)
         host = match[1] if match else ""
-    return _Launcher("mpirun", count or 1, index, f"{host}:{_port_of(job)}" if host and job else "")
+    return _Launcher("mpirun", count or 1, index, f"{host}:{_port_of(job)}" if host and job else "", job)
 
 
 def first_host(nodes: str) -> str:
     """Return the first machine of a list as SLURM writes it: ``gpu[03-05,11],login``; empty for an empty list."""
-    match = re.match(r"([^,\[]*)(?:\[([^\]]*)\])?([^,\[]*)", nodes.strip())
-    if match is None:
-        return ""
-    number = re.split(r"[,-]", match[2])[0] if match[2] else ""
-    return f"{match[1]}{number}{match[3]}"
+    match = re.match(r"(?:[^,\[]|\[[^\]]*\])*", nodes.strip())
+    return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", match[0]) if match else ""
 
 
 def _port_of(job: str) -> int:

@@ -25,7 +25,7 @@ class Message:
     """Message.
 
     Args:
-        kind: Kind of the message: ``data``, ``failed``, ``ended``, ``hello``, ``welcome`` or ``refused``.
+        kind: Kind of the message: ``data``, ``failed``, ``lost``, ``ended``, ``hello``, ``welcome`` or ``refused``.
         value: Value that JSON can hold.
         arrays: Arrays by name.
     """

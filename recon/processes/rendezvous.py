@@ -18,6 +18,7 @@ _RETRY = 0.2
 """[s] Time between two attempts to reach process 0."""
 _GREETING = 5.0
 """[s] Time within which a process that has connected must say which it is."""
+_GREETING_TYPES = {"host": str, "pid": int, "job": str, "index": int, "count": int, "identity": dict}
 
 
 @contextmanager
@@ -44,11 +45,14 @@ def join(plan: GroupPlan | None, identity: Mapping[str, Any]) -> Iterator[Proces
         if plan.launcher and group.loss and group.loss.is_reported and isinstance(error, Stopped | Interrupted):
             raise ProcessEnded(error.status) from None  # Process 0 says so in the same output.
         raise
-    group.end(None)
+    else:
+        group.end(None)
+    finally:
+        set_current(ProcessGroup())
 
 
 def _greeting(plan: GroupPlan, identity: Mapping[str, Any]) -> dict[str, Any]:
-    here = {"host": socket.gethostname(), "pid": os.getpid()}
+    here = {"host": socket.gethostname(), "pid": os.getpid(), "job": plan.job}
     return here | {"index": plan.index, "count": plan.count, "identity": dict(identity)}
 
 
@@ -68,8 +72,9 @@ def _receive_others(plan: GroupPlan, identity: Mapping[str, Any]) -> ProcessGrou
                 missing = [str(i) for i in range(plan.count) if i not in greetings]
                 raise _refuse(connections, _absent(plan, missing))
             greeting = _read_greeting(connection)
-            if greeting is None:
-                continue  # Something else that tries ports.
+            if greeting is None or greeting["job"] != plan.job:
+                connection.close()
+                continue  # Something else that tries ports, or a process of another job.
             if (fault := _fault(greetings, greeting)) is not None:
                 raise _refuse(connections | {-1: connection}, ConfigError(fault))
             greetings[int(greeting["index"])], connections[int(greeting["index"])] = greeting, connection
@@ -113,9 +118,9 @@ def _read_greeting(connection: socket.socket) -> dict[str, Any] | None:
     """Read which process has connected; None if it is none of unflat."""
     with suppress(OSError, ValueError, TypeError):
         message = receive(connection, LONGEST_GREETING)
-        if message is not None and message.kind == "hello" and {"index", "count", "pid", "host"} <= set(message.value):
-            return dict(message.value)
-    connection.close()
+        if message is not None and message.kind == "hello":
+            types = {name: type(value) for name, value in message.value.items()}
+            return dict(message.value) if types == _GREETING_TYPES else None
     return None
 
 
@@ -128,13 +133,30 @@ def _fault(greetings: Mapping[int, dict[str, Any]], new: dict[str, Any]) -> Diag
     if index in greetings:
         message = f"process {index} was started twice: {_name(greetings[index])} and {_name(new)}"
         return Diagnostic("--process", message, f"number them 0 to {first['count'] - 1}")
-    mine, others = first["identity"], new["identity"]
-    for name in sorted(mine.keys() | others.keys()):
-        if mine.get(name) != others.get(name):
-            message = f"{_name(new)} has {others.get(name)!r}, and process 0 has {mine.get(name)!r}"
+    return _difference(first["identity"], new["identity"], _name(new))
+
+
+def _difference(first: Mapping[str, Any], other: Mapping[str, Any], process: str) -> Diagnostic | None:
+    """Name a setting in which a process differs from process 0; None where all are the same."""
+    for name in sorted(first.keys() | other.keys()):
+        if first.get(name) != other.get(name):
+            message = f"{process} has {other.get(name)!r}, and process 0 has {first.get(name)!r}"
             remedy = "give all processes of a run the same command; for a run of its own, --processes 1"
             return Diagnostic(name, message, remedy)
     return None
+
+
+def require_same(group: ProcessGroup, values: Mapping[str, Any]) -> None:
+    """Compare values that all processes of a group must have alike, however long each takes to come to them.
+
+    Raises:
+        ConfigError: If they differ, in all processes.
+        UnflatError: If a process has ended.
+    """
+    given = [part[0] for part in group.gather(dict(values))]
+    for name, other in zip(group.names, given, strict=True):
+        if (fault := _difference(given[0], other, name)) is not None:
+            raise ConfigError(fault)
 
 
 def _refuse(connections: Mapping[int, socket.socket], error: ConfigError | DeviceError) -> ConfigError | DeviceError:
@@ -149,7 +171,8 @@ def _refuse(connections: Mapping[int, socket.socket], error: ConfigError | Devic
 def _absent(plan: GroupPlan, missing: list[str]) -> DeviceError:
     numbers = f"process{'es' if len(missing) > 1 else ''} {', '.join(missing)} of {plan.count}"
     message = f"{numbers} did not come to {plan.address} within {plan.timeout:g} s"
-    return DeviceError(Diagnostic("", message, f"start all of them; {TIMEOUT} gives them more seconds"))
+    alone = f"; for a process alone in {plan.launcher}'s job, --processes 1" if plan.launcher else ""
+    return DeviceError(Diagnostic("", message, f"start all of them; {TIMEOUT} gives them more seconds{alone}"))
 
 
 def _places(greetings: Mapping[int, dict[str, Any]]) -> dict[int, tuple[int, int]]:

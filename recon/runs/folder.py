@@ -50,6 +50,9 @@ class RunFolder:
         lock: Lock of the folder, released at the end.
     """
 
+    place: tuple[int, int] = (0, 1)
+    """Number of this process among those of a run that see `common`, and their number."""
+
     def __init__(self, path: Path, lock: Lock) -> None:
         self.path = path
         self._lock = lock
@@ -108,6 +111,11 @@ class RunFolder:
             raise DataError(
                 disk_fault(error, path) or Diagnostic(str(path), f"cannot be made: {error.strerror}")
             ) from error
+
+    @property
+    def common(self) -> Path:
+        """Folder for files that several processes of a run make and read together: their `place` tells how many."""
+        return self.path
 
     @property
     def config_path(self) -> Path:

@@ -10,7 +10,7 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
-from ..errors import Stopped
+from ..errors import Interrupted, Stopped
 from ..processes import ProcessGroup
 
 _SIGNALS = ("SIGTERM", "SIGUSR1", "SIGHUP")
@@ -120,7 +120,9 @@ class AgreedStop:
     def _agree(self) -> tuple[str, bool] | None:
         try:
             answers = self._group.gather([self._own.reason, self._own.interrupted])
-        except Stopped:
+        except (Stopped, Interrupted):
             loss = self._group.wait_for_loss(0)
-            return None if loss is None else (loss.text, False)
-        return next(((str(reason), bool(keyboard)) for (reason, keyboard), _ in answers if reason), None)
+            return None if loss is None else (loss.text, isinstance(loss.error(), Interrupted))
+        agreed = next(((str(reason), bool(keyboard)) for (reason, keyboard), _ in answers if reason), None)
+        self._group.is_stopping = agreed is not None
+        return agreed

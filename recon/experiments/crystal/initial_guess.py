@@ -20,6 +20,7 @@ from ...io.json_text import parse_json
 from ...phase_retrieval.pipeline import phase
 from ...phase_retrieval.support import autocorrelation_support
 from ...runs import Checkpoint, describe_input
+from ...runs.companion import share_file
 from ...runs.context import RunContext
 from .config import CrystalSettings
 from .guess_density import InitialGuess, read_initial_guess, write_initial_guess
@@ -52,8 +53,8 @@ def find_initial_guess(
         DataError: If it names a density of another measurement.
     """
     path = context.folder.path / FILE_NAME if context is not None else None
-    if path is not None and path.is_file():
-        return read_initial_guess(path, scan)
+    if context is not None and (former := share_file(context.folder, FILE_NAME)) is not None:
+        return read_initial_guess(former, scan)
     if settings.fit.start == "phase":
         guess = _from_phasing(settings, scan, context)
     elif settings.fit.start == "none":
@@ -64,6 +65,7 @@ def find_initial_guess(
         return guess
     write_initial_guess(path, guess, scan)
     context.folder.save_checkpoint(0, {}, {"stage": _STAGE})  # Replaces the checkpoints of the phasing.
+    share_file(context.folder, FILE_NAME)
     return read_initial_guess(path, scan)  # Equal to the last digit to that of a resumed run.
 
 

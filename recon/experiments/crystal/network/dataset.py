@@ -45,11 +45,13 @@ class SimulatedDataset:
         folder: Folder of the shards.
         seed: Seed of the crystals.
         shards: Number of shards when all are made.
+        share: Number of this process among those that make the shards of one folder together, and their number.
     """
 
     folder: Path
     seed: int
     shards: int
+    share: tuple[int, int] = (0, 1)
     _open: OrderedDict[int, tuple[np.ndarray, ...]] = field(default_factory=OrderedDict)
 
     def draw(self, rng: np.random.Generator, shard: int) -> TrainingCrystal:
@@ -128,7 +130,8 @@ class WorkerPool:
         context = get_context("spawn")  # A fork of a process with jax's threads may hang.
         self._end = context.Event()
         self._executor = ProcessPoolExecutor(self.count, context, _start_worker, (self._end,))
-        missing = (shard for shard in range(self.dataset.shards) if not self.dataset.has(shard))
+        place, count = self.dataset.share
+        missing = (shard for shard in range(place, self.dataset.shards, count) if not self.dataset.has(shard))
         unopened = SimulatedDataset(self.dataset.folder, self.dataset.seed, self.dataset.shards)
         self._shards = [self._executor.submit(unopened.make, shard) for shard in missing]
 

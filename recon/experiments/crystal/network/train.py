@@ -2,6 +2,7 @@
 
 import shutil
 
+from .... import processes
 from ....devices import usable_cores
 from ....io.network_file import FILE_NAME
 from ....optimize.network_trainer import NetworkTrainer
@@ -30,7 +31,8 @@ def train(context: RunContext) -> RunOutcome:
     section = settings.train
     constants = CrystalDenoiser(settings.network.widths, settings.network.blocks).constants()
     weights = initial_weights(section.network, "crystal", constants)
-    dataset = SimulatedDataset(folder.path / _DATASET, settings.seed, -(-section.specimens // SHARD))
+    shards = -(-section.specimens // SHARD)
+    dataset = SimulatedDataset(folder.common / _DATASET, settings.seed, shards, folder.place)
     run = TrainingRun(context, section.steps)
     with simulate_in_background(dataset, worker_count(section)) as workers:
         objective = CrystalObjective(
@@ -38,11 +40,13 @@ def train(context: RunContext) -> RunOutcome:
         )
         trainer = NetworkTrainer(objective, section, settings.seed)
         run.run(trainer, {})
+    processes.current().gather(None)  # No other process works in the folder of the crystals any more.
+    processes.current().finish_sharing()
     # A run that was done already is validated again.
     validation = trainer.validation or objective.validate(trainer.mean_network)
     numbers = validation | {"steps": float(section.steps), "examples": float(section.steps * section.batch)}
     numbers |= run.write(trainer, "crystal", numbers, folder.path / FILE_NAME)
-    shutil.rmtree(folder.path / _DATASET, ignore_errors=True)
+    shutil.rmtree(dataset.folder, ignore_errors=True)
     return RunOutcome(numbers | {"seconds": run.seconds})
 
 
