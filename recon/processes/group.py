@@ -42,7 +42,7 @@ class ProcessGroup(LinkedProcess):
             return compute()
         self._begin_call("share")
         if not self.is_first:
-            self._send_to_all(self._message(None, kept=False))  # Process 0 need not wait for it.
+            self._send_to_all(self._message(None, is_awaited=False))  # Process 0 need not wait for it.
             return self._take(0)
         value, arrays = compute()
         self._send_to_all(self._message(value, arrays))
@@ -105,9 +105,9 @@ class ProcessGroup(LinkedProcess):
         self._trace = zlib.crc32(self._label.encode(), self._trace)
         self._calls += 1
 
-    def _message(self, value: Any, arrays: Arrays | None = None, *, kept: bool = True) -> Message:
-        """Make the message of a call; one that is not kept only tells that this process has come to it."""
-        return Message("data", [self._calls, self._label, self._trace, kept, value], arrays or {})
+    def _message(self, value: Any, arrays: Arrays | None = None, *, is_awaited: bool = True) -> Message:
+        """Make the message of a call; one that is not awaited only tells that this process has come to it."""
+        return Message("data", [self._calls, self._label, self._trace, is_awaited, value], arrays or {})
 
     def _take(self, other: int) -> Part:
         """Take the next part from another process, which must be in the same call."""
@@ -115,10 +115,10 @@ class ProcessGroup(LinkedProcess):
             message = self._received[other].get()
             if message is None:
                 raise self._error()
-            call, label, trace, is_kept, value = message.value
-            if not is_kept and call < self._calls:
+            call, label, trace, is_awaited, value = message.value
+            if not is_awaited and call < self._calls:
                 continue
-            if (call, label, trace) != (self._calls, self._label, self._trace) or not is_kept:
+            if (call, label, trace) != (self._calls, self._label, self._trace) or not is_awaited:
                 here = f"process {self.index} at {self._calls}, {self._label}"
                 raise RuntimeError(f"{self.names[other]} is at call {call}, {label}, and {here}")
             return value, message.arrays
