@@ -1,6 +1,8 @@
 """``unflat watch``: scans that are reconstructed as they arrive in a folder, or as a stream of frames."""
 
 import os
+import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -18,10 +20,13 @@ if TYPE_CHECKING:
     from ..recon.runs.folder_source import FolderSource
     from ..recon.runs.stream_source import StreamSource
 
+_ZERO = re.compile(r"\s*0+(\.0*)?\s*(ms|s|min|h|d)?\s*")
+"""Time of zero, with a unit or without one."""
+
 
 def _duration_or_zero(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     """Read a time that may be 0, as an option's callback."""
-    if value is not None and value.strip().split(" ")[0] in ("0", "0.0"):
+    if value is not None and _ZERO.fullmatch(value):
         return 0.0
     return duration(context, parameter, value)
 
@@ -32,6 +37,8 @@ def _pattern(_context: click.Context, _parameter: click.Parameter, value: str | 
         return None
     if Path(value).is_absolute() or ".." in Path(value).parts:
         raise click.BadParameter(f"{value!r} leads out of DIR; write it as 'scan_*.h5' or '*/master.h5'")
+    if value.rfind("[") > value.rfind("]"):
+        raise click.BadParameter(f"{value!r} has a '[' without its ']'; a '[' of a name is written '[[]'")
     try:
         next(Path(os.devnull).glob(value), None)
     except (ValueError, NotImplementedError) as error:
@@ -260,11 +267,12 @@ def _refuse_folder_options(pattern: str | None, *, poll: bool) -> None:
 
 
 def _note_others(source: "FolderSource", pattern: str | None) -> None:
-    """Tell how to take entries of the folder that are no scans by themselves, where there is no other."""
-    if pattern is not None or source.arriving:
+    """Tell that the folder holds entries, none of which is a scan, and how to take them."""
+    if source.arriving or not any(not entry.name.startswith(".") for entry in source.folder.iterdir()):
         return
-    others = sum(not entry.name.startswith(".") for entry in source.folder.iterdir())
-    if others:
+    if pattern is not None:
+        console.note(f"{source.folder} holds no entry that --pattern {shlex.quote(pattern)} matches, yet")
+    else:
         console.note(
             f"{source.folder} holds no file of a whole measurement, such as HDF5, yet; to take other files or folders "
             "as a scan each, give --pattern"

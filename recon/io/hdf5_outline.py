@@ -23,6 +23,8 @@ from .write import FORMAT
 _MOST_KNOWN = 10_000
 """Outlines after which the oldest are forgotten."""
 _MOST_FRAMES = 10**9
+_FEW = 8
+"""Outlines after which a helper reads further ones."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def outline_of(path: Path) -> Hdf5Outline:
     key = (str(path), state.st_ino, state.st_size, state.st_mtime_ns)
     if key not in _known:
         try:
-            (frames, declared, references), _ = run_in_child(read_outline, str(path))
+            (frames, declared, references), _ = run_in_child(read_outline, str(path), often=len(_known) >= _FEW)
             outline = Hdf5Outline(int(frames), int(declared), tuple(map(str, references)))
         except (ChildError, DataError, MemoryError):
             outline = Hdf5Outline()

@@ -23,6 +23,8 @@ from .templates import load_template
 THUMBNAIL = "figures/thumbnail.jpg"
 _HEIGHT, _WIDTH = 88, 264
 """[pixel] Largest size of a small picture."""
+_MOST_EMBEDDED = 100
+"""Rows whose picture is in the page itself, which a browser loads again every few seconds."""
 _PICTURE = re.compile(r'<img src="data:image/\w+;base64,([A-Za-z0-9+/=]+)"')
 
 
@@ -42,7 +44,7 @@ class BatchRow:
 
 
 def write_batch_page(folder: Path, rows: Sequence[BatchRow], metrics: Sequence[Metric], *, is_running: bool) -> None:
-    """Write ``index.html``, which needs no other file but the reports that it leads to.
+    """Write ``index.html``, which needs no other file but the reports that it leads to, and pictures of further rows.
 
     Args:
         folder: Folder of the batch.
@@ -58,7 +60,7 @@ def write_batch_page(folder: Path, rows: Sequence[BatchRow], metrics: Sequence[M
         title=folder.resolve().name,
         summary=_summary(rows),
         metrics=[{"title": metric.title, "meaning": metric.meaning} for metric in shown],
-        rows=[_row(folder, row, shown) for row in rows],
+        rows=[_row(folder, row, shown, embeds=number < _MOST_EMBEDDED) for number, row in enumerate(rows)],
         is_running=is_running,
         preview=_preview(folder, rows) if is_running else None,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -107,7 +109,7 @@ def _word(row: BatchRow) -> str:
     return "no result" if row.scan.status is ScanStatus.FAILED else str(row.scan.status)
 
 
-def _row(folder: Path, row: BatchRow, metrics: Sequence[Metric]) -> dict[str, object]:
+def _row(folder: Path, row: BatchRow, metrics: Sequence[Metric], *, embeds: bool) -> dict[str, object]:
     scan, run = row.scan, folder / row.scan.name
     reasons = [] if row.verdict is None else [reason.text for reason in row.verdict.reasons]
     if scan.fault and not (row.verdict and row.verdict.reasons):
@@ -120,8 +122,13 @@ def _row(folder: Path, row: BatchRow, metrics: Sequence[Metric]) -> dict[str, ob
         "reasons": reasons,
         "numbers": [metric.text(row.numbers[metric.name]) if metric.name in row.numbers else "" for metric in metrics],
         "seconds": f"{scan.seconds:.3g} s" if scan.seconds else "",
-        "picture": _data_address(run / THUMBNAIL),
+        "picture": _data_address(run / THUMBNAIL) if embeds else _link(folder, run / THUMBNAIL),
     }
+
+
+def _link(folder: Path, file: Path) -> str:
+    """Address of a file from the page; empty where there is none."""
+    return quote(file.relative_to(folder).as_posix()) if file.is_file() else ""
 
 
 def _data_address(picture: Path) -> str:

@@ -181,6 +181,8 @@ def test_a_request_to_stop_ends_the_watch_and_the_same_command_goes_on(
         (["in", "-o", "RUNS", "--pattern", "/in/*.h5"], 2, "leads out of DIR"),
         (["in", "-o", "RUNS", "--pattern", "../*.h5"], 2, "leads out of DIR"),
         (["in", "-o", "RUNS", "--pattern", ""], 2, "--pattern"),
+        (["in", "-o", "RUNS", "--pattern", "["], 2, "without its ']'"),
+        (["in", "-o", "RUNS", "--idle", "0 um"], 2, "positive time"),
         (["in", "-o", "RUNS", "--settle", "-1 s"], 2, "positive time"),
         (["in", "-o", "RUNS", "--idle", "3 um"], 2, "positive time"),
         (["in"], 2, "Missing option"),
@@ -315,3 +317,12 @@ def test_an_odd_name_does_not_end_the_observation(tmp_path: Path, scan: Path, wa
     (tmp_path / "in" / "1\N{SUPERSCRIPT TWO}2.h5").write_text("x", "utf-8")
     assert watch() == 3
     assert table(tmp_path / "RUNS")["a"]["status"] == "done"
+
+
+@pytest.mark.parametrize("zero", ["0s", "0 s", "0", "0.0 min"])
+def test_a_pattern_that_matches_nothing_is_told(
+    tmp_path: Path, watch: Callable[..., int], zero: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in" / "x.dat").touch()
+    assert watch("--pattern", "scan_*.h5", "--idle", zero) == 0
+    assert "holds no entry that --pattern 'scan_*.h5' matches, yet" in capfd.readouterr().err

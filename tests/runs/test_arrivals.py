@@ -8,6 +8,7 @@ import h5py
 import pytest
 
 from unflat.recon.errors import DataError
+from unflat.recon.runs import folder_source
 from unflat.recon.runs.arrivals import Arrivals
 from unflat.recon.runs.batch_record import stamp_of
 from unflat.recon.runs.folder_source import FolderSource
@@ -234,3 +235,24 @@ def test_a_folder_with_another_image_of_the_same_size_has_another_stamp(tmp_path
     former = stamp_of(tmp_path)
     os.utime(tmp_path / "1.tif", (50, 50))
     assert stamp_of(tmp_path) != former
+
+
+def test_what_was_there_at_the_start_is_handed_over_by_its_time(
+    tmp_path: Path, arrivals: Arrivals, clock: Clock
+) -> None:
+    write(tmp_path / "a.h5", 2_000_000_000)
+    write(tmp_path / "b.h5", 1_000_000_000)
+    arrivals.look()
+    clock.now = 3
+    assert names(arrivals.look()) == ["b.h5", "a.h5"]
+
+
+def test_an_observation_that_has_died_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("inner")
+
+    monkeypatch.setattr(folder_source, "folder_ticks", fail)
+    with FolderSource(tmp_path) as source:
+        source.idle(5)
+        with pytest.raises(DataError, match="no longer observed: ValueError: inner"):
+            source.poll()
