@@ -194,8 +194,8 @@ def decode(parts: Parts) -> FrameScan | FrameMessage | EndMessage:
         message = _ADAPTER.validate_json(bytes(parts[0]) if parts else b"")
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(Diagnostic("message", f"{place}: {first['msg']}" if place else str(first["msg"]))) from error
+        place, text = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise DataError(Diagnostic("message", f"{place}: {text}" if place else text)) from error
     if isinstance(message, _Frame):
         return FrameMessage(message.scan, message.index, tuple(parts[1:]))
     return EndMessage(message.scan) if isinstance(message, _End) else _scan(message, parts[1:])

@@ -130,14 +130,14 @@ class FrameReceiver:
 
     def _open_new(self, scan: FrameScan) -> OpenScan:
         """Begin to receive a scan, beside those that are under way."""
+        name = self._free_name(scan.name)
         unfinished = [one for one in self._open.values() if not one.is_whole]
         for other in unfinished:
-            text = f"{scan.name} begins before it ended: {other.progress} are there; send the others again"
+            text = f"{name} begins before it ended: {other.progress} are there; send the others again"
             self._faults.note(f"{other.name}: {text}", other.name)
             other.is_reported = True
         if len(unfinished) >= _MOST_OPEN:
             self._set_aside(min(unfinished, key=lambda one: one.touched), "too many scans are under way")
-        name = self._free_name(scan.name)
         return self._add(scan, name, GrowingWriter(self.folder / f"{name}.partial-0.h5", scan, marked=True))
 
     def _write(self, message: FrameMessage) -> None:

@@ -35,6 +35,7 @@ class StreamSource:
         self.folder = output / RECEIVED
         self._address, self._report, self._timeout = address, report, timeout
         self._whole: list[Path] = []
+        self._handed_over: set[Path] = set()
         self._receiver: StreamReceiver | None = None
         self._is_begun, self._again = False, 0.0
 
@@ -69,7 +70,9 @@ class StreamSource:
                 raise
             self._close()
             self._report(f"{error.faults[0].message}: it is started again")
-        whole, self._whole = self._whole, []
+        whole = [path for path in self._whole if path not in self._handed_over]
+        self._handed_over.update(whole)
+        self._whole = []
         return whole
 
     def idle(self, seconds: float) -> bool:

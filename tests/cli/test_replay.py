@@ -14,13 +14,16 @@ import h5py
 import numpy as np
 import pytest
 
+from unflat.cli import replay
 from unflat.cli.main import run
+from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments import watch as watch_module
 from unflat.recon.experiments.report_worker import ReportWorkers
 from unflat.recon.io.frame_messages import encode_frame, encode_header
 from unflat.recon.io.frame_scan import open_frame_source
-from unflat.recon.io.frame_stream import send_frames
+from unflat.recon.io.frame_stream import StreamReceiver, send_frames
+from unflat.recon.runs import stream_source
 from unflat.recon.runs.batch_record import BatchRecord
 from unflat.recon.runs.stream_source import StreamSource
 
@@ -95,6 +98,48 @@ def test_a_stream_brings_the_scan_to_the_byte(scan: Path, address: str, tmp_path
         assert source.poll() == whole
 
 
+class Ending(StreamReceiver):
+    """Receiver that ends at once, in place of a process."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def events(self) -> Iterator:
+        raise DataError("the receiver of frames ended")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_receiver_that_ends_is_started_again_and_what_it_brought_is_handed_over_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "received").mkdir()
+    (tmp_path / "received/old.h5").touch()
+    faults: list[str] = []
+    monkeypatch.setattr(stream_source, "StreamReceiver", Ending)
+    monkeypatch.setattr(stream_source, "_PAUSE", 0.0)
+    with StreamSource("tcp://0.0.0.0:5555", tmp_path, faults.append) as source:
+        assert [len(source.poll()) for _ in range(3)] == [1, 0, 0]
+        monkeypatch.setattr(stream_source, "StreamReceiver", lambda *_: (_ for _ in ()).throw(ConfigError("in use")))
+        assert source.poll() == []
+    reach, *others = faults
+    assert "any machine that reaches this address can send scans" in reach
+    assert others[:3] == ["the receiver of frames ended: it is started again"] * 3
+    assert "nothing is received: in use" in others[3]
+
+
+def test_the_rhythm_of_a_replay_begins_with_the_first_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, pauses = [100.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    rhythm = replay._Rhythm(0.5, lambda index: None)
+    clock[0] += 3  # A receiver is waited for.
+    for index in range(3):
+        rhythm.wait(index)
+    assert pauses == [0.0, 0.5, 1.0]
+
+
 def test_a_growing_file_is_the_scan_when_it_is_whole(scan: Path, tmp_path: Path) -> None:
     grown = tmp_path / "grown.h5"
     assert run(["replay", str(scan), "--into", str(grown), "--interval", "1 ms"]) == 0
@@ -144,7 +189,9 @@ def test_an_address_that_is_taken_is_refused(
     with zmq.Context() as context, context.socket(zmq.PULL) as socket_:
         socket_.bind(address)
         assert run(["watch", str(scan.with_name("run.yaml")), address, "-o", str(tmp_path / "RUNS")]) == 2
-    assert "address already in use" in capfd.readouterr().err
+    error = capfd.readouterr().err
+    assert "is in use by another program (address already in use); end the program that listens there" in error
+    assert "Fatal Python error" not in error
 
 
 @pytest.mark.slow

@@ -126,6 +126,12 @@ class TestAWholeScan:
         assert [path.name for path in bench.folder.iterdir()] == ["scan.h5"]
         assert bench.faults() == ["scan: it was received whole before, and is left as it is"]
 
+    def test_keeps_its_fixed_arrays_and_frames_under_one_checksum_each(self, source: FrameSource, bench: Bench) -> None:
+        bench.send(source)
+        with h5py.File(bench.folder / "scan.h5") as file:
+            assert file["measurement/images"].fletcher32
+            assert file["measurement/images"].chunks == (1, 4, 5)
+
     def test_of_a_name_that_is_taken_or_leads_elsewhere_gets_another(self, tmp_path: Path, bench: Bench) -> None:
         for seed in range(2):
             path = write_scan(tmp_path / f"{seed}.h5", seed)
