@@ -89,7 +89,8 @@ def command(
     end = None if time_limit is None else time.monotonic() + time_limit
     from ..recon import devices
 
-    networks = any(_is_convolutional(name) for name in kinds or experiment_names())
+    kinds_measured = list(kinds or experiment_names())
+    networks = any(map(_is_convolutional, kinds_measured))
     devices.use(device, networks=networks)
     from ..recon.benchmarking.floors import copy_bandwidth
     from ..recon.benchmarking.machine import load_average
@@ -116,6 +117,7 @@ def command(
         ended = "interrupted"
         raise
     finally:
+        measurements.sort(key=lambda one: kinds_measured.index(one.kind))
         if measurements or not ended:
             _show(measurements, conditions, omitted)
             if output is not None:

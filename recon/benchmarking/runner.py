@@ -1,10 +1,10 @@
 """Measurement of many functions at many sizes, within a time and the memory of the device."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 
@@ -22,6 +22,7 @@ _MEMORY_SHARE = 0.8
 _LEVELS_BEFORE_JOBS = 2
 """Number of further sizes along each direction that come before the whole runs."""
 QUICK_EDGE, QUICK_BATCH = 32, 2
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -78,20 +79,27 @@ def measure_all(
 
 
 def _plan(listed: Sequence[tuple[str, Benchmark]], limits: Limits) -> Iterator[_Item]:
-    """Order of the measurements: small before large, and of each kind one direction of growth before a second."""
-    functions = [(kind, one) for kind, one in listed if not one.is_job]
-    yield from (_Item(kind, one, _first_size(one, limits)) for kind, one in functions)
+    """Order of the measurements: small before large, and the kinds in turns, so that an early end has some of each."""
+    functions: dict[str, list[_Item]] = {}
     sweeps: dict[str, list[list[_Item]]] = {}
-    for kind, one in functions:
+    for kind, one in listed:
+        if one.is_job:
+            continue
+        functions.setdefault(kind, []).append(_Item(kind, one, _first_size(one, limits)))
         for sweep, sizes in _further_sizes(one, limits).items():
             sweeps.setdefault(kind, []).append([_Item(kind, one, size, sweep) for size in sizes])
-    in_turns = [sweep for several in zip_longest(*sweeps.values()) for sweep in several if sweep is not None]
-    levels = [[item for item in level if item is not None] for level in zip_longest(*in_turns)]
+    yield from _in_turns(functions.values())
+    levels = [[item for item in level if item is not None] for level in zip_longest(*_in_turns(sweeps.values()))]
     for level in levels[:_LEVELS_BEFORE_JOBS]:
         yield from level
     yield from (_Item(kind, one, _first_size(one, limits)) for kind, one in listed if one.is_job)
     for level in levels[_LEVELS_BEFORE_JOBS:]:
         yield from level
+
+
+def _in_turns(lists: Iterable[Sequence[_T]]) -> Iterator[_T]:
+    """Iterate over the first of all lists, then over the second of all, and so on."""
+    return (item for several in zip_longest(*lists) for item in several if item is not None)
 
 
 @dataclass

@@ -11,6 +11,7 @@ import pytest
 from unflat.cli.main import run
 from unflat.recon.benchmarking.case import Benchmark, Case, Size
 from unflat.recon.benchmarking.measurement import BenchmarkResult
+from unflat.recon.benchmarking.runner import Limits, measure_all
 from unflat.recon.benchmarking.timing import Timing
 from unflat.recon.experiments.shape.experiment import ShapeExperiment
 
@@ -162,3 +163,13 @@ def test_a_goal_is_judged_only_where_all_pairs_agree() -> None:
     assert result(1.6, 1.7).meets_goal is False
     assert result(1.4, 1.6).meets_goal is None
     assert result(1.2).meets_goal is None
+
+
+def test_every_kind_is_measured_before_the_second_function_of_any_and_small_sizes_before_large() -> None:
+    def benchmark(name: str) -> Benchmark:
+        return small(name, wave_case, edges=(8, 16))
+
+    order: list[tuple[str, str, int]] = []
+    listed = {"cell": [benchmark("a"), benchmark("b")], "shape": [benchmark("c")]}
+    measure_all(listed, Limits(), lambda one: order.append((one.kind, one.name, one.size.edge)))
+    assert [(name, edge) for _, name, edge in order] == [("a", 8), ("c", 8), ("b", 8), ("a", 16), ("c", 16), ("b", 16)]
