@@ -200,7 +200,10 @@ class _Ensemble:
         if checkpoint is not None and "member" not in checkpoint.metadata:  # Of the initial guess, which is done.
             checkpoint = None
         if self.part.name and not _has_finished(checkpoint, settings.ensemble, settings.steps):
-            folder.drop_metrics(checkpoint.step if checkpoint is not None else self._before)
+            taken = 0
+            if checkpoint is not None:  # Its own step counts by the number of steps of the run that wrote it.
+                taken = int(checkpoint.metadata["member"]) * settings.steps + int(checkpoint.metadata["step"])
+            folder.drop_metrics(self._before + taken)
         return checkpoint
 
     def fit(self) -> tuple[list[Fit], Status]:

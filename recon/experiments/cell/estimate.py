@@ -85,7 +85,7 @@ def describe_tiling(tiling: Tiling) -> str:
 def choose_tiling(
     settings: CellSettings, acquisition: Acquisition, geometry: Geometry, memory: int | None = None
 ) -> Tiling | None:
-    """Choose the tiles of a fit; None for one piece.
+    """Choose the tiles of a fit; None for one piece. If no tiles fit into the memory, those that need the least.
 
     Args:
         settings: The config.
@@ -102,12 +102,16 @@ def choose_tiling(
     if tiles != "auto":
         return cut_field(tiles, settings, acquisition, geometry)
     limit = device_memory(settings.device) if memory is None else memory
-    if _bytes(settings, acquisition, geometry, None) <= limit:
+    least, smallest = _bytes(settings, acquisition, geometry, None), None
+    if least <= limit:
         return None
     for tiling in candidates(settings, acquisition, geometry):
-        if _bytes(settings, acquisition, geometry, tiling) <= limit:
+        needed = _bytes(settings, acquisition, geometry, tiling)
+        if needed <= limit:
             return tiling
-    return None
+        if needed < least:
+            least, smallest = needed, tiling
+    return smallest
 
 
 def _part(settings: CellSettings, acquisition: Acquisition, geometry: Geometry, tiling: Tiling | None) -> Geometry:

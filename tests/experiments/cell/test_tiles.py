@@ -108,7 +108,9 @@ class TestCuts:
         tiling = choose_tiling(config, wide, geometry, int(0.7 * whole))
         assert tiling is not None
         assert tiling.counts == (1, 2)
-        assert choose_tiling(config, wide, geometry, 1) is None  # Nothing fits, and the whole is refused by its size.
+        fewest = choose_tiling(config, wide, geometry, 1)
+        assert fewest is not None  # Nothing fits: the fit is refused by the least that it can do with.
+        assert len(fewest) > 2
 
 
 class TestRefusals:
@@ -190,3 +192,8 @@ def test_tiles_give_the_model_of_one_piece_and_a_resumed_fit_the_same(acquisitio
     assert steps == list(range(1, 61))
     with pytest.raises(ConfigError, match="tiles"):
         fit(acquisition, again, tiles=(1, 3), resume=True)
+
+    # More steps for both tiles: the course of the first stays when the second goes on.
+    fit(acquisition, again, tiles=(1, 2), steps=32, resume=True)
+    steps = [json.loads(line)["step"] for line in (again / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [*range(1, 33), 63, 64]
