@@ -81,7 +81,8 @@ def read_outline(report: Report, path: str) -> Answer:
     frames = declared = 0
     references: list[str] = []
     with no_errors(), open_unlocked(path) as file:
-        frames, declared = lacking_frames(file)
+        with no_errors():
+            frames, declared = lacking_frames(file)
         seen: set[Any] = set()
         groups = [file]
         while groups:
@@ -111,12 +112,20 @@ def lacking_frames(file: Any) -> tuple[int, int]:
         return (count, total) if count < total else (0, 0)
     group, short = file["measurement"], []
     signal = text_of(group.attrs.get("signal", ""))
-    for node in [group[signal]] if signal in group else group.values():
+    for node in [_member(group, name) for name in ([signal] if signal in group else group)]:
         if isinstance(node, h5py.Dataset) and node.shape:
             declared = np.ravel(node.attrs.get(FRAMES, node.maxshape[0] or 0))
             if declared.size == 1 and declared.dtype.kind in "iuf" and declared[0] > len(node):
                 short.append((len(node), int(min(declared[0], _MOST_FRAMES))))
     return min(short, default=(0, 0))
+
+
+def _member(group: Any, name: str) -> Any:
+    """Return an entry of a group; None for a link that leads nowhere."""
+    try:
+        return group[name]
+    except (KeyError, OSError):
+        return None
 
 
 def _external(group: Any, name: str) -> list[str]:

@@ -54,6 +54,8 @@ def test_a_file_names_the_others_that_it_refers_to(tmp_path: Path) -> None:
         file.create_virtual_dataset("entry/data", layout)
         file["entry/link"] = h5py.ExternalLink("two.h5", "data")
         file["entry/absent"] = h5py.ExternalLink("three.h5", "data")
+        file.attrs["format"] = "unflat-acquisition"
+        file["measurement/absent"] = h5py.ExternalLink("three.h5", "data")
         file["entry/own"] = h5py.SoftLink("/entry/data")
     there, absent = references_of(tmp_path / "all.h5")
     assert sorted(file.name for file in there) == ["one.h5", "two.h5"]
