@@ -17,9 +17,9 @@ import numpy as np
 
 from ..errors import DataError, UnflatError
 from ..io.completeness import is_growing
-from ..io.frame_receiver import PARTIAL
 from ..io.growing_file import write_snapshot
 from ..io.growing_state import ReceivedFrames, count_frames, read_growing
+from ..io.received_files import name_of
 from ..runs.arrivals import Arriving
 from ..runs.batch_record import BatchRecord, relative_path
 from ..runs.preview_record import PreviewRecord
@@ -286,8 +286,8 @@ class PreviewSource:
 
 def _whole_file(path: Path) -> Path:
     """File of the whole scan, by that of a scan that is growing or being received."""
-    match = PARTIAL.fullmatch(path.name)
-    return path.with_name(f"{match['name']}.h5") if match else path
+    name = name_of(path)
+    return path if name == path.stem else path.with_name(f"{name}.h5")
 
 
 def _frames_of(path: Path) -> ReceivedFrames | None:

@@ -6,7 +6,7 @@ holds need not be sent again. A new process goes on in a copy with the next numb
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,15 +17,14 @@ from ..errors import DataError
 from .file_names import natural_order
 from .frame_messages import EndMessage, FrameMessage, Parts, decode
 from .frame_scan import SCAN, FrameScan
-from .growing_file import GrowingWriter
+from .growing_file import GrowingWriter, read_frames
 from .growing_state import GrowingState, read_growing
 from .hdf5_common import open_checked, text_of
 from .open_scan import OpenScan, RepeatedScan, has_header, is_same_header
+from .received_files import PARTIAL, free_name, name_of, next_partial
 from .stream_events import EventKind, FaultLog, StreamEvent
 from .write import FORMAT
 
-PARTIAL = re.compile(r"(?P<name>.+)\.partial-(?P<number>\d+)\.h5")
-"""Name of the file of a scan that is under way."""
 _FRAME = re.compile(r"frame -?\d+")
 _SHOWN = 8
 """Most frames that a message lists."""
@@ -58,6 +57,11 @@ class FrameReceiver:
     def __post_init__(self) -> None:
         self._faults = FaultLog(self.report)
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether a file could not be written: HDF5 may lose what is written later, and a new process is to go on."""
+        return any(one.writer.is_broken for one in self._open.values())
+
     def resume(self) -> None:
         """Take up the scans that an earlier process left, and list those that are whole."""
         for path in sorted(self.folder.glob("*.h5"), key=lambda path: natural_order(path.name)):
@@ -65,14 +69,19 @@ class FrameReceiver:
             if not PARTIAL.fullmatch(path.name):
                 self._note_done(path)
         for path, state in self._partial_files():
-            name, known = _name_of(path), self._open.get(state.scan.identity)
+            name, known = name_of(path), self._open.get(state.scan.identity)
             if known is None and name not in self._done.get(state.scan.identity, ()):
-                self._take_up(path, state)
+                try:
+                    self._take_up(path, state)
+                except DataError as error:
+                    self._faults.note(f"{name}: {error.faults[0]}", name)
             elif known is None or (known.name == name and not (state.received & ~known.received).any()):
                 path.unlink()  # A copy that was not finished, or one of what is whole.
 
     def receive(self, parts: Parts) -> None:
-        """Receive a message."""
+        """Receive a message, unless a file is broken."""
+        if self.is_broken:
+            return
         try:
             message = decode(parts)
             if isinstance(message, FrameScan):
@@ -130,7 +139,7 @@ class FrameReceiver:
 
     def _open_new(self, scan: FrameScan) -> OpenScan:
         """Begin to receive a scan, beside those that are under way."""
-        name = self._free_name(scan.name)
+        name = free_name(self.folder, scan.name)
         unfinished = [one for one in self._open.values() if not one.is_whole]
         for other in unfinished:
             text = f"{name} begins before it ended: {other.progress} are there; send the others again"
@@ -138,7 +147,7 @@ class FrameReceiver:
             other.is_reported = True
         if len(unfinished) >= _MOST_OPEN:
             self._set_aside(min(unfinished, key=lambda one: one.touched), "too many scans are under way")
-        return self._add(scan, name, GrowingWriter(self.folder / f"{name}.partial-0.h5", scan, marked=True))
+        return self._add(scan, name, GrowingWriter(next_partial(self.folder, name), scan, marked=True))
 
     def _write(self, message: FrameMessage) -> None:
         one = self._open.get(message.scan)
@@ -161,9 +170,13 @@ class FrameReceiver:
             frames = one.take_away()
             self._set_aside(one, "other frames came under its identity after a second header")
             one = self._open_new(one.scan)
-            for index, earlier in frames.items():
-                one.write(index, earlier)
-        one.write(message.index, entries)
+            self._store(one, frames)
+        self._store(one, {message.index: entries})
+
+    def _store(self, one: OpenScan, frames: Mapping[int, Sequence[np.ndarray]]) -> None:
+        """Write frames of a scan, and finish it if they are the last."""
+        for index, entries in frames.items():
+            one.write(index, entries)
         if one.is_whole:
             self._finish(one)
 
@@ -184,11 +197,7 @@ class FrameReceiver:
         one = self._open_new(repeated.scan)
         text = f"it came under the identity of {repeated.files[0].stem}, with other frames: it is another scan"
         self._faults.note(f"{one.name}: {text}", one.name)
-        for index, earlier in repeated.frames().items():
-            one.write(index, earlier)
-        one.write(message.index, entries)
-        if one.is_whole:
-            self._finish(one)
+        self._store(one, repeated.frames() | {message.index: entries})
 
     def _end(self, message: EndMessage) -> None:
         if message.scan in self._repeated:
@@ -215,7 +224,7 @@ class FrameReceiver:
         """Turn the growing file into an acquisition; the scan stays open until that succeeds."""
         file = self.folder / f"{one.name}.h5"
         if file.exists():
-            one.name = self._free_name(one.name)
+            one.name = free_name(self.folder, one.name)
             file = self.folder / f"{one.name}.h5"
         one.writer.finish(file)
         del self._open[one.scan.identity]
@@ -240,15 +249,22 @@ class FrameReceiver:
         return one
 
     def _take_up(self, path: Path, state: GrowingState) -> None:
-        """Go on with a scan that an earlier process left."""
-        name = _name_of(path)
-        numbers = [int(match["number"]) for other in self.folder.iterdir() if (match := PARTIAL.fullmatch(other.name))]
-        later = GrowingWriter(self.folder / f"{name}.partial-{max(numbers) + 1}.h5", state.scan, marked=True)
-        for index, entries in _frames_of(path, state):
-            self._give_sign()
-            later.write(index, entries)
+        """Go on in a copy with a scan that an earlier process left, with the frames that the disk has kept."""
+        name = name_of(path)
+        later = GrowingWriter(next_partial(self.folder, name), state.scan, marked=True)
+        received = np.zeros(state.total, bool)
+        try:
+            for index, entries in read_frames(path, state):
+                self._give_sign()
+                later.write(index, entries)
+                received[index] = True
+        except DataError:
+            with suppress(DataError):
+                later.close()
+            later.path.unlink()
+            raise
         path.unlink()
-        one = self._add(state.scan, name, later, state.received.copy())
+        one = self._add(state.scan, name, later, received)
         if one.is_whole:
             self._finish(one)
         else:
@@ -282,26 +298,3 @@ class FrameReceiver:
                 self._done.setdefault(text_of(file.attrs.get(SCAN, path.name)), []).append(path.stem)
         except DataError as error:
             self._faults.note(str(error.faults[0]))
-
-    def _free_name(self, name: str) -> str:
-        """Name for a scan's files that is valid anywhere, and that no file in the folder has."""
-        plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_+") else "_" for c in name[:80]).strip("_")
-        taken = {path.name.partition(".")[0].casefold() for path in self.folder.iterdir()}
-        names = (plain or "scan", *(f"{plain or 'scan'}-{number}" for number in range(2, len(taken) + 3)))
-        return next(each for each in names if each.casefold() not in taken)
-
-
-def _name_of(path: Path) -> str:
-    """Name of a scan that is under way, by its file."""
-    match = PARTIAL.fullmatch(path.name)
-    return match["name"] if match else path.stem
-
-
-def _frames_of(path: Path, state: GrowingState) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Read the frames that a file of an earlier process holds."""
-    import h5py
-
-    with h5py.File(path, "r", libver="latest", swmr=True) as file:
-        datasets = [file[array.path] for array in state.scan.frame_arrays]
-        for index in np.flatnonzero(state.received):
-            yield int(index), [np.asarray(dataset[index]) for dataset in datasets]

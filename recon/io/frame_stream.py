@@ -188,7 +188,8 @@ def serve() -> None:
     """Receive frames until stdin ends: the main function of the process."""
     address, folder, timeout = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
     target = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What libraries print is no event.
+    for stream in (1, 2):  # What libraries print is no event.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     ended = threading.Event()
     threading.Thread(target=_await_end, args=(ended,), daemon=True).start()
 
@@ -203,6 +204,7 @@ def serve() -> None:
         report(StreamEvent(EventKind.FATAL, text=str(error.faults[0])))
     except Exception as error:  # Its reason is told in one line.
         report(StreamEvent(EventKind.FATAL, text=f"{type(error).__name__}: {error}"))
+    os._exit(0)  # HDF5 may crash over a file that it could not write.
 
 
 def _await_end(ended: threading.Event) -> None:
@@ -233,6 +235,9 @@ def _receive(
                 receiver.receive(socket.recv_multipart())
             except zmq.Again:
                 receiver.check_timeouts()
+            if receiver.is_broken:
+                report(StreamEvent(EventKind.FATAL, text="the disk refused a file, so that the receiver ended"))
+                return
 
 
 def _bind(socket: Any, address: str, error_type: type[Exception]) -> None:

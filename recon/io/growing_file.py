@@ -1,7 +1,7 @@
 """Acquisition files that grow frame by frame while others read them (HDF5 single writer, multiple readers)."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class GrowingWriter:
     """
 
     def __init__(self, path: Path, scan: FrameScan, *, marked: bool = False) -> None:
-        self.path, self.scan = path, scan
+        self.path, self.scan, self.is_broken = path, scan, False
         self._marks: Any = None
         with _writing(path):
             self._file = h5py.File(path, "x" if marked else "w", libver="latest")
@@ -62,7 +62,7 @@ class GrowingWriter:
         Raises:
             DataError: If the disk refuses.
         """
-        with _writing(self.path):
+        with self._noting_faults():
             for dataset, entry in zip(self._datasets, entries, strict=True):
                 if len(dataset) <= index:
                     dataset.resize(index + 1, axis=0)
@@ -91,7 +91,8 @@ class GrowingWriter:
         """
         self.close()
         state = count_frames(self.path)
-        if state is None or not state.is_whole:
+        if state is None or not (state.is_whole and _has_chunks(self.path, self.scan)):
+            self.is_broken = True
             raise DataError(Diagnostic(str(self.path), "does not hold all of its frames", "send the scan again"))
         with _writing(output):
             flush(self.path)
@@ -103,9 +104,37 @@ class GrowingWriter:
         return bool(self._file)
 
     def close(self) -> None:
-        """Close the file."""
-        with _writing(self.path):
-            self._file.close()
+        """Close the file; one that could not be written is left as it is: HDF5 may crash over it."""
+        if not self.is_broken:
+            with self._noting_faults():
+                self._file.close()
+
+    @contextmanager
+    def _noting_faults(self) -> Iterator[None]:
+        try:
+            with _writing(self.path):
+                yield
+        except DataError:
+            self.is_broken = True
+            raise
+
+
+def read_frames(path: Path, state: GrowingState) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """Iterate over the frames that a growing file holds, without those that its disk has not kept."""
+    with h5py.File(path, "r", libver="latest", swmr=True) as file:
+        datasets = [file[array.path] for array in state.scan.frame_arrays]
+        for index in np.flatnonzero(state.received):
+            with suppress(OSError):
+                place = [(int(index), *(0 for _ in dataset.shape[1:])) for dataset in datasets]
+                chunks = [d.id.get_chunk_info_by_coord(p) for d, p in zip(datasets, place, strict=True)]
+                if all(chunk.byte_offset is not None for chunk in chunks):
+                    yield int(index), [np.asarray(dataset[index]) for dataset in datasets]
+
+
+def _has_chunks(path: Path, scan: FrameScan) -> bool:
+    """Whether a file has all frames on the disk: what was written after an error of the disk may not be there."""
+    with _writing(path), h5py.File(path, "r") as file:
+        return all(file[array.path].id.get_num_chunks() == scan.frames for array in scan.frame_arrays)
 
 
 @contextmanager
@@ -113,7 +142,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-        fault = disk_fault(error, path) if isinstance(error, OSError) else None
+        fault = disk_fault(error, path)
         text = " ".join(str(error).split())[:200]
         raise DataError(fault or Diagnostic(str(path), f"cannot be written: {text}")) from error
 

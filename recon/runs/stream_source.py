@@ -6,9 +6,9 @@ from pathlib import Path
 from types import TracebackType
 
 from ..errors import DataError, UnflatError
-from ..io.frame_receiver import PARTIAL
 from ..io.frame_stream import StreamReceiver, require_zmq
 from ..io.growing_state import count_frames
+from ..io.received_files import PARTIAL
 from ..io.stream_events import EventKind
 from .arrivals import Arriving
 from .batch_files import RECEIVED

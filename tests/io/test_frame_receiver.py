@@ -207,6 +207,37 @@ class TestTheDisk:
         bench.receiver.check_timeouts()
         assert contents(bench.folder / "scan.h5") == contents(tmp_path / "scan.h5")
 
+    def test_a_file_that_could_not_be_written_takes_no_more_frames(
+        self, source: FrameSource, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """HDF5 loses without a word what is written after such an error."""
+        bench.send(source, [0, 1])
+        (one,) = bench.receiver._open.values()
+        with monkeypatch.context() as patch:
+            patch.setattr(one.writer, "_marks", None)
+            patch.setattr(one.writer, "_datasets", [None, None])
+            bench.send(source, [2], header=False)
+        bench.send(source, [3, 4, 5, 2], header=False)
+        assert bench.receiver.is_broken
+        assert one.progress == "2 of 6 frames"
+        second = Bench(bench.folder)
+        second.receiver.resume()
+        second.send(source)
+        assert (bench.folder / "scan.h5").exists()
+        one.writer._file.close()
+
+    def test_a_frame_that_is_marked_and_not_on_the_disk_is_received_again(
+        self, source: FrameSource, bench: Bench
+    ) -> None:
+        bench.send(source, [0, 4])
+        (one,) = bench.receiver._open.values()
+        one.writer._marks[2] = 1
+        bench.receiver.close()
+        second = Bench(bench.folder)
+        second.receiver.resume()
+        assert second.faults() == ["scan: 2 of 6 frames were received before; it goes on when the others come"]
+        second.receiver.close()
+
     def test_no_file_in_the_folder_is_replaced(self, source: FrameSource, bench: Bench) -> None:
         for name in ("scan.h5", "scan-2.partial-0.h5", "scan-3.partial-1.damaged"):
             (bench.folder / name).write_text("another")
