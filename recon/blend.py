@@ -86,6 +86,8 @@ def split_tiles(weights: Weights, count: int) -> list[dict[str, np.ndarray]]:
         if not (tile.startswith(_TILE) and number.isdecimal() and int(number) < count):
             raise DataError(f"its weights {name} belong to none of its {count} tiles")
         parts[int(number)][rest] = array
+    if empty := [i for i, part in enumerate(parts) if not part]:
+        raise DataError(f"its tile_{empty[0]} has no weights")
     return parts
 
 
@@ -111,6 +113,8 @@ class Blend:
             raise DataError("tiles of a skewed box cannot be blended")
         if len({len(part.sets) for part in self.parts}) > 1:
             raise DataError("its tiles have different numbers of members")
+        if len({part.outputs for part in self.parts}) > 1:
+            raise DataError("its tiles have different numbers of quantities")
         if not (self._total(self._between_ramps) > 0).all():
             raise DataError("its tiles leave a part of the box empty")
 

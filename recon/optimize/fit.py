@@ -238,9 +238,11 @@ class _Ensemble:
         tried = part.tried if self.begun is None else self.begun.other_steps
         total = part.count * settings.ensemble * settings.steps + tried
         last: dict[str, float] = {part.noun: part.number + 1.0} if part.name else {}
+        several = part.count * settings.ensemble > 1
+        place = {"fit": float(part.number * settings.ensemble + fit.member + 1)} if several else {}
 
         def metrics(step: int, numbers: dict[str, float]) -> None:
-            folder.append_metrics(before + step, **numbers)
+            folder.append_metrics(before + step, **numbers, **place)
             last.update({name: value for name, value in numbers.items() if name != "seconds"})
             self.context.progress(tried + before + step, total, **last)
 

@@ -21,7 +21,8 @@ def loss_curves(records: Records) -> "matplotlib.figure.Figure":
     """Draw the loss and the residual of the withheld views over the steps.
 
     Args:
-        records: Lines of ``metrics.jsonl`` with ``step``, ``loss`` and, in some, ``withheld``.
+        records: Lines of ``metrics.jsonl`` with ``step``, ``loss`` and, in some, ``withheld``; ``fit`` numbers the fits
+            of a run that takes several, one after the other, and each is a line of its own.
     """
     with house_style():
         figure = new_figure(6.4, 2.3)
@@ -67,26 +68,30 @@ def _draw_curve(axes: "matplotlib.axes.Axes", records: Records, key: str, label:
     """Draw one metric over the steps."""
     from matplotlib.ticker import FuncFormatter
 
-    points = [(r["step"], r[key]) for r in records if _is_number(r.get("step")) and _is_number(r.get(key))]
+    points = [
+        (r["step"], r[key], r.get("fit", 1)) for r in records if _is_number(r.get("step")) and _is_number(r.get(key))
+    ]
     axes.set_xlabel("step")
     axes.set_ylabel(label)
     axes.spines[["top", "right"]].set_visible(False)
     if not points:
         axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", va="center", color="#777777")
         return
-    steps, values = (np.array(column, float) for column in zip(*points, strict=True))
-    many = len(steps) > 40
-    axes.plot(
-        steps,
-        values,
-        color=colour,
-        lw=0.6 if many else 1.2,
-        alpha=0.45 if many else 1,
-        marker="" if many else "o",
-        ms=2.5,
-    )
-    if many:  # The losses of mini-batches are noisy: a running median shows the trend.
-        axes.plot(steps, _running_median(values), color=colour, lw=1.4)
+    steps, values, fits = (np.array(column, float) for column in zip(*points, strict=True))
+    ends = np.flatnonzero(np.diff(fits)) + 1
+    for part, course in zip(np.split(steps, ends), np.split(values, ends), strict=True):
+        many = len(part) > 40
+        axes.plot(
+            part,
+            course,
+            color=colour,
+            lw=0.6 if many else 1.2,
+            alpha=0.45 if many else 1,
+            marker="" if many else "o",
+            ms=2.5,
+        )
+        if many:  # The losses of mini-batches are noisy: a running median shows the trend.
+            axes.plot(part, _running_median(course), color=colour, lw=1.4)
     if values.min() > 0:
         axes.set_yscale("log" if values.max() > 3 * values.min() else "linear")
         digits = "125" if values.max() > 8 * values.min() else "123456789"

@@ -108,6 +108,8 @@ def fit_figures(run: RunData, pixel_size: tuple[float, float] | None = None) -> 
         )
     if run.records:
         caption = "Training loss of the mini-batches (thin) and its running median; residual of the withheld views."
+        if any("fit" in record for record in run.records):
+            caption += " A line for each tile, and for each member of an ensemble, fitted one after the other."
         figures.append(DeferredFigure("Course of the fit", caption, lambda: loss_curves(run.records)))
     return figures
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import unflat
 from unflat.cli.main import run
-from unflat.recon.blend import Tile
+from unflat.recon.blend import Tile, split_tiles
 from unflat.recon.errors import DataError
 from unflat.recon.frame import ModelFrame
 from unflat.recon.io.model_file import write_model
@@ -172,3 +172,8 @@ class TestFile:
         assert run(["info", str(tmp_path / "m.h5")]) == 0
         assert "tiles" in capsys.readouterr().out
         assert run(["volume", str(tmp_path / "m.h5"), "-o", str(tmp_path / "v.h5")]) == 0
+
+
+def test_a_tile_without_weights_is_refused() -> None:
+    with pytest.raises(DataError, match="tile_1 has no weights"):
+        split_tiles({"tile_0/grid": np.zeros(3)}, 2)

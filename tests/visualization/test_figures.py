@@ -210,6 +210,12 @@ def test_zoom_frames_have_one_size(model: Model) -> None:
     assert not np.array_equal(frames[0], frames[-1])
 
 
+def test_each_fit_of_a_run_is_a_line_of_its_own() -> None:
+    records = [{"step": i, "loss": 1 / (i + 1), "fit": 1 + i // 5} for i in range(10)]
+    lines = loss_curves(records).axes[0].lines
+    assert [list(np.asarray(line.get_xdata())) for line in lines] == [list(range(5)), list(range(5, 10))]
+
+
 def test_every_figure_is_drawn_from_model_and_volume(model: Model, tmp_path: Path) -> None:
     volume = model.volume()
     rng = np.random.default_rng(0)

@@ -73,7 +73,7 @@ class Cuts:
         return slice(cuts[number], cuts[number + 1])
 
     def undisturbed(self, number: int) -> Bool[np.ndarray, " length"]:
-        """Pixels of a piece that light from beyond it does not reach: those up to the outer ends of its ramps."""
+        """Pixels of a piece up to the outer ends of its ramps, which light from beyond it hardly reaches."""
         a, _, _, d = self.window(number)
         middles = self.firsts[number] + np.arange(self.length) + 0.5
         return np.asarray((middles > a) & (middles < d))
@@ -124,7 +124,7 @@ class Tiling:
         return self.rows.core(row), self.columns.core(column)
 
     def undisturbed(self, number: int) -> Bool[np.ndarray, "h w"]:
-        """Pixels of a tile that light from beyond it does not reach."""
+        """Pixels of a tile that light from beyond it hardly reaches."""
         row, column = self.place(number)
         return np.asarray(self.rows.undisturbed(row)[:, None] & self.columns.undisturbed(column))
 

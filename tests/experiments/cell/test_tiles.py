@@ -195,5 +195,6 @@ def test_tiles_give_the_model_of_one_piece_and_a_resumed_fit_the_same(acquisitio
 
     # More steps for both tiles: the course of the first stays when the second goes on.
     fit(acquisition, again, tiles=(1, 2), steps=32, resume=True)
-    steps = [json.loads(line)["step"] for line in (again / "metrics.jsonl").read_text().splitlines()]
-    assert steps == [*range(1, 33), 63, 64]
+    records = [json.loads(line) for line in (again / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [*range(1, 33), 63, 64]
+    assert [record["fit"] for record in records] == [1] * 32 + [2] * 2
