@@ -28,6 +28,8 @@ INTERNAL_ERROR = 1
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 _PROCESSES = f"{__name__.partition('.')[0]}.recon.processes"
 """Module of runs of several processes, which is slow to import."""
+_GROWING_FILES = f"{__name__.partition('.')[0]}.recon.io.growing_file"
+"""Module of files that grow, which loads HDF5."""
 
 
 class CommandEntry(NamedTuple):
@@ -158,6 +160,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from ..recon.processes import leave_now
 
         leave_now(status)
+    if (growing := sys.modules.get(_GROWING_FILES)) is not None and growing.BROKEN:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)  # HDF5 would try to write the file again, and crash.
     sys.exit(status)
 
 

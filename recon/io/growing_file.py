@@ -20,6 +20,10 @@ _LARGEST = 1 << 34
 """[bytes] Largest snapshot."""
 
 
+BROKEN: list["GrowingWriter"] = []
+"""Writers whose files HDF5 could not write: it crashes when they are collected, or when the process ends as usual."""
+
+
 class GrowingWriter:
     """Growing file that this process writes, until `close`.
 
@@ -116,6 +120,7 @@ class GrowingWriter:
                 yield
         except DataError:
             self.is_broken = True
+            BROKEN.append(self)
             raise
 
 

@@ -147,6 +147,21 @@ def test_a_growing_file_is_the_scan_when_it_is_whole(scan: Path, tmp_path: Path)
     assert run(["check", str(scan.with_name("run.yaml")), str(grown)]) == 0
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a limit of a process")
+def test_a_disk_that_fills_is_told_in_one_line(scan: Path, tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.path[:] = {[p for p in sys.path if p]!r}; import resource, signal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (12000, resource.RLIM_INFINITY))\n"
+        "from unflat.cli.main import main; main()"
+    )
+    words = ["replay", str(scan), "--into", str(tmp_path / "g.h5"), "--interval", "1 ms"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 class TestReplayRefuses:
     @pytest.mark.parametrize("words", [[], ["--to", "tcp://127.0.0.1:9", "--into", "x.h5"]])
     def test_no_place_and_two(self, scan: Path, words: list[str]) -> None:
