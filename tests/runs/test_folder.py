@@ -174,7 +174,7 @@ def test_leftovers_of_a_process_killed_before_its_run_began_do_not_occupy_a_fold
         import os, sys
         from unflat.recon.io import atomic
         from unflat.recon.runs import RunFolder
-        atomic._flush = lambda path: os._exit(9)
+        atomic.flush = lambda path: os._exit(9)
         RunFolder.create(sys.argv[1])
     """
     process = run_python(code, tmp_path / "run")
@@ -201,7 +201,7 @@ def test_a_full_disk_at_the_start_leaves_an_empty_folder(tmp_path: Path, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("unflat.recon.io.atomic._flush", full)
+        patched.setattr("unflat.recon.io.atomic.flush", full)
         with pytest.raises(DataError, match="the disk is full"):
             RunFolder.create(tmp_path / "run")
     assert list((tmp_path / "run").iterdir()) == []
