@@ -167,11 +167,13 @@ class CellForwardModel:
 
     @cached_property
     def empty_loss(self) -> float:
-        """Loss of an empty box, averaged over the views: the unit of every loss."""
+        """Loss of an empty box, averaged over the good pixels of all views: the unit of every loss."""
         empty = (self.is_bright | self.is_field).astype(np.float32)[:, None, None]
-        difference = np.abs(self.measured - empty) if self.is_field else np.sqrt(self.measured) - empty
-        weights = 1.0 if self.weights is None else self.weights
-        return float(max(np.mean(weights * difference**2), 1e-12))
+        squares = (np.abs(self.measured - empty) if self.is_field else np.sqrt(self.measured) - empty) ** 2
+        if self.weights is None:
+            return float(max(np.mean(squares), 1e-12))
+        good = float(np.sum(self.weights, dtype=np.float64))
+        return float(max(np.sum(self.weights * squares, dtype=np.float64) / max(good, 1.0), 1e-12))
 
     @cached_property
     def _rotations(self) -> tuple[tuple[int, ...], Float[np.ndarray, "view rotate"]]:

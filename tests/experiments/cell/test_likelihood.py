@@ -51,6 +51,15 @@ def test_a_masked_pixel_has_no_say_in_the_brightness_of_a_view() -> None:
     np.testing.assert_allclose(likelihood(settings(), acquisition(images=images, mask=mask)).levels, 3, rtol=1e-5)
 
 
+def test_an_empty_box_has_a_loss_of_one_however_many_pixels_are_masked() -> None:
+    images, mask = np.ones((VIEWS, 24, 28), np.float32), np.zeros((24, 28), np.uint8)
+    images[:, :, :14] += 0.3 * np.random.default_rng(0).random((VIEWS, 24, 14), np.float32)
+    mask[:, 10:] = 1
+    masked = likelihood(settings("fit: {refine: {gain: false}}"), acquisition(images=images, mask=mask))
+    values = jnp.zeros((1, *masked.grid.shape), jnp.float32)
+    assert np.mean(masked.losses_of(values, {}, np.arange(VIEWS))) == pytest.approx(1, rel=1e-3)
+
+
 def test_the_time_of_a_fit_includes_the_trial_of_its_sign() -> None:
     seconds = [
         estimate(settings(f"fit: {{steps: 300, sign: {sign}}}"), acquisition()).seconds for sign in ("any", "auto")
