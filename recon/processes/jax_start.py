@@ -82,12 +82,14 @@ def _own_cards(group: ProcessGroup, cards: Sequence[str]) -> list[int] | None:
         (index, sorted(names)) for index, ((there, names), _) in enumerate(group.gather([host, own])) if there == host
     ]
     beside = [index for index, names in seen if names == own]
-    if not own or len(seen) == 1:
+    if not own:
         return None
     if len(own) < len(beside) or any(set(names) & set(own) for _, names in seen if names != own):
         message = f"{len(seen)} processes on {host} cannot share out its GPUs: process {group.index} sees {len(own)}"
         remedy = "start as many processes on a machine as it has GPUs, or fewer, with equal CUDA_VISIBLE_DEVICES"
         raise DeviceError(Diagnostic("", message, remedy))
+    if beside == [group.index]:
+        return None
     place, count = beside.index(group.index), len(beside)
     return [cards.index(name) for name in own[len(own) * place // count : len(own) * (place + 1) // count]]
 

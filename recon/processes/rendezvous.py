@@ -130,6 +130,9 @@ def _fault(greetings: Mapping[int, dict[str, Any]], new: dict[str, Any]) -> Diag
     if new["count"] != first["count"]:
         message = f"{_name(new)} was started as one of {new['count']}, and process 0 as one of {first['count']}"
         return Diagnostic("--processes", message, "give all processes the same number")
+    if not 0 < index < first["count"] and index not in greetings:
+        message = f"there is no process {index} among {first['count']}: they are numbered from 0"
+        return Diagnostic("--process", message, f"number them 0 to {first['count'] - 1}")
     if index in greetings:
         message = f"process {index} was started twice: {_name(greetings[index])} and {_name(new)}"
         return Diagnostic("--process", message, f"number them 0 to {first['count'] - 1}")

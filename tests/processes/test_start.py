@@ -74,8 +74,19 @@ class TestPlan:
         with pytest.raises(ConfigError, match=message):
             plan_group(*options, environment={})
 
+    def test_no_process_is_none_at_all(self) -> None:
+        with pytest.raises(ConfigError, match="no process 2 among 0"):
+            plan_group(processes=0, environment=SLURM)
+
     def test_the_first_host_of_a_list(self) -> None:
-        lists = {"n1": "n1", "n1,n2": "n1", "n[7,9]": "n7", "a-[01-02].x,b": "a-01.x", "": ""}
+        lists = {
+            "n1": "n1",
+            "n1,n2": "n1",
+            "n[7,9]": "n7",
+            "a-[01-02].x,b": "a-01.x",
+            "": "",
+            "r[1-2]n[01,03],a": "r1n01",
+        }
         assert {nodes: first_host(nodes) for nodes in lists} == lists
 
 
@@ -132,6 +143,27 @@ class TestRefusals:
         assert "process 0 did not appear at 127.0.0.1:" in str(error)
         assert "within 0.5 s" in str(error)
         assert "UNFLAT_START_TIMEOUT" in str(error)
+
+    def test_a_process_of_another_job_and_one_without_a_number_are_no_part_of_the_group(self) -> None:
+        port = free_port()
+        greeting = {"host": "x", "pid": 1, "job": "", "index": 1, "count": 2, "identity": {}}
+
+        def come() -> None:
+            for change in ({"job": "13.0"}, {"index": "one"}, {"index": 7}):
+                stranger = socket.create_connection(("127.0.0.1", port))
+                send(stranger, Message("hello", greeting | change))
+                answers.append(receive(stranger))
+                stranger.close()
+
+        answers: list[Message | None] = []
+        thread = threading.Timer(0.5, come)
+        thread.start()
+        with pytest.raises(ConfigError, match="no process 7 among 2"), join(GroupPlan("127.0.0.1", port, 2, 0, 20), {}):
+            pass
+        thread.join()
+        assert answers[:2] == [None, None]
+        assert answers[2] is not None
+        assert answers[2].kind == "refused"
 
     def test_others_that_do_not_come_are_named(self) -> None:
         errors = errors_of((0, 4, {}), (2, 4, {}), timeout=1.5)

@@ -120,6 +120,28 @@ def test_starts_that_two_processes_share_out_are_those_of_one(work: Path) -> Non
 
 
 @pytest.mark.slow
+def test_two_processes_go_on_with_the_fit_of_a_crystal_and_an_interrupt_at_one_ends_both_with_a_checkpoint(
+    work: Path,
+) -> None:
+    """The start is in the folder of the run, which only process 0 has as its own."""
+    folder = work / "crystal fit"
+    words = ["fit", str(work / "crystal.yaml"), str(work / "crystal.h5"), "-o", str(folder)]
+    words += ["--set", "fit.starts=1", "--set", "fit.field=voxels"]
+    assert run([*words, "--set", "fit.steps=1"]) == 0
+    processes = start_two(*words, *ENDLESS, "--resume")
+    wait_for(lambda: '"step": 3' in (folder / "metrics.jsonl").read_text("utf-8"))
+    processes[1].send_signal(signal.SIGINT)
+    time.sleep(0.03)
+    processes[1].send_signal(signal.SIGINT)
+    first, second = ends(processes, 60)
+    assert (first[0], second[0]) == (130, 130), first[2] + second[2]
+    assert "interrupted" in first[2]
+    assert "Traceback" not in first[2]
+    assert (folder / "STOPPED").is_file()
+    assert len(list((folder / "checkpoint").glob("step-*.h5"))) == 2
+
+
+@pytest.mark.slow
 def test_the_death_of_the_first_process_ends_the_other_with_a_checkpoint_and_the_command_that_goes_on(
     work: Path,
 ) -> None:
