@@ -127,7 +127,7 @@ def test_two_processes_go_on_with_the_fit_of_a_crystal_and_an_interrupt_at_one_e
     folder = work / "crystal fit"
     words = ["fit", str(work / "crystal.yaml"), str(work / "crystal.h5"), "-o", str(folder)]
     words += ["--set", "fit.starts=1", "--set", "fit.field=voxels"]
-    assert run([*words, "--set", "fit.steps=1"]) == 0
+    assert run([*words, *ENDLESS, "--set", "fit.steps=1"]) == 0
     processes = start_two(*words, *ENDLESS, "--resume")
     wait_for(lambda: '"step": 3' in (folder / "metrics.jsonl").read_text("utf-8"))
     processes[1].send_signal(signal.SIGINT)
