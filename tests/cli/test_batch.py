@@ -344,7 +344,7 @@ def test_several_processes_write_reports_and_none_is_lost_where_one_dies(
         assert "2 processes died over it" in written["deadly"]
         assert not written["a"]
         assert not written["b"]
-        assert 3 <= len(started) <= 4
+        assert 2 <= len(started) <= 4
         workers.submit("c", tmp_path / "c")
         assert dict(workers.collect(wait=True)) == {"c": ""}
 
