@@ -201,6 +201,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _status_of_exit(error.code)
     except Exception as error:
         return _unexpected(error)
+    finally:
+        console.reset()  # Whatever else this process prints does not follow the options of this command.
     # A command returns None or a status; any other value is a bug, which must not look like success.
     if result is None or result is True:
         return ExitStatus.DONE
