@@ -38,6 +38,7 @@ def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 def pair(sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch) -> Pair:
     """Group of two, neither of which ends this process."""
     monkeypatch.setattr(links, "GRACE", 1e6)
+    monkeypatch.setattr(links, "_CLOSING", 0.5)  # No process ends here, and closes its sockets.
     monkeypatch.setattr(threading, "main_thread", threading.current_thread)
     names = ("process 0", "process 1")
     first, second = (ProcessGroup(GroupPlan("here", 1, 2, i), names, {1 - i: sockets[i]}, "", (i, 2)) for i in range(2))

@@ -94,7 +94,7 @@ def test_the_phasor_is_that_of_the_library(phase: float) -> None:
     """It agrees to the rounding of the phase itself in float32."""
     result = complex(cis(jnp.float32(phase)))
     assert abs(result - np.exp(1j * phase)) < 4e-7 + 1.2e-7 * abs(phase)
-    assert abs(result) == pytest.approx(1, abs=5e-7)
+    assert abs(result) == pytest.approx(1, abs=8e-7)
 
 
 @given(st.floats(2.0**-30, 2.0**-7, width=32))
