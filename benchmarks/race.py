@@ -76,7 +76,7 @@ def _course(settings: Any, acquisition: Acquisition) -> list[list[float]]:
     known = _truth(measured, acquisition)
     field = field_for(settings.fit, measured.grid, len(measured.scales), measured.sign)
     fit = Fit(Objective(measured, field, settings.fit), settings.seed)
-    values = jax.jit(fit.objective.values)
+    values = fit.objective.compiled.values
     paused, course = [0.0], []
     began = time.perf_counter()
 
