@@ -54,6 +54,11 @@ class _SourceType(InputPath):
         return value if str(value).startswith("tcp://") else super().convert(value, parameter, context)
 
 
+def _time_option(name: str, default: str, text: str) -> Callable[[Any], Any]:
+    """Declare an option that is a time and has a default."""
+    return click.option(name, callback=duration, default=default, show_default=True, metavar="TIME", help=text)
+
+
 @click.command()
 @click.argument("config", type=PATH)
 @click.argument("folder", type=_SourceType(path_type=Path), metavar="DIR|tcp://HOST:PORT")
@@ -71,22 +76,8 @@ class _SourceType(InputPath):
     help="Names inside DIR that are a scan each, files or folders, e.g. '*.tif' or 'run_*/'; by default all files that "
     "hold a whole measurement, such as HDF5.",
 )
-@click.option(
-    "--settle",
-    callback=duration,
-    default="2 s",
-    show_default=True,
-    metavar="TIME",
-    help="Time without a change after which a file may be whole.",
-)
-@click.option(
-    "--patience",
-    callback=duration,
-    default="30 s",
-    show_default=True,
-    metavar="TIME",
-    help="Time without a change after which a file that lacks its end is set aside.",
-)
+@_time_option("--settle", "2 s", "Time without a change after which a file may be whole.")
+@_time_option("--patience", "30 s", "Time without a change after which a file that lacks its end is set aside.")
 @click.option(
     "--idle",
     callback=_duration_or_zero,
@@ -106,14 +97,7 @@ class _SourceType(InputPath):
     help="Preview a scan that is being measured after so many new frames; by default a sixteenth of it.",
 )
 @click.option("--no-preview", is_flag=True, help="Make no previews of scans that are being measured.")
-@click.option(
-    "--silence",
-    callback=duration,
-    default="60 s",
-    show_default=True,
-    metavar="TIME",
-    help="Time without a frame after which a scan of a stream is reported as interrupted.",
-)
+@_time_option("--silence", "60 s", "Time without a frame after which a scan of a stream is reported as interrupted.")
 @click.option("--poll", is_flag=True, help="Look at DIR regularly, where the system does not report its changes.")
 @click.option(
     "--cold",

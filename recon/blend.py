@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .ensemble import Ensemble
+from .ensemble import Axes, Ensemble, at_grid_points
 from .errors import DataError
 from .fields.density_head import DensityHead
 from .fields.numpy_fields import NumpyField
@@ -24,7 +24,6 @@ _TILE = "tile_"
 Ramp = tuple[float, float, float, float]
 """Coordinates between which a window rises from 0 to 1, and those between which it falls; equal ones: it does not."""
 Weights = Mapping[str, np.ndarray]
-Axes = tuple[Float[np.ndarray, " z"], Float[np.ndarray, " y"], Float[np.ndarray, " x"]]
 
 
 def smooth_step(t: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
@@ -177,9 +176,7 @@ class Blend:
     ) -> Float[np.ndarray, "q z y x"]:
         """Evaluate on the product of three axes [m], each tile where its window is not 0; see `Ensemble.on_grid`."""
         if rotation is not None or self.is_pointwise:
-            points = np.stack(np.meshgrid(z, y, x, indexing="ij"), axis=-1)
-            rotated = points.reshape(-1, 3) @ (np.eye(3) if rotation is None else rotation)
-            return self.at(rotated).reshape(-1, *points.shape[:3])
+            return at_grid_points(self.at, (z, y, x), rotation)
         axes = (z, y, x)
         within = [self._inside(axis, coordinates) for axis, coordinates in enumerate(axes)]
         values = self.parts[0].outside(len(z), len(y), len(x))

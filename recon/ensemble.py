@@ -8,7 +8,7 @@ The weights of several sets are named ``member_0/…``, ``member_1/…``; those 
 named ``consensus/…`` are those of one more field of the same architecture, whose values stand for the mean.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -54,6 +54,27 @@ def split_weights(weights: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarr
 def consensus_weights(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Select the weights of the consensus from joined ones; empty if there is none."""
     return {name.removeprefix(_CONSENSUS): array for name, array in weights.items() if name.startswith(_CONSENSUS)}
+
+
+Axes = tuple[Float[np.ndarray, " z"], Float[np.ndarray, " y"], Float[np.ndarray, " x"]]
+
+
+def at_grid_points(
+    evaluate: Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, "q n"]],
+    axes: Axes,
+    rotation: Float[np.ndarray, "3 3"] | None,
+) -> Float[np.ndarray, "q z y x"]:
+    """Evaluate a function of points on the product of three axes, point by point.
+
+    Args:
+        evaluate: The function.
+        axes: [m] Coordinates along z, y and x.
+        rotation: Rotation of the specimen about the origin; None for none.
+    """
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    # Rows times the matrix is the inverse rotation: the laboratory's points, seen from the specimen.
+    rotated = points.reshape(-1, 3) @ (np.eye(3) if rotation is None else rotation)
+    return evaluate(rotated).reshape(-1, *points.shape[:3])
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,10 +166,7 @@ class Ensemble:
             rotation: Rotation of the specimen about the origin.
         """
         if rotation is not None or self.is_pointwise:
-            points = np.stack(np.meshgrid(z, y, x, indexing="ij"), axis=-1)
-            # Rows times the matrix is the inverse rotation: the laboratory's points, seen from the specimen.
-            rotated = points.reshape(-1, 3) @ (np.eye(3) if rotation is None else rotation)
-            return self.at(rotated).reshape(-1, *points.shape[:3])
+            return at_grid_points(self.at, (z, y, x), rotation)
         axes = [self.frame.normalised(a, axis) for axis, a in enumerate((z, y, x))]
         within = [inside(s) for s in axes]
         values = self.outside(len(z), len(y), len(x))

@@ -23,22 +23,15 @@ from unflat.recon.experiments.report_worker import ReportWorkers
 from unflat.recon.optimize.program import shared_program
 from unflat.recon.runs.batch_record import BatchRecord
 
-CONFIG = """kind: cell
-volume: {depth: 2 um}
-fit: {steps: 3, field: voxels, sign: any, start: none}
-physics: {absorption: false}
-simulate: {shape: [16, 16], illumination: {count: 6}}
-"""
-
 
 @pytest.fixture(scope="module")
-def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scans(tmp_path_factory: pytest.TempPathFactory, scan: Path) -> Path:
     """A folder with a config and a folder of two good scans, a truncated one, one with a NaN, one of a crystal."""
     folder = tmp_path_factory.mktemp("batch")
-    (folder / "run.yaml").write_text(CONFIG, "utf-8")
+    (folder / "run.yaml").write_bytes(scan.with_name("run.yaml").read_bytes())
     (folder / "scans").mkdir()
-    assert run(["simulate", str(folder / "run.yaml"), "-o", str(folder / "scans" / "cell_2.h5")]) == 0
-    whole = (folder / "scans" / "cell_2.h5").read_bytes()
+    whole = scan.read_bytes()
+    (folder / "scans" / "cell_2.h5").write_bytes(whole)
     (folder / "scans" / "cell_10.h5").write_bytes(whole)
     (folder / "scans" / "cut.h5").write_bytes(whole[: len(whole) // 2])
     (folder / "scans" / "nan.h5").write_bytes(whole)

@@ -29,22 +29,6 @@ from unflat.recon.runs.stream_source import StreamSource
 
 zmq = pytest.importorskip("zmq")
 
-CONFIG = """kind: cell
-volume: {depth: 2 um}
-fit: {steps: 3, field: voxels, sign: any, start: none}
-physics: {absorption: false}
-simulate: {shape: [16, 16], illumination: {count: 6}}
-"""
-
-
-@pytest.fixture(scope="module")
-def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated scan of a cell, beside its config."""
-    folder = tmp_path_factory.mktemp("replay")
-    (folder / "run.yaml").write_text(CONFIG, "utf-8")
-    assert run(["simulate", str(folder / "run.yaml"), "-o", str(folder / "scan.h5")]) == 0
-    return folder / "scan.h5"
-
 
 @pytest.fixture
 def address() -> str:

@@ -28,22 +28,6 @@ from unflat.recon.runs.folder_source import FolderSource
 from unflat.recon.runs.run_state import find_runs
 from unflat.recon.runs.verdict import Reason, Verdict
 
-CONFIG = """kind: cell
-volume: {depth: 2 um}
-fit: {steps: 3, field: voxels, sign: any, start: none}
-physics: {absorption: false}
-simulate: {shape: [16, 16], illumination: {count: 6}}
-"""
-
-
-@pytest.fixture(scope="module")
-def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated scan, beside its config."""
-    folder = tmp_path_factory.mktemp("watch")
-    (folder / "run.yaml").write_text(CONFIG, "utf-8")
-    assert run(["simulate", str(folder / "run.yaml"), "-o", str(folder / "scan.h5")]) == 0
-    return folder / "scan.h5"
-
 
 class NoReports(ReportWorkers):
     """Stand-in for the process that writes the reports, which takes seconds to start."""

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from .....physics.diffraction.far_field import fftshift3, ifftshift3
 from ....io.network_file import FILE_NAME, read, write
+from ....networks.weights import load_network
 from ....phase_retrieval.align import align
 from ....phase_retrieval.combine import combine
 from ....phase_retrieval.pattern import DevicePattern, fit_metrics, ideal_point_spread, to_device_pattern
@@ -19,6 +20,7 @@ from ....phase_retrieval.support import shrink_wrap
 from ....runs import Gate, RunContext, RunOutcome
 from ..phasing_output import write_phasing_result
 from ..preprocess import preprocess
+from .denoiser import CrystalDenoiser
 from .finetune import finetune, finetuning_checkpoint
 from .refine import refine_samples
 from .sample import Samples, draw_samples, resample_scan
@@ -61,7 +63,8 @@ def predict(context: RunContext) -> RunOutcome:
     def progress(done: int) -> None:
         context.progress(done, section.steps)
 
-    samples = draw_samples(network, resampled, section.draws, section.steps, settings.seed, progress)
+    denoiser = load_network(network, CrystalDenoiser)
+    samples = draw_samples(denoiser, resampled, section.draws, section.steps, settings.seed, progress)
     seconds = {"seconds_of_answer": time.monotonic() - drawing}
     result = (
         refine_samples(settings, measured, samples.densities, context)

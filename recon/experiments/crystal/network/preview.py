@@ -27,7 +27,7 @@ from ..partial_curve import PartialCurve, preview_sampling, read_partial_curve
 from ..preview_figure import draw_preview
 from .denoiser import CrystalDenoiser
 from .inputs import ResampledPattern, crop_or_pad, resample_pattern
-from .sample import draw_with
+from .sample import draw_samples
 
 _DRAWS, _STEPS = 3, 4
 """Draws of a preview, and steps from noise to each: a third of the work of a prediction."""
@@ -68,7 +68,7 @@ class CurvePreviewer(Previewer):
         place = np.meshgrid(*(np.arange(n) - n // 2 for n in shape), indexing="ij")
         counts = 1e4 * np.exp(-sum(axis**2 for axis in place) / 4.0)
         pattern = resample_pattern(counts, np.ones(shape, bool), Oversampling((_USUAL,) * 3, (True,) * 3))
-        draw_with(self._denoiser, pattern, _DRAWS, _STEPS, self._settings.seed)
+        draw_samples(self._denoiser, pattern, _DRAWS, _STEPS, self._settings.seed)
 
     def previews(
         self, snapshot: Path, received: Bool[np.ndarray, " frame"], should_stop: Callable[[], str | None]
@@ -101,7 +101,7 @@ class CurvePreviewer(Previewer):
         pattern, ratio = network_input(self._settings, curve, known)
         if curve.has_maximum:
             self._ratio = ratio
-        return draw_with(self._denoiser, pattern, _DRAWS, _STEPS, self._settings.seed).densities
+        return draw_samples(self._denoiser, pattern, _DRAWS, _STEPS, self._settings.seed).densities
 
     def _refine(self, curve: PartialCurve, density: Density, should_stop: Callable[[], str | None]) -> Density:
         """Refine one density: projections, then the likelihood of the counts."""

@@ -8,8 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex, Float
 
-from ....io.network_file import Network
-from ....networks.weights import load_network
 from ..oversampling import estimate_oversampling
 from ..preprocess import PreprocessedScan
 from . import flow
@@ -44,7 +42,7 @@ def resample_scan(scan: PreprocessedScan, fraction: float, seed: int) -> Resampl
 
 
 def draw_samples(
-    network: Network,
+    denoiser: CrystalDenoiser,
     pattern: ResampledPattern,
     draws: int,
     steps: int,
@@ -55,7 +53,7 @@ def draw_samples(
     """Draw densities.
 
     Args:
-        network: Trained network.
+        denoiser: Loaded network.
         pattern: Measured pattern.
         draws: Number of densities.
         steps: Number of steps of the flow.
@@ -63,19 +61,6 @@ def draw_samples(
         progress: Called with the number of steps done.
         best: Number of the densities of least misfit to return; None for all.
     """
-    return draw_with(load_network(network, CrystalDenoiser), pattern, draws, steps, seed, progress, best)
-
-
-def draw_with(
-    denoiser: CrystalDenoiser,
-    pattern: ResampledPattern,
-    draws: int,
-    steps: int,
-    seed: int,
-    progress: Callable[[int], None] = lambda step: None,
-    best: int | None = None,
-) -> Samples:
-    """Draw densities with a network that is loaded already (`draw_samples`)."""
     batch = pattern_batch(pattern, draws)
     noise = flow.noise(jax.random.key(seed), draws)
     densities = _fit_scale(flow.draw(denoiser, batch, noise, steps, progress), batch)

@@ -12,9 +12,11 @@ import numpy as np
 from jaxtyping import Complex
 
 from ....io.network_file import read
+from ....networks.weights import load_network
 from ....phase_retrieval.pipeline import InitialStarts
 from ..config import CrystalSettings
 from ..preprocess import PreprocessedScan
+from .denoiser import CrystalDenoiser
 from .sample import draw_samples, resample_scan
 
 _log = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ def network_starts(settings: CrystalSettings, scan: PreprocessedScan) -> Initial
     def compute() -> Complex[np.ndarray, "k z y x"]:
         pattern = resample_scan(scan, settings.phase.free, settings.seed)
         draws = max(count, settings.predict.draws)
-        samples = draw_samples(network, pattern, draws, settings.predict.steps, settings.seed, best=count)
+        denoiser = load_network(network, CrystalDenoiser)
+        samples = draw_samples(denoiser, pattern, draws, settings.predict.steps, settings.seed, best=count)
         _log.info("the network draws %d starts: chi %s", count, ", ".join(f"{chi:.3g}" for chi in samples.chi))
         return samples.densities
 
