@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .errors import DeviceError, Diagnostic
 from .memory import available_memory
-from .processes.group import ProcessGroup
+from .processes.group import ProcessGroup, current
 from .processes.jax_start import require_same_platform, start_jax
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _visible_cards() -> list[str]:
 
 
 def device_memory(device: Device = "auto") -> int:
-    """Return the memory [bytes] that a computation may take: of the accelerator, or what the host has available.
+    """Return the memory [bytes] that a computation may take: of the accelerator, or of the host.
 
     Before jax is imported an NVIDIA card counts as the device, unless the CPU is requested.
 
@@ -241,10 +241,15 @@ def device_memory(device: Device = "auto") -> int:
     jax = sys.modules.get("jax")
     if jax is not None:
         stats = None if device == "cpu" else jax.local_devices()[0].memory_stats()
-        return int(stats["bytes_limit"]) if stats and "bytes_limit" in stats else available_memory()
+        return int(stats["bytes_limit"]) if stats and "bytes_limit" in stats else host_memory()
     cards = [] if device in ("cpu", "tpu") or _cpu_is_requested() else nvidia_cards()
     sizes = [int(match[1]) << 20 for card in cards if (match := re.search(r"(\d+) MiB", card))]
-    return min(sizes) if sizes else available_memory()
+    return min(sizes) if sizes else host_memory()
+
+
+def host_memory() -> int:
+    """Return the memory [bytes] of this host for one process, where those of its group on this machine share it."""
+    return available_memory() // current().local[1]
 
 
 def nvidia_cards() -> list[str]:

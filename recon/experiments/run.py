@@ -17,7 +17,7 @@ from ..io.inputs import forget_inputs_within, require_no_input_within
 from ..io.safe_hdf5 import set_root_attributes
 from ..io.side_files import side_file_paths
 from ..processes import GroupPlan, ProcessGroup, join, require_same
-from ..runs import RunFolder, Sentinel, StopRequest, available_memory, describe_input, peak_memory
+from ..runs import RunFolder, Sentinel, StopRequest, describe_input, peak_memory
 from ..runs.companion import open_companion, share_folder
 from ..runs.context import Gate, Progress, RunContext, RunOutcome, silent
 from ..runs.launch import CommandLine, Launch
@@ -136,7 +136,7 @@ def _run(
     device = devices.use(config.device, networks=traits.convolutional, group=group, joint=traits.joint)
     launch = Launch.now(options.command)
     if device.platform == "cpu" and acquisition is not None:
-        estimate, available = experiment.estimate(config, acquisition), available_memory() // group.local[1]
+        estimate, available = experiment.estimate(config, acquisition), devices.host_memory()
         estimate.require_fit(available, experiment.memory_remedy)
         launch = launch.with_memory(estimate.memory_bytes, available)
     with (

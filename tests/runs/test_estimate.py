@@ -1,9 +1,11 @@
 """Available memory, and runs that need more."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from unflat.recon import devices
 from unflat.recon.errors import DeviceError
 from unflat.recon.runs import Estimate, available_memory
 
@@ -61,3 +63,10 @@ def test_a_run_larger_than_memory_is_refused_with_a_remedy() -> None:
     estimate.require_fit(4 * 2**30, "unused")
     with pytest.raises(DeviceError, match=r"3 GiB .* 2 GiB .*lower fit.batch"):
         estimate.require_fit(2 * 2**30, "lower fit.batch")
+
+
+def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "available_memory", lambda: 1 << 30)
+    assert devices.host_memory() == devices.device_memory("cpu") == 1 << 30
+    monkeypatch.setattr(devices, "current", lambda: SimpleNamespace(local=(1, 4)))
+    assert devices.host_memory() == devices.device_memory("cpu") == 1 << 28
