@@ -128,7 +128,7 @@ def _add_rows(ledger: Ledger, numbers: Numbers, limits: Mapping[str, float | Non
     for name, limit in limits.items():
         seconds, jax, first = (numbers[key][name] for key in ("seconds", "jax", "first"))
         cpu, jax_cpu = numbers["cpu"][name], numbers["jax_cpu"][name]
-        goal: Any = ("<", limit if limit is not None else GOAL_RATIO * jax)
+        goal: Any = ("<", limit if limit is not None else round(GOAL_RATIO * jax, 2))
         ledger.row(
             name,
             seconds,
