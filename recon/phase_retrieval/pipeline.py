@@ -9,7 +9,7 @@ refinements; resumed from the checkpoint it gives the same numbers.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,12 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Complex
 
-from ...physics.diffraction.far_field import fftshift3, ifftshift3
 from .. import processes
 from ..errors import Stopped
 from ..runs.checkpoint import Checkpoint
 from ..runs.context import Progress, silent
-from .align import align, centring_shift
 from .checkpoint import (
     PipelineState,
     from_checkpoint,
@@ -33,10 +31,10 @@ from .checkpoint import (
     starts_to_parts,
     to_checkpoint,
 )
-from .combine import CombinedSolution, combine
+from .combine import combine
 from .data import DiffractionData
 from .margin import refine_with_margin
-from .pattern import DevicePattern, PointSpread, fit_metrics, ideal_point_spread, to_device_pattern
+from .pattern import DevicePattern, to_device_pattern
 from .recipe import ProjectionState
 from .refinement import (
     SUPPORT_BLOCKS,
@@ -46,10 +44,17 @@ from .refinement import (
     init_refinement,
     refine_block,
     split_iterations,
-    update_support,
 )
 from .result import NoObjectError, PhasingResult
 from .settings import PhaseSettings, RefineSettings
+from .solutions import (
+    align_solutions,
+    best_solution,
+    choose_solution,
+    collect_result,
+    init_mode,
+    select_converged,
+)
 from .stages import support_update_warnings
 from .start_plan import StartPlan, plan_starts
 from .starts import (
@@ -66,15 +71,6 @@ from .starts import (
 )
 
 __all__ = ["DiffractionData", "InitialStarts", "PhasingResult", "phase"]
-
-AGREES_ABOVE = 0.8
-"""Correlation with the best solution below which another solution is a different object."""
-
-CLEARLY = 0.85
-"""Ratio of free likelihoods, of a refined start to the first mode, below which the start is the result instead.
-
-The mode has less noise than each start, which withheld pixels hardly show; where starts differ it may be none of them.
-"""
 
 PATIENCE = 12
 """Blocks of refinement without a better free likelihood after which it ends: from there only noise is fitted."""
@@ -169,7 +165,7 @@ class _Pipeline:
         if not self.pool:
             ended = "every support vanished or filled the array"
             raise NoObjectError(f"no start found an object: {ended}; check the mask and the centre")
-        selected = self._select_starts()
+        selected = select_converged(self.table, self.pool, self.data.counts.size)
         for number in selected:
             if number not in self.refined:
                 self._check_stop()
@@ -177,16 +173,22 @@ class _Pipeline:
                 self.skipped_before = self.skipped
                 self.pool = [one.without_arrays() if one.number == number else one for one in self.pool]
                 self._save()
-        solutions = self._align_solutions(selected)
+        final, refinement = self._extend(self._combine(selected))
+        result = collect_result(final, self.refined, self.table, self.pattern, self.data.metric)
+        return replace(result, numbers=result.numbers | {"iterations": float(self.done - self.skipped)} | refinement)
+
+    def _combine(self, selected: list[int]) -> RefinementState:
+        """Combine the refined starts, and refine their first mode."""
+        solutions = align_solutions(self.refined, selected, self.table, self.pattern)
+        best = best_solution(self.refined, selected, self.pattern)
         if len(solutions) == 1:  # Nothing to combine: its refinement was the last.
-            return self._result(*self._extend(self.refined[self._best(selected)]))
+            return best
         self._check_stop()
         combined = combine(solutions, self.data.metric)
         del solutions  # They are aligned anew with the result.
-        mode = self._refine(self._init_mode(combined, selected))
-        best = self.refined[self._best(selected)]
-        final = best if free_llk(best, self.pattern) < CLEARLY * free_llk(mode, self.pattern) else mode
-        return self._result(*self._extend(final))
+        members = [self.refined[number] for number in selected if self.table[number]["kept"]]
+        mode = self._refine(init_mode(combined, members, self.settings.refine.threshold))
+        return choose_solution(best, mode, self.pattern)
 
     # Starts
 
@@ -247,15 +249,6 @@ class _Pipeline:
         _log.info("start %d: LLK %.4g%s", start.number, start.llk, free)
         self.progress(self.done, self.total, **metrics)
 
-    def _select_starts(self) -> list[int]:
-        """Return the numbers of the best starts that converged; write the outcome of each start to the table."""
-        llk, llk_free = min(start.llk for start in self.pool), self.pool[0].llk_free
-        for row in self.table:
-            row["outcome"] = classify_start(row, llk, llk_free, self.data.counts.size).name
-            row["kept"] = False
-        converged = {row["number"] for row in self.table if row["outcome"] == StartOutcome.CONVERGED.name}
-        return [start.number for start in self.pool if start.number in converged]
-
     # Refinement
 
     def _init_start(self, number: int) -> RefinementState:
@@ -294,82 +287,6 @@ class _Pipeline:
         if not self.has_margin:
             return state, {"margin": 0.0, "support_threshold": settings.threshold}
         return refine_with_margin(state, self.pattern, settings, self._refine)
-
-    def _align_solutions(self, selected: list[int]) -> Complex[np.ndarray, "k z y x"]:
-        """Align the refined solutions with the best of them, and leave out those of another object."""
-        llk_free = {number: free_llk(self.refined[number], self.pattern) for number in selected}
-        order = sorted(llk_free, key=lambda number: llk_free[number])
-        reference = self._centred_density(order[0])
-        reference = np.roll(reference, centring_shift(np.abs(reference) ** 2), axis=(0, 1, 2))
-        solutions, count = np.empty((len(order), *reference.shape), np.complex64), 0
-        for number in order:
-            row = self.table[number]
-            aligned = align(self._centred_density(number), reference, ramp=False, scale=False)
-            row["correlation"], row["llk_free_refined"] = aligned.correlation, llk_free[number]
-            if aligned.correlation < AGREES_ABOVE:
-                row["outcome"] = StartOutcome.DISAGREES.name
-                continue
-            row["kept"] = True
-            solutions[count] = aligned.density
-            count += 1
-        return solutions[:count]
-
-    def _centred_density(self, number: int) -> Complex[np.ndarray, "z y x"]:
-        return fftshift3(np.asarray(self.refined[number].density))
-
-    def _best(self, selected: list[int]) -> int:
-        """Return the number of the refined start with the best free likelihood."""
-        return min(selected, key=lambda number: free_llk(self.refined[number], self.pattern))
-
-    def _init_mode(self, combined: CombinedSolution, selected: list[int]) -> RefinementState:
-        """Start the last refinement from the first mode, with the mean point-spread function and a new support."""
-        states = [self.refined[number] for number in selected if self.table[number]["kept"]]
-        point_spread = ideal_point_spread()
-        if states:
-            parts = zip(*(state.point_spread for state in states), strict=True)
-            point_spread = PointSpread(*(jnp.mean(jnp.stack(part), axis=0) for part in parts))
-        density = jnp.asarray(ifftshift3(combined.density))
-        support = jnp.asarray(np.asarray(np.abs(ifftshift3(combined.density)) > 0, np.float32))
-        state: RefinementState = update_support(
-            init_refinement(density, support, point_spread), self.settings.refine.threshold
-        )
-        return state
-
-    # Result
-
-    def _result(self, final: RefinementState, refinement: dict[str, float]) -> PhasingResult:
-        """Collect the result; the refined starts are aligned with it and given up one by one."""
-        density = fftshift3(np.asarray(final.density))
-        density = density * np.exp(-1j * np.angle(density.sum())).astype(np.complex64)
-        members = [number for number in self.refined if self.table[number]["kept"]]
-        members.sort(key=lambda number: float(self.table[number]["llk_free_refined"]))
-        solutions = np.empty((len(members), *density.shape), np.complex64)
-        for solution, number in zip(solutions, members, strict=True):
-            solution[...] = align(self._centred_density(number), density, ramp=False, scale=False).density
-            del self.refined[number]
-        combined = combine(solutions, self.data.metric)
-        z, y, x = (float(sigma) for sigma in final.point_spread.sigmas)
-        return PhasingResult(
-            density,
-            fftshift3(np.asarray(final.support)) > 0,
-            (z, y, x),
-            float(final.point_spread.background),
-            self._numbers(final, combined) | refinement,
-            tuple(self.table),
-            solutions,
-            {"frequency": combined.frequency, "prtf": combined.prtf, "fsc": combined.fsc},
-            fftshift3(np.asarray(self.pattern.free)) > 0,
-        )
-
-    def _numbers(self, final: RefinementState, combined: CombinedSolution) -> dict[str, float]:
-        return {
-            **fit_metrics(final.density, final.point_spread, self.pattern),
-            **combined.numbers(),
-            "starts": float(len(self.table)),
-            "stagnated": float(sum(row["outcome"] != StartOutcome.CONVERGED.name for row in self.table)),
-            "support_voxels": float(jnp.sum(final.support)),
-            "iterations": float(self.done - self.skipped),
-        }
 
     # Progress and checkpoints
 

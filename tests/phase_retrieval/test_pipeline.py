@@ -11,10 +11,11 @@ from unflat.recon.errors import DataError, Stopped
 from unflat.recon.phase_retrieval.align import align
 from unflat.recon.phase_retrieval.checkpoint import from_checkpoint
 from unflat.recon.phase_retrieval.data import DiffractionData
-from unflat.recon.phase_retrieval.pipeline import CLEARLY, InitialStarts, phase
+from unflat.recon.phase_retrieval.pipeline import InitialStarts, phase
 from unflat.recon.phase_retrieval.recipe import init_state_from_density
 from unflat.recon.phase_retrieval.result import PhasingResult
 from unflat.recon.phase_retrieval.settings import PhaseSettings
+from unflat.recon.phase_retrieval.solutions import CLEARLY
 from unflat.recon.phase_retrieval.stages import build_stages, support_update_warnings
 from unflat.recon.phase_retrieval.starts import StartOutcome, classify_start
 from unflat.recon.runs.checkpoint import Checkpoint
