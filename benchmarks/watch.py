@@ -22,7 +22,7 @@ from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.experiments.shipped_configs import shipped
 from unflat.recon.io.write import write
-from unflat.recon.runs.batch_record import BatchRecord, ScanStatus
+from unflat.recon.runs.batch_record import BatchRecord, State
 
 from .commands import Options, assigned, settings_of
 from .ledger import Ledger, Numbers
@@ -149,7 +149,7 @@ def _wait_until_amid(folder: Path, count: int) -> None:
     while time.monotonic() - began < LIMIT:
         record = BatchRecord.read(folder / "RUNS")
         statuses = [] if record is None else [scan.status for scan in record.scans.values()]
-        if statuses.count(ScanStatus.DONE) >= count and ScanStatus.RUNNING in statuses:
+        if statuses.count(State.DONE) >= count and State.RUNNING in statuses:
             return
         time.sleep(0.02)
     raise TimeoutError(f"the watch has not done {count} scans")

@@ -97,26 +97,26 @@ def print_row(experiment: "Experiment", method: str, row: "BatchRow") -> None:
 def _summary(outcome: "BatchOutcome") -> str:
     """Numbers of scans by what became of them."""
     from ..recon.errors import ExitStatus
-    from ..recon.runs.batch_record import ScanStatus
+    from ..recon.runs.batch_record import State
 
     scans = outcome.scans
     parts = []
-    for status in (ScanStatus.DONE, ScanStatus.FAILED):
+    for status in (State.DONE, State.FAILED):
         named = [scan for scan in scans if scan.status is status]
         before = sum(scan.name in outcome.skipped for scan in named)
         parts.append(f"{len(named)} {status}" + (f" ({before} before)" if before else ""))
-    poor = sum(scan.status is ScanStatus.DONE and scan.exit_status == ExitStatus.QUALITY for scan in scans)
+    poor = sum(scan.status is State.DONE and scan.exit_status == ExitStatus.QUALITY for scan in scans)
     parts += [f"{poor} with a failed result"] if poor else []
-    left = sum(scan.status in (ScanStatus.WAITING, ScanStatus.STOPPED, ScanStatus.DIED) for scan in scans)
+    left = sum(scan.status in (State.WAITING, State.STOPPED, State.DIED) for scan in scans)
     parts += [f"{left} left"] if left else []
     return f"{len(scans)} scan{'s' if len(scans) != 1 else ''}: {', '.join(parts)}"
 
 
 def _note_failed_before(outcome: "BatchOutcome") -> None:
     """Tell which failures are of an earlier command, and how they are tried again."""
-    from ..recon.runs.batch_record import ScanStatus
+    from ..recon.runs.batch_record import State
 
-    failed = [s.name for s in outcome.scans if s.status is ScanStatus.FAILED and s.name in outcome.skipped]
+    failed = [s.name for s in outcome.scans if s.status is State.FAILED and s.name in outcome.skipped]
     if failed:
         names = f"{', '.join(failed[:_SHOWN])}{', …' if len(failed) > _SHOWN else ''}"
         console.note(f"failed before, and left: {names}; --retry-failed tries again those whose files are the same")

@@ -15,7 +15,7 @@ from ..io.inputs import require_no_input_within
 from ..runs import StopRequest
 from ..runs.batch_files import PAGE, TABLE
 from ..runs.batch_orders import order_scans
-from ..runs.batch_record import BATCH, BatchFolder, ScanRecord, ScanStatus, is_due
+from ..runs.batch_record import BATCH, BatchFolder, ScanRecord, State, is_due
 from ..runs.batch_refresh import read_deaths
 from ..runs.contents import is_occupied
 from ..runs.launch import LAUNCH, CommandLine, Launch, read_launch
@@ -177,7 +177,7 @@ def _run_each(runner: ScanRunner, scans: Sequence[ScanFile], *, retry_failed: bo
         else:
             title = f"{runner.method} {number}/{len(scans)} {scan.name}"
             runner.run(scan, title, retry_failed=retry_failed)
-            if record.status is ScanStatus.STOPPED:
+            if record.status is State.STOPPED:
                 left.append(scan.name)
     if not left:
         runner.receive_reports(wait=True)

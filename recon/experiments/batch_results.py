@@ -7,7 +7,7 @@ from ..io.json_text import json_object
 from ..io.table import Cell, Column, Table
 from ..metrics import metric_named
 from ..runs.batch_files import TABLE
-from ..runs.batch_record import BatchFolder, ScanRecord, ScanStatus
+from ..runs.batch_record import BatchFolder, ScanRecord, State
 from ..runs.contents import METRICS
 from ..runs.verdict import Verdict
 from ..visualization.batch_page import BatchRow, write_batch_page
@@ -65,7 +65,7 @@ class BatchResults:
 
     def _row(self, scan: ScanRecord) -> BatchRow:
         run = self._folder.path / scan.name
-        content = json_object(run / METRICS) if scan.status is ScanStatus.DONE else {}
+        content = json_object(run / METRICS) if scan.status is State.DONE else {}
         numbers = {name: float(value) for name, value in content.items() if type(value) in (int, float)}
         return BatchRow(scan, Verdict.from_json(content), numbers)
 
@@ -78,7 +78,7 @@ class BatchResults:
 
 def _age(row: BatchRow) -> tuple[bool, float]:
     """Order of a row by time: scans that have not ended come after all others."""
-    is_left = row.scan.status not in (ScanStatus.DONE, ScanStatus.FAILED)
+    is_left = row.scan.status not in (State.DONE, State.FAILED)
     return is_left, row.scan.noted
 
 
@@ -91,7 +91,7 @@ def _cells(row: BatchRow, names: tuple[str, ...]) -> Mapping[str, Cell]:
         "reasons": "" if verdict is None else "; ".join(map(str, verdict.reasons)),
         **{name: row.numbers.get(name, math.nan) for name in names},
         "seconds": round(scan.seconds, 3) if scan.seconds else math.nan,
-        "exit_status": scan.exit_status if scan.status in (ScanStatus.DONE, ScanStatus.FAILED) else "",
+        "exit_status": scan.exit_status if scan.status in (State.DONE, State.FAILED) else "",
         "fault": " ".join(scan.fault.split()),
         "file": scan.file,
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..runs.batch_files import PAGE, TABLE
 from ..runs.batch_orders import order_changed
-from ..runs.batch_record import BATCH, BatchFolder, BatchRecord, ScanStatus, is_due, must_begin_anew, stamp_of
+from ..runs.batch_record import BATCH, BatchFolder, BatchRecord, State, is_due, must_begin_anew, stamp_of
 from ..runs.batch_refresh import read_deaths, refresh_records
 from ..runs.job_script import Task
 from ..runs.launch import LAUNCH
@@ -50,7 +50,7 @@ def prepare_tasks(method: str, config: Any, scans: Sequence[ScanFile], options: 
         due = {task.run.name for task in tasks}
         for scan in scans:
             record = folder.record.scans[scan.name]
-            if scan.name in due and record.status is not ScanStatus.RUNNING:
+            if scan.name in due and record.status is not State.RUNNING:
                 record.order(anew=must_begin_anew(folder.path / scan.name, record))
             if scan.name in due:
                 record.stamp = stamp_of(scan.path)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import ExitStatus, Interrupted, QualityError, Stopped, UnflatError
 from ..runs import StopRequest
-from ..runs.batch_record import MOST_DEATHS, BatchFolder, ScanRecord, ScanStatus, must_begin_anew, stamp_of
+from ..runs.batch_record import MOST_DEATHS, BatchFolder, ScanRecord, State, must_begin_anew, stamp_of
 from ..runs.contents import REPORT, is_run
 from ..runs.logs import without_absolute_paths
 from ..runs.scan_clock import ScanClock
@@ -90,15 +90,15 @@ class ScanRunner:
         if record.deaths >= MOST_DEATHS and not retry_failed:
             cause = f": {record.fault}" if record.fault else ""
             fault = f"{record.deaths} processes died over it without a word{cause}; --retry-failed tries it again"
-            record.end(ScanStatus.FAILED, record.seconds, ExitStatus.DEVICE, fault)
+            record.end(State.FAILED, record.seconds, ExitStatus.DEVICE, fault)
         else:
             self._run(scan, record, title)
-            if former is not None and _is_gone(scan, record) and former.status is ScanStatus.DONE:
+            if former is not None and _is_gone(scan, record) and former.status is State.DONE:
                 _log.warning("%s is gone: its former result stays", scan.path.name)
                 vars(record).update(vars(former))
                 self._save(scan.name)
                 return record
-        if record.status is ScanStatus.DONE:
+        if record.status is State.DONE:
             self.reports.submit(scan.name, self.folder.path / scan.name)
         self.report_scan(self._save(scan.name))
         return record
@@ -107,7 +107,7 @@ class ScanRunner:
         """Run one scan, and once more from a cold start where a warm one has not led to a sound result."""
         clock = ScanClock(self.folder.path / scan.name, record)
         self._begin(scan, record, title, clock)
-        if record.warm_start and record.status is ScanStatus.DONE and not _is_sound(self.results.refresh(scan.name)):
+        if record.warm_start and record.status is State.DONE and not _is_sound(self.results.refresh(scan.name)):
             _log.info("%s: begun with the result of %s, and not sound: once more, cold", scan.name, record.warm_start)
             record.is_cold = True
             record.order(anew=True)
@@ -126,7 +126,7 @@ class ScanRunner:
         try:
             run_method(self.method, self.config, scan.path, options, self._show(title), self.stop)
             record.begins_anew = False
-            record.end(ScanStatus.DONE, clock.seconds)
+            record.end(State.DONE, clock.seconds)
         except BaseException as error:
             status, exit_status, fault = _ending_of(error)
             record.begins_anew = must_begin_anew(run, record)
@@ -146,7 +146,7 @@ class ScanRunner:
     def request_missing_report(self, record: ScanRecord) -> None:
         """Have the report of a run written that a process which ended early has left without."""
         run = self.folder.path / record.name
-        if record.status is ScanStatus.DONE and not (run / REPORT).is_file():
+        if record.status is State.DONE and not (run / REPORT).is_file():
             self.reports.submit(record.name, run)
 
     def receive_reports(self, *, wait: bool = False) -> None:
@@ -204,29 +204,29 @@ class ScanRunner:
 
 def _is_gone(scan: ScanFile, record: ScanRecord) -> bool:
     """Whether a scan failed because its acquisition was gone, before its run was begun anew."""
-    return record.status is ScanStatus.FAILED and record.begins_anew and not stamp_of(scan.path)
+    return record.status is State.FAILED and record.begins_anew and not stamp_of(scan.path)
 
 
 def _is_sound(row: BatchRow) -> bool:
     """Whether a scan has a result without a reason to doubt it."""
-    is_done = row.scan.status is ScanStatus.DONE
+    is_done = row.scan.status is State.DONE
     return is_done and row.verdict is not None and row.verdict.soundness is Soundness.SOUND
 
 
-def _ending_of(error: BaseException) -> tuple[ScanStatus, int, str]:
+def _ending_of(error: BaseException) -> tuple[State, int, str]:
     """Status, exit status and reason of a scan that ended with an error."""
     text = "\n".join(map(str, error.faults)) if isinstance(error, UnflatError) else " ".join(str(error).split())
     if isinstance(error, QualityError):  # The result is complete.
-        return ScanStatus.DONE, error.status, text
+        return State.DONE, error.status, text
     if isinstance(error, Stopped | Interrupted):
-        return ScanStatus.STOPPED, 0, text
+        return State.STOPPED, 0, text
     if isinstance(error, UnflatError):
-        return ScanStatus.FAILED, error.status, text
+        return State.FAILED, error.status, text
     if not isinstance(error, Exception):
-        return ScanStatus.STOPPED, 0, "interrupted"
+        return State.STOPPED, 0, "interrupted"
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
-        return ScanStatus.FAILED, ExitStatus.DEVICE, f"out of memory: {text[:200]}"
+        return State.FAILED, ExitStatus.DEVICE, f"out of memory: {text[:200]}"
     if isinstance(error, OSError):
-        return ScanStatus.FAILED, ExitStatus.DATA, text
+        return State.FAILED, ExitStatus.DATA, text
     fault = f"internal error: {type(error).__name__}: {text}; this is a bug in unflat: please report it"
-    return ScanStatus.FAILED, 1, fault
+    return State.FAILED, 1, fault

@@ -16,7 +16,7 @@ from ..errors import ConfigError, Diagnostic, UnflatError
 from ..io.inputs import replace_input
 from ..runs import StopRequest
 from ..runs.arrivals import Arriving
-from ..runs.batch_record import BATCH, BatchFolder, ScanStatus, is_due, stamp_of
+from ..runs.batch_record import BATCH, BatchFolder, State, is_due, stamp_of
 from ..runs.launch import CommandLine
 from ..runs.logs import without_absolute_paths
 from ..runs.scan_list import ScanFile, name_scan
@@ -248,7 +248,7 @@ class _Watch:
         self.runner.refresh_page()
         self._write_state()
         statuses = [scan.status for scan in self.folder.record.scans.values()]
-        done, failed = (statuses.count(status) for status in (ScanStatus.DONE, ScanStatus.FAILED))
+        done, failed = (statuses.count(status) for status in (State.DONE, State.FAILED))
         self.show_waiting(WatchProgress(done, failed, arriving))
         if self.source.idle(_WAIT):
             self.runner.mark_page_old()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .batch_record import BatchFolder, BatchRecord, ScanStatus, stamp_of
+from .batch_record import BatchFolder, BatchRecord, State, stamp_of
 from .batch_refresh import is_done, refresh_records
 from .scan_list import ScanFile
 
@@ -27,7 +27,7 @@ def order_scans(
     elif resume:
         refresh_records(folder.path, folder.record, deaths)
         for record in records:
-            if folder.has_grown and record.status is ScanStatus.DONE:
+            if folder.has_grown and record.status is State.DONE:
                 record.order()
         order_changed(folder.path, folder.record, scans)
 
@@ -44,7 +44,7 @@ def order_changed(path: Path, record: BatchRecord, scans: Sequence[ScanFile]) ->
     """
     for scan in scans:
         one = record.scans[scan.name]
-        if one.stamp in ("", stamp_of(scan.path)) or one.status is ScanStatus.RUNNING:
+        if one.stamp in ("", stamp_of(scan.path)) or one.status is State.RUNNING:
             continue
         one.deaths = 0
         if not is_done(path / scan.name):

@@ -26,8 +26,8 @@ MOST_DEATHS = 2
 """Number of processes that may die without a word over one scan before it is set aside."""
 
 
-class ScanStatus(StrEnum):
-    """State of a scan in a batch."""
+class State(StrEnum):
+    """State of a run, which may be that of a scan in a batch; silent is one elsewhere that shows no sign of life."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -35,6 +35,7 @@ class ScanStatus(StrEnum):
     FAILED = "failed"
     STOPPED = "stopped"
     DIED = "died"
+    SILENT = "silent"
 
 
 @dataclass
@@ -59,7 +60,7 @@ class ScanRecord:
 
     name: str
     file: str
-    status: ScanStatus = ScanStatus.WAITING
+    status: State = State.WAITING
     fault: str = ""
     exit_status: int = 0
     seconds: float = 0.0
@@ -76,17 +77,17 @@ class ScanRecord:
         Args:
             anew: Whether the run is to begin anew, and not to go on.
         """
-        self.status, self.fault, self.exit_status = ScanStatus.WAITING, "", 0
+        self.status, self.fault, self.exit_status = State.WAITING, "", 0
         self.noted = time.time()
         if anew:
             self.begins_anew, self.deaths, self.seconds = True, 0, 0.0
 
     def begin(self, path: Path) -> None:
         """Note that work on the scan begins; the process counts as dead until `end` is called."""
-        self.status, self.fault, self.exit_status = ScanStatus.RUNNING, "", 0
+        self.status, self.fault, self.exit_status = State.RUNNING, "", 0
         self.stamp, self.deaths = stamp_of(path), self.deaths + 1
 
-    def end(self, status: ScanStatus, seconds: float, exit_status: int = 0, fault: str = "") -> None:
+    def end(self, status: State, seconds: float, exit_status: int = 0, fault: str = "") -> None:
         """Note that work on the scan has ended."""
         self.status, self.exit_status, self.fault, self.deaths = status, int(exit_status), fault, 0
         self.seconds, self.noted = seconds, time.time()
@@ -121,7 +122,7 @@ class BatchRecord:
             content = parse_json(text)
             names = {one.name for one in fields(ScanRecord)}
             rows = [{name: value for name, value in row.items() if name in names} for row in content["scans"]]
-            scans = [ScanRecord(**row | {"status": ScanStatus(row["status"])}) for row in rows]
+            scans = [ScanRecord(**row | {"status": State(row["status"])}) for row in rows]
             return cls(str(content["method"]), dict(content["settings"]), {scan.name: scan for scan in scans})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             remedy = "name another folder with -o, or start anew with --force"
@@ -297,9 +298,9 @@ def is_due(scan: Path, record: ScanRecord, *, retry_failed: bool = False) -> boo
         record: Record of the scan.
         retry_failed: Whether to try again what failed.
     """
-    if record.status is ScanStatus.DONE:
+    if record.status is State.DONE:
         return record.stamp != stamp_of(scan)
-    if record.status is ScanStatus.FAILED:
+    if record.status is State.FAILED:
         return retry_failed or record.stamp != stamp_of(scan)
     return True
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from ..errors import ExitStatus
 from ..io.json_text import json_object
-from .batch_record import BatchRecord, ScanRecord, ScanStatus, is_newer, must_begin_anew, stamp_of
+from .batch_record import BatchRecord, ScanRecord, State, is_newer, must_begin_anew, stamp_of
 from .contents import METRICS, Sentinel, read_ending
 from .death import explain
 from .lock import LockHolder, lock_holder
 from .logs import without_absolute_paths
-from .run_state import State, read_new_ending, read_state
+from .run_state import read_new_ending, read_state
 from .task_log import TaskEnd, newest_log, read_task_end, slurm_folder
 from .verdict import Soundness, Verdict
 
@@ -46,7 +46,7 @@ def refresh_records(folder: Path, record: BatchRecord, deaths: Mapping[str, str]
     for number, scan in enumerate(record.scans.values()):
         log = newest_log(logs, number)
         _refresh(folder, scan, read_task_end(log) if log and is_newer(log, scan.noted) else None, deaths)
-        if log or scan.status is not ScanStatus.WAITING:
+        if log or scan.status is not State.WAITING:
             scan.stamp = scan.stamp or stamp_of(folder.resolve() / scan.file)
 
 
@@ -57,19 +57,19 @@ def _refresh(folder: Path, scan: ScanRecord, end: TaskEnd | None, deaths: Mappin
     scan.begins_anew = must_begin_anew(run, scan)
     if ending is not None:
         sentinel, reason = ending
-        status = ScanStatus(sentinel.lower())
+        status = State(sentinel.lower())
         exit_status = _exit_status_of_result(run) if sentinel is Sentinel.DONE else (end.exit_status if end else 1)
-        is_sound = status is ScanStatus.DONE and exit_status == ExitStatus.DONE
-        status_of_scan = 0 if status is ScanStatus.STOPPED else exit_status
+        is_sound = status is State.DONE and exit_status == ExitStatus.DONE
+        status_of_scan = 0 if status is State.STOPPED else exit_status
         scan.end(status, _seconds(run) or scan.seconds, status_of_scan, "" if is_sound else reason)
     elif end is not None and 0 < end.exit_status < _KILLED and end.exit_status != ExitStatus.STOPPED:
         faults = without_absolute_paths(end.faults) or f"its job ended with status {end.exit_status}"
-        scan.end(ScanStatus.FAILED, 0.0, end.exit_status, faults)
+        scan.end(State.FAILED, 0.0, end.exit_status, faults)
     elif scan.name in deaths:
-        scan.status, scan.fault = ScanStatus.DIED, deaths[scan.name]
+        scan.status, scan.fault = State.DIED, deaths[scan.name]
     elif holder is not None and not holder.has_ended(LockHolder.current()):
-        scan.status = ScanStatus.RUNNING
-    elif scan.status is ScanStatus.DONE and not is_done(run):
+        scan.status = State.RUNNING
+    elif scan.status is State.DONE and not is_done(run):
         scan.order()
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from socket import gethostname
 
 from ..memory import format_bytes
+from .batch_record import State
 from .launch import Launch, out_of_memory_kills, read_launch
-from .run_state import RunState, State
+from .run_state import RunState
 from .slurm import JobRecord, job_record
 
 CLOSE = 180.0

@@ -4,13 +4,12 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from ..errors import DataError, Diagnostic
 from ..io.file_names import natural_order
 from ..io.json_text import json_object, parse_json
-from .batch_record import BatchRecord, ScanRecord, ScanStatus, is_newer
+from .batch_record import BatchRecord, ScanRecord, State, is_newer
 from .contents import METRICS, Sentinel, is_run, read_ending
 from .launch import CommandLine, read_launch
 from .lock import LOCK, LockHolder, lock_holder
@@ -24,18 +23,6 @@ SILENCE = 900.0
 _SIGNS = ("metrics.jsonl", "debug.log", "run.log", LOCK, METRICS, WATCH)
 _TAIL = 1 << 16
 """[bytes] End of ``metrics.jsonl`` that the last step is read from."""
-
-
-class State(StrEnum):
-    """State of a run."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    STOPPED = "stopped"
-    DIED = "died"
-    SILENT = "silent"
 
 
 @dataclass(frozen=True)
@@ -197,9 +184,9 @@ def _noted_state(run: Path, scan: ScanRecord | None, holder: LockHolder | None) 
     if ending is not None:
         return State(ending[0].lower()), _first_line(ending[1])
     is_taken = holder is not None and not holder.has_ended(LockHolder.current())
-    if scan is None or is_taken or scan.status is ScanStatus.RUNNING or is_newer(run / LOCK, scan.noted):
+    if scan is None or is_taken or scan.status is State.RUNNING or is_newer(run / LOCK, scan.noted):
         return None
-    state, former = State(str(scan.status)), read_ending(run)
+    state, former = scan.status, read_ending(run)
     agrees = former is not None and former[0].lower() == state
     if state is State.DONE and not agrees:
         return State.WAITING, ""  # Its result was removed.

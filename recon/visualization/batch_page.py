@@ -14,7 +14,7 @@ from ..io.atomic import write_atomically
 from ..io.file_names import readable
 from ..metrics import Metric
 from ..runs.batch_files import PAGE
-from ..runs.batch_record import ScanRecord, ScanStatus
+from ..runs.batch_record import ScanRecord, State
 from ..runs.contents import REPORT
 from ..runs.preview_record import PreviewRecord
 from ..runs.verdict import Verdict
@@ -74,7 +74,7 @@ def _preview(folder: Path, rows: Sequence[BatchRow]) -> PreviewRecord | None:
     preview = PreviewRecord.read(folder)
     if preview is None:
         return None
-    ended = (row.scan for row in rows if row.scan.status in (ScanStatus.DONE, ScanStatus.FAILED))
+    ended = (row.scan for row in rows if row.scan.status in (State.DONE, State.FAILED))
     return None if any(one.file == preview.file and one.noted >= preview.time for one in ended) else preview
 
 
@@ -106,7 +106,7 @@ def _word(row: BatchRow) -> str:
     """Verdict of a result, and the state of a scan without one."""
     if row.verdict is not None:
         return str(row.verdict.soundness)
-    return "no result" if row.scan.status is ScanStatus.FAILED else str(row.scan.status)
+    return "no result" if row.scan.status is State.FAILED else str(row.scan.status)
 
 
 def _row(folder: Path, row: BatchRow, metrics: Sequence[Metric], *, embeds: bool) -> dict[str, object]:
@@ -118,7 +118,7 @@ def _row(folder: Path, row: BatchRow, metrics: Sequence[Metric], *, embeds: bool
         "name": scan.name,
         "link": f"{quote(scan.name)}/{REPORT}" if (run / REPORT).is_file() else "",
         "word": _word(row),
-        "level": "failed" if scan.status is ScanStatus.FAILED else _word(row),
+        "level": "failed" if scan.status is State.FAILED else _word(row),
         "reasons": reasons,
         "numbers": [metric.text(row.numbers[metric.name]) if metric.name in row.numbers else "" for metric in metrics],
         "seconds": f"{scan.seconds:.3g} s" if scan.seconds else "",

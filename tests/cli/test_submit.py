@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from unflat.cli.main import run
-from unflat.recon.runs.batch_record import BatchRecord, ScanStatus
+from unflat.recon.runs.batch_record import BatchRecord, State
 from unflat.recon.runs.batch_refresh import refresh_records
 from unflat.recon.runs.job_script import Job, Resources, Task, Variable, array_range, job_script, slurm_time
 from unflat.recon.runs.launch import command_line
@@ -328,9 +328,9 @@ class TestRefresh:
         (logs / "7_1.log").write_text("unflat: ended with status 137, now\n", "utf-8")
         refresh_records(runs, record)
         assert [scan.status for scan in record.scans.values()] == [
-            ScanStatus.FAILED,
-            ScanStatus.WAITING,
-            ScanStatus.WAITING,
+            State.FAILED,
+            State.WAITING,
+            State.WAITING,
         ]
         assert record.scans["one"].fault == "one.h5: is truncated"
         assert record.scans["one"].exit_status == 3

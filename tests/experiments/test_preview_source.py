@@ -16,7 +16,7 @@ from unflat.recon.experiments.preview_source import PreviewSource
 from unflat.recon.io.frame_scan import FrameArray, FrameScan
 from unflat.recon.io.growing_file import GrowingWriter
 from unflat.recon.runs.arrivals import Arriving
-from unflat.recon.runs.batch_record import BatchRecord, ScanRecord, ScanStatus
+from unflat.recon.runs.batch_record import BatchRecord, ScanRecord, State
 from unflat.recon.runs.preview_record import PreviewRecord
 from unflat.recon.visualization.batch_page import BatchRow, write_batch_page
 from unflat.recon.visualization.style import new_figure
@@ -180,7 +180,7 @@ class TestNothingAboutPreviewsStopsTheScans:
 
 def test_a_preview_has_the_name_of_the_run(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "day_1").mkdir()
-    record = BatchRecord("phase", {}, {"g": ScanRecord("g", "day_1/g.h5", ScanStatus.DONE, noted=2e9)})
+    record = BatchRecord("phase", {}, {"g": ScanRecord("g", "day_1/g.h5", State.DONE, noted=2e9)})
     record.write(bench.folder)
     bench.grow(4)
     bench.source.idle(0.0)
@@ -220,16 +220,16 @@ def test_a_kind_without_previews_waits_for_the_whole(tmp_path: Path) -> None:
 def test_the_page_shows_the_newest_preview_until_its_scan_has_a_result(bench: Bench) -> None:
     bench.grow(4)
     bench.source.idle(0.0)
-    assert "4 of 32 frames" in page(bench.folder, ScanStatus.RUNNING)
-    assert "data:image/png" in page(bench.folder, ScanStatus.RUNNING)
-    assert "4 of 32 frames" not in page(bench.folder, ScanStatus.DONE)
+    assert "4 of 32 frames" in page(bench.folder, State.RUNNING)
+    assert "data:image/png" in page(bench.folder, State.RUNNING)
+    assert "4 of 32 frames" not in page(bench.folder, State.DONE)
     with PreviewSource(bench.inner, get_experiment("cell"), None, bench.folder, print, print) as source:
         assert PreviewRecord.read(bench.folder) is not None, "it is that of another watch, perhaps"
         source.poll()
         assert PreviewRecord.read(bench.folder) is None
 
 
-def page(folder: Path, status: ScanStatus) -> str:
+def page(folder: Path, status: State) -> str:
     write_batch_page(folder, [BatchRow(ScanRecord("g", "g.h5", status, noted=4e9))], [], is_running=True)
     return (folder / "index.html").read_text("utf-8")
 

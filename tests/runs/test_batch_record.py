@@ -13,10 +13,10 @@ from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.batch import BatchOptions
 from unflat.recon.experiments.batch_tasks import prepare_tasks
 from unflat.recon.runs.batch_orders import order_changed, order_scans
-from unflat.recon.runs.batch_record import BatchFolder, BatchRecord, ScanStatus, is_due, must_begin_anew
+from unflat.recon.runs.batch_record import BatchFolder, BatchRecord, State, is_due, must_begin_anew
 from unflat.recon.runs.batch_refresh import read_deaths, refresh_records
 from unflat.recon.runs.lock import LOCK, Lock
-from unflat.recon.runs.run_state import State, find_runs
+from unflat.recon.runs.run_state import find_runs
 from unflat.recon.runs.scan_clock import ScanClock
 from unflat.recon.runs.scan_list import ScanFile
 
@@ -36,7 +36,7 @@ def runs(tmp_path: Path) -> Path:
     for name in "ab":
         record.scans[name].begin(tmp_path / f"{name}.h5")
         leave(folder / name, "DONE", LONG_AGO)
-        record.scans[name].end(ScanStatus.DONE, 1.0)
+        record.scans[name].end(State.DONE, 1.0)
     record.write(folder)
     return folder
 
@@ -104,7 +104,7 @@ def test_a_run_whose_folder_was_removed_is_taken_again(runs: Path) -> None:
 def test_a_failed_scan_that_was_mended_and_run_alone_is_done(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = BatchRecord.read(runs)
     assert record is not None
-    record.scans["a"].end(ScanStatus.FAILED, 1.0, 3, "the acquisition has changed")
+    record.scans["a"].end(State.FAILED, 1.0, 3, "the acquisition has changed")
     record.write(runs)
     assert states(runs)[0] is State.FAILED, "the result is older"
     lock = Lock.take(runs / "a")
@@ -136,7 +136,7 @@ def test_a_process_that_died_is_named_in_the_table_and_when_the_scan_is_set_asid
     assert rows[-1].startswith("c,died,")
     assert "killed or crashed without a trace" in rows[-1]
     one = resumed(runs).scans["c"]
-    assert (one.status, one.deaths) == (ScanStatus.DIED, 2)
+    assert (one.status, one.deaths) == (State.DIED, 2)
     assert "killed or crashed without a trace" in one.fault
     (runs.parent / "c.h5").write_bytes(b"other data")
     assert resumed(runs).scans["c"].deaths == 0, "it is another acquisition"
@@ -151,7 +151,7 @@ def test_a_run_whose_acquisition_was_mended_begins_anew_unless_it_has_a_result(r
     record = BatchRecord.read(runs)
     assert record is not None
     leave(runs / "b", "FAILED", LONG_AGO)
-    record.scans["b"].end(ScanStatus.FAILED, 1.0, 3, "a NaN")
+    record.scans["b"].end(State.FAILED, 1.0, 3, "a NaN")
     for name in "ab":
         (runs.parent / f"{name}.h5").write_bytes(b"mended data")
     refresh_records(runs, record)
@@ -189,6 +189,6 @@ def test_the_tasks_of_an_array_are_waiting_and_begin_anew_where_the_acquisition_
     record = BatchRecord.read(options.output)
     assert record is not None
     assert [(scan.status, scan.fault) for scan in record.scans.values()] == [
-        (ScanStatus.WAITING, ""),
-        (ScanStatus.FAILED, "its reason"),
+        (State.WAITING, ""),
+        (State.FAILED, "its reason"),
     ]

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from unflat.recon.runs import RunFolder, Sentinel, death, slurm
+from unflat.recon.runs.batch_record import State
 from unflat.recon.runs.launch import Launch, command_line
 from unflat.recon.runs.lock import LOCK, LockHolder
-from unflat.recon.runs.run_state import State, find_runs
+from unflat.recon.runs.run_state import find_runs
 from unflat.recon.runs.slurm import JobRecord, job_record
 
 ELSEWHERE = replace(LockHolder.current({}), host="node9", process=1, job="7")
