@@ -58,6 +58,7 @@ COMMANDS = {
     "measure": CommandEntry("measure", "Measure specimens: a table of size, surface, curvature, dry mass, strain."),
     "evaluate": CommandEntry("evaluate", "Compare a result with the truth."),
     "report": CommandEntry("report", "Write the report of a run: one HTML file."),
+    "view": CommandEntry("view", "Show results and runs that go on in a browser: a live local page."),
     "submit": CommandEntry("submit", "Submit a command as a SLURM job, or an array of several acquisitions."),
     "replay": CommandEntry("replay", "Send an acquisition frame by frame, as a stream or a growing file."),
     "status": CommandEntry("status", "Show what became of many runs, why some died, and how they go on."),

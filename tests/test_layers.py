@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("recon/runs",),
     ("recon/benchmarking", "recon/visualization", "recon/phase_retrieval", "recon/optimize", "recon/networks"),
     ("recon/experiments",),
+    ("recon/viewer",),
     ("recon/api.py", "__init__.py"),
     ("cli", "__main__.py"),
 )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..model import Model
     from ..optimize.likelihood import Likelihood
     from ..sampled import Sampled
+    from ..visualization.panels import Panel, PanelSubject
     from ..visualization.report_figures import DeferredFigure
     from ..visualization.run_data import RunData
     from ..visualization.summary import Finding
@@ -387,3 +388,13 @@ class Experiment(ABC):
         from ..visualization.report_figures import fit_figures
 
         return fit_figures(run)
+
+    def view_panels(self, subject: "PanelSubject") -> "list[Panel]":
+        """Panels that ``unflat view`` shows beside the specimen: measured and modelled views by default.
+
+        Raises:
+            DataError: If a file of the run is damaged.
+        """
+        from ..visualization.prediction_panels import prediction_panels
+
+        return prediction_panels(subject.folder)

@@ -6,20 +6,46 @@ from ..errors import DataError, Diagnostic
 from ..model import Model
 from ..volume import Volume
 from . import model_file
+from .file_names import distinct_file_names, natural_order
 from .guard import require_file
 from .hdf5_common import open_checked, text_of
 from .metadata import VolumeOptions
 from .volume_formats import read_volume_with
+from .volume_stack import names_and_labels
 
 _RESULTS = (model_file.FILE_NAME, "volume.h5")
 """Files of a result in a run folder, the first preferred."""
 _FOREIGN_RESULTS = ("image.npy", "image.h5")
 """Files of a result in a folder of another phasing program."""
+_MODELS = "models"
+"""Folder with a model of each specimen, in a run of several."""
 
 
 def is_result(folder: Path) -> bool:
     """Whether a folder holds the result of a run, or of another phasing program."""
     return any((folder / name).is_file() for name in (*_RESULTS, *_FOREIGN_RESULTS))
+
+
+def result_files(folder: Path) -> list[Path]:
+    """List the files of the result in a folder: its model, or those of several specimens, or else its volume."""
+    if (folder / model_file.FILE_NAME).is_file():
+        return [folder / model_file.FILE_NAME]
+    if models := model_files(folder):
+        return models
+    return [folder / name for name in (*_RESULTS, *_FOREIGN_RESULTS) if (folder / name).is_file()][:1]
+
+
+def model_files(folder: Path) -> list[Path]:
+    """List the models of several specimens in the folder of a run, in the order of its volume; empty for none."""
+    files = sorted((folder / _MODELS).glob("*.h5"), key=lambda file: natural_order(file.name))
+    if not files:
+        return []
+    try:
+        names, _ = names_and_labels(folder / _RESULTS[1])
+    except DataError:
+        names = []
+    ordered = [folder / _MODELS / f"{name}.h5" for name in distinct_file_names(names)]
+    return ordered if set(ordered) == set(files) else files
 
 
 def read_result(path: Path, options: VolumeOptions | None = None) -> Model | Volume:

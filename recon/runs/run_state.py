@@ -66,6 +66,25 @@ class RunState:
         return "" if self.command is None else self.command.to_resume(self.launched)
 
 
+@dataclass(frozen=True)
+class RunPlace:
+    """Folder of a run, and its part in a batch.
+
+    Args:
+        path: Folder of the run, or of the watch.
+        scan: Record of the scan in its batch; None for a run of its own.
+        watch: State of the watch that works in the folder; None for a run.
+    """
+
+    path: Path
+    scan: ScanRecord | None = None
+    watch: WatchState | None = None
+
+    def read(self) -> RunState:
+        """Read the state."""
+        return read_state(self.path, self.scan) if self.watch is None else _state_of_watch(self.path, self.watch)
+
+
 def find_runs(paths: Sequence[Path]) -> list[RunState]:
     """Read the states of runs.
 
@@ -79,29 +98,34 @@ def find_runs(paths: Sequence[Path]) -> list[RunState]:
     for path in paths:
         if not path.is_dir():
             raise DataError(Diagnostic(str(path), "there is no such folder", "name the folder that -o made"))
-        inside = list(_runs_in(path, 2))
+        inside = [place.read() for place in places_in(path)]
         if not inside:
             raise DataError(Diagnostic(str(path), "holds no run", "name the folder that -o made"))
         states += inside
     return states
 
 
-def _runs_in(path: Path, depth: int) -> Iterable[RunState]:
-    """Iterate over the runs in a folder, and in those inside it."""
+def places_in(path: Path, depth: int = 2) -> Iterable[RunPlace]:
+    """Find the runs in a folder, and in those inside it, without reading their states.
+
+    Args:
+        path: A folder.
+        depth: Number of levels of folders below it that are searched.
+    """
     if is_run(path):
         parent = _record_of(_folder_of(path))
-        yield read_state(path, None if parent is None else parent.scans.get(path.resolve().name))
+        yield RunPlace(path, None if parent is None else parent.scans.get(path.resolve().name))
         return
     record = _record_of(path)
     if record is not None:
         if (watch := WatchState.read(path)) is not None:
-            yield _state_of_watch(path, watch)
-        yield from (read_state(path / scan.name, scan) for scan in record.scans.values())
+            yield RunPlace(path, watch=watch)
+        yield from (RunPlace(path / scan.name, scan) for scan in record.scans.values())
     if depth:
         folders = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
         for folder in sorted(folders, key=lambda entry: natural_order(entry.name)):
             if record is None or folder.name not in record.scans:
-                yield from _runs_in(folder, depth - 1)
+                yield from places_in(folder, depth - 1)
 
 
 def _record_of(folder: Path) -> BatchRecord | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ...benchmarking.case import Benchmark
     from ...sampled import Sampled
+    from ...visualization.panels import Panel, PanelSubject
     from ...visualization.report_figures import DeferredFigure
     from ...visualization.run_data import RunData
     from ...visualization.summary import Finding
@@ -203,3 +204,9 @@ class CellExperiment(Experiment):
         from .report import report_figures
 
         return report_figures(run)
+
+    def view_panels(self, subject: "PanelSubject") -> "list[Panel]":
+        """Image under light of the user's choosing, and the views."""
+        from .panels import view_panels
+
+        return view_panels(subject)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ...benchmarking.case import Benchmark
     from ...io.open import Reader
     from ...sampled import Sampled
+    from ...visualization.panels import Panel, PanelSubject
     from ...visualization.report_figures import DeferredFigure
     from ...visualization.run_data import RunData
     from ...visualization.summary import Finding
@@ -206,3 +207,9 @@ class CrystalExperiment(Experiment):
         from .report import report_figures
 
         return report_figures(run)
+
+    def view_panels(self, subject: "PanelSubject") -> "list[Panel]":
+        """Diffraction on the stored planes, and the far field frame by frame."""
+        from .panels import view_panels
+
+        return view_panels(subject)

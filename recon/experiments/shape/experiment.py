@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ...io.inspect import Describer
     from ...model import Model
     from ...sampled import Sampled
+    from ...visualization.panels import Panel, PanelSubject
     from ...visualization.report_figures import DeferredFigure
     from ...visualization.run_data import RunData
     from ...visualization.summary import Finding
@@ -238,6 +239,12 @@ class ShapeExperiment(Experiment):
         from .report import report_figures
 
         return report_figures(run)
+
+    def view_panels(self, subject: "PanelSubject") -> "list[Panel]":
+        """Section of a draw against picture and mask."""
+        from .panels import view_panels
+
+        return view_panels(subject)
 
 
 def _existing(setting: str, name: str | Path) -> Path:

@@ -1,0 +1,111 @@
+"""Access to the view: a token, and the hosts and origins that requests may name.
+
+The server listens on the loopback by default. A page of another site in the same browser can still send requests to it:
+they lack the token, which a cookie holds for the same site only, and name a foreign origin or, by a changed name
+server, a foreign host.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.cookies import CookieError, SimpleCookie
+
+TOKEN_BYTES = 32
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+    "style-src 'self'; script-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""Headers of every answer: nothing is loaded from elsewhere, and no other site shows the page."""
+
+REPORT_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; "
+    "sandbox; frame-ancestors 'self'"
+}
+"""Headers of a report, a file of the run: it runs no script, loads nothing, and only the page shows it in a frame."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Answer to a request that is refused.
+
+    Args:
+        status: Status.
+        message: Message.
+    """
+
+    status: HTTPStatus
+    message: str
+
+
+@dataclass(frozen=True)
+class Access:
+    """Rules of access to one server.
+
+    Args:
+        host: Address that the server listens on.
+        port: Port that it listens on.
+        token: Token; a new one by default.
+    """
+
+    host: str
+    port: int
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(TOKEN_BYTES), repr=False)
+
+    @property
+    def cookie(self) -> str:
+        """Name of the cookie; servers on other ports of the machine have others."""
+        return f"unflat_{self.port}"
+
+    @property
+    def set_cookie(self) -> str:
+        """Header that stores the token in the browser until it is closed."""
+        return f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
+
+    def refuse_place(self, headers: Mapping[str, str], *, is_api: bool) -> Refusal | None:
+        """Refuse a request for a foreign host, or from a foreign origin; None for one that is allowed.
+
+        Args:
+            headers: Headers of the request.
+            is_api: Whether it asks for data.
+        """
+        host = headers.get("Host", "")
+        if not self._is_own_host(host):
+            return Refusal(HTTPStatus.FORBIDDEN, f"this server is not {host[:200]!r}")
+        origin = headers.get("Origin")
+        if origin is not None and origin != f"http://{host}":
+            return Refusal(HTTPStatus.FORBIDDEN, f"requests from {origin[:200]!r} are refused")
+        if is_api and headers.get("Sec-Fetch-Site") == "cross-site":
+            return Refusal(HTTPStatus.FORBIDDEN, "requests from other sites are refused")
+        return None
+
+    def is_token(self, text: str) -> bool:
+        """Whether a text is the token, compared in constant time."""
+        return secrets.compare_digest(text.encode("utf-8", "surrogateescape"), self.token.encode())
+
+    def admits(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request holds the token, in the cookie or as a bearer."""
+        scheme, _, bearer = headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self.is_token(bearer.strip()):
+            return True
+        try:
+            cookie = SimpleCookie(headers.get("Cookie", "")).get(self.cookie)
+        except CookieError:
+            return False
+        return cookie is not None and self.is_token(cookie.value)
+
+    def _is_own_host(self, header: str) -> bool:
+        """Whether a ``Host`` names this machine; a port that is forwarded differs from the server's own."""
+        name = header
+        if header.startswith("["):
+            name = header[1:].partition("]")[0]
+        elif header.count(":") == 1:
+            name = header.partition(":")[0]
+        return name.lower().rstrip(".") in (*_LOOPBACK, self.host.lower())

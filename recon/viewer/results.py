@@ -1,0 +1,212 @@
+"""Results that a view samples: each is opened once, and again when its files change."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from ..errors import ConfigError, DataError, Diagnostic
+from ..io.model_file import read_model
+from ..io.result import model_files, read_result
+from ..model import UNCERTAINTY, Model
+from ..sampled import Quantity, Sampled
+from ..volume import Volume
+from .catalog import CatalogEntry, Signature
+from .limits import ColourLimits, limits_of
+
+OPEN_RESULTS = 6
+"""Number of results that stay open."""
+
+Draw: TypeAlias = int | Literal["mean", "spread"]
+"""Number of a draw, or the mean of all (the consensus where there is one), or their standard deviation."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Part of a result that is sampled.
+
+    Args:
+        quantity: Name of the quantity; empty for the main one.
+        draw: Draw.
+        cell: Number of the specimen.
+    """
+
+    quantity: str = ""
+    draw: Draw = "mean"
+    cell: int = 0
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """One quantity of one specimen.
+
+    Args:
+        specimen: Model or volume.
+        quantity: Quantity.
+    """
+
+    specimen: Sampled
+    quantity: Quantity
+
+
+@dataclass(eq=False)
+class OpenResult:
+    """An open result.
+
+    Args:
+        path: Folder or file.
+        files: Models of the specimens of a run of several; empty for any other result.
+        first: First specimen, or the volume of many.
+    """
+
+    path: Path
+    files: list[Path]
+    first: Model | Volume
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _limits: dict[tuple[str, bool, int], ColourLimits] = field(default_factory=dict, repr=False)
+    _specimens: "OrderedDict[tuple[int, Draw], Sampled]" = field(default_factory=OrderedDict, repr=False)
+
+    @classmethod
+    def open(cls, path: Path) -> "OpenResult":
+        """Open a result.
+
+        Raises:
+            DataError: If it is damaged, or holds no real quantity.
+        """
+        files = model_files(path) if path.is_dir() and not (path / "model.h5").is_file() else []
+        first = read_model(files[0]) if files else read_result(path)
+        if not first.real_quantities:
+            raise DataError(Diagnostic(str(path), "holds no real quantity to show", "name another result"))
+        return cls(path, files, first)
+
+    @property
+    def kind(self) -> str:
+        """Kind of experiment; empty where the file does not say."""
+        return self.first.kind
+
+    @property
+    def cells(self) -> int | None:
+        """Number of specimens; None for one alone."""
+        return len(self.files) or self.first.cells
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the specimens."""
+        return [file.stem for file in self.files] if self.files else list(self.first.names)
+
+    @property
+    def draws(self) -> int:
+        """Number of draws of a prediction, or of members of an ensemble of fits."""
+        return len(self.first.members) if isinstance(self.first, Model) else self.first.draws
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """Quantities of one draw."""
+        return tuple(q for q in self.first.real_quantities if not q.name.startswith(UNCERTAINTY))
+
+    def sampler(self, selection: Selection) -> Sampler:
+        """Select a quantity of a draw of a specimen.
+
+        Raises:
+            ConfigError: If there is no such quantity, draw or specimen.
+            DataError: If the model of the specimen is damaged.
+        """
+        name = selection.quantity or self.quantities[0].name
+        quantity = next((q for q in self.quantities if q.name == name), None)
+        if quantity is None:
+            raise ConfigError(f"no quantity {name!r}: there are {', '.join(q.name for q in self.quantities)}")
+        if selection.draw == "spread" and self.draws < 2:
+            raise ConfigError("there is one draw only, and no spread")
+        specimen = self._specimen(selection.cell, selection.draw)
+        if selection.draw == "spread":
+            quantity = Quantity(UNCERTAINTY + name, quantity.unit, f"standard deviation of {name} over the draws")
+        return Sampler(specimen, quantity)
+
+    def limits(self, selection: Selection) -> ColourLimits:
+        """Range of the values of a quantity, of the mean of all draws, or of their spread."""
+        is_spread = selection.draw == "spread"
+        key = (selection.quantity or self.quantities[0].name, is_spread, selection.cell)
+        with self._lock:
+            if key not in self._limits:
+                sampler = self.sampler(replace(selection, draw="spread" if is_spread else "mean"))
+                self._limits |= {
+                    (name.removeprefix(UNCERTAINTY), name.startswith(UNCERTAINTY), selection.cell): limits
+                    for name, limits in limits_of(sampler.specimen).items()
+                }
+            return self._limits[key]
+
+    def _specimen(self, cell: int, draw: Draw) -> Sampled:
+        with self._lock:
+            key = (cell, draw)
+            if key not in self._specimens:
+                self._specimens[key] = self._open_specimen(cell, draw)
+                while len(self._specimens) > 4 * OPEN_RESULTS:
+                    self._specimens.popitem(last=False)
+            self._specimens.move_to_end(key)
+            return self._specimens[key]
+
+    def _open_specimen(self, cell: int, draw: Draw) -> Sampled:
+        count = self.cells or 1
+        if not 0 <= cell < count:
+            raise ConfigError(f"there is no specimen {cell}: they are numbered 0 to {count - 1}")
+        if isinstance(draw, int) and not 0 <= draw < self.draws:
+            raise ConfigError(f"there is no draw {draw}: they are numbered 0 to {self.draws - 1}")
+        if isinstance(self.first, Volume):
+            return _spread(self.first, cell) if draw == "spread" else self.first.cell(cell, _number(draw))
+        model = read_model(self.files[cell]) if cell and self.files else self.first
+        if not isinstance(draw, int) or len(model.members) == 1:
+            return model
+        return list(model.split_members())[draw]
+
+
+def _number(draw: Draw) -> int | None:
+    return draw if isinstance(draw, int) else None
+
+
+def _spread(volume: Volume, cell: int) -> Volume:
+    """Standard deviation over the draws of a cell, as quantities of their own."""
+    names = {q.name: UNCERTAINTY + q.name for q in volume.real_quantities}
+    values = {
+        own: np.asarray(np.asarray(volume.values[name][cell], np.float32).std(axis=0, ddof=1))
+        for name, own in names.items()
+    }
+    quantities = tuple(
+        Quantity(own, volume.quantity(name).unit, f"standard deviation of {name}") for name, own in names.items()
+    )
+    return replace(volume, values=values, quantities=quantities, consensus={}, cell_attributes=())
+
+
+class ResultCache:
+    """Open results, the latest ones.
+
+    Args:
+        open_result: Function that opens one.
+    """
+
+    def __init__(self, open_result: Callable[[Path], OpenResult] = OpenResult.open):
+        self._open = open_result
+        self._results: OrderedDict[str, tuple[Signature, OpenResult]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, entry: CatalogEntry) -> OpenResult:
+        """Open the result of an entry, if it is not open or has changed since.
+
+        Raises:
+            DataError: If it is damaged, or gone.
+        """
+        with self._lock:  # The readers of files are not made for several threads.
+            known = self._results.get(entry.id)
+            if known is None or known[0] != entry.result:
+                if not entry.result:
+                    raise DataError(Diagnostic(entry.name, "has no result yet", "wait for the end of the run"))
+                known = (entry.result, self._open(entry.path))
+                self._results[entry.id] = known
+                while len(self._results) > OPEN_RESULTS:
+                    self._results.popitem(last=False)
+            self._results.move_to_end(entry.id)
+            return known[1]

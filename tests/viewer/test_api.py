@@ -1,0 +1,210 @@
+"""Answers of the view without sockets: descriptions, samples, progress, panels, and refusals in one line."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from unflat.recon.io.model_file import write_model
+from unflat.recon.io.predictions import write_predictions
+from unflat.recon.viewer.api import Api, Response
+from unflat.recon.viewer.catalog import Catalog
+
+from .builders import FRAME, voxel_model, write_run
+
+PLANE = {"origin": "0,0,0", "right": "0,0,1e-7", "down": "0,1e-7,0", "width": "20", "height": "10"}
+
+
+class Client:
+    """The API of some paths, with its first run."""
+
+    def __init__(self, *paths: Path):
+        self.api = Api(Catalog(paths))
+        self.run = ""
+        self.run = self.json("runs")["runs"][0]["id"]
+
+    def ask(self, path: str, **query: Any) -> Response:
+        return self.api.respond(path.replace("RUN", self.run), {name: str(value) for name, value in query.items()})
+
+    def json(self, path: str, **query: Any) -> Any:
+        response = self.ask(path, **query)
+        assert response.status == 200, response.body
+        return json.loads(response.body)
+
+    def plane(self, **query: Any) -> np.ndarray:
+        response = self.ask("runs/RUN/plane", **PLANE, **query)
+        assert response.status == 200, response.body
+        return np.frombuffer(response.body, "<f4").reshape(10, 20)
+
+
+@pytest.fixture
+def client(run_folder: Path) -> Client:
+    return Client(run_folder)
+
+
+def test_a_run_is_listed_and_described(client: Client) -> None:
+    (row,) = client.json("runs")["runs"]
+    assert {"name": "first", "kind": "cell", "state": "done", "has_result": True, "step": 1200}.items() <= row.items()
+    assert row["verdict"] == {"soundness": "sound", "reasons": []}
+    described = client.json("runs/RUN")
+    assert (described["length_unit"], described["draws"], described["cells"]) == ("m", 1, None)
+    assert described["bounds"] == [list(FRAME.low), list(FRAME.high)]
+    (quantity,) = described["quantities"]
+    assert (quantity["name"], quantity["background"], quantity["spread"]) == ("refractive_index", 1.337, None)
+    assert 1.337 <= quantity["low"] < quantity["high"] <= 1.337 + 0.05
+
+
+def test_planes_textures_and_profiles_are_samples_of_the_model(client: Client) -> None:
+    model = voxel_model()
+    y, x = (np.arange(10) - 4.5) * 1e-7, (np.arange(20) - 9.5) * 1e-7
+    np.testing.assert_allclose(client.plane(), model.sample(np.zeros(1), y, x)[0], atol=1e-6)
+    response = client.ask("runs/RUN/texture", longest=32)
+    header = json.loads(response.headers["X-Texture"])
+    values = np.frombuffer(response.body, "<f2").reshape(header["shape"]).astype(float)
+    assert max(header["shape"]) == 32
+    low, high = np.array(header["bounds"])
+    index = (3, 7, 20)
+    point = low + (np.array(index) + 0.5) * (high - low) / header["shape"]
+    restored = header["low"] + values[index] * (header["high"] - header["low"])
+    assert restored == pytest.approx(float(model(point[None])[0]), abs=2e-3 * (header["high"] - header["low"]))
+    line = client.json("runs/RUN/profile", **{"from": "0,0,0", "to": "0,0,9e-6"}, count=10)
+    assert line["distance"][-1] == pytest.approx(9e-6)
+    assert line["values"][0] == pytest.approx(float(model(np.zeros((1, 3)))[0]))
+    assert line["values"][-1] is None, "outside the box"
+
+
+def test_draws_their_mean_and_their_spread(tmp_path: Path) -> None:
+    model = voxel_model(members=3, draws=True)
+    client = Client(write_run(tmp_path / "run", model))
+    described = client.json("runs/RUN")
+    assert described["draws"] == 3
+    assert [q["name"] for q in described["quantities"]] == ["refractive_index"]
+    spread = described["quantities"][0]["spread"]
+    assert (spread["low"], spread["colours"]) == (0, "viridis")
+    draws = np.stack([client.plane(draw=k) for k in range(3)])
+    assert np.ptp(draws, axis=0).max() > 0.01
+    np.testing.assert_allclose(client.plane(draw="mean"), draws.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(client.plane(draw="spread"), draws.std(axis=0, ddof=1), atol=1e-6)
+    assert client.ask("runs/RUN/plane", **PLANE, draw=3).status == 400
+
+
+def test_the_specimens_of_a_run_of_many_are_told_apart(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    (run / "models").mkdir()
+    for number in range(12):
+        write_model(voxel_model(number), run / "models" / f"cell_{number}.h5")
+    client = Client(run)
+    described = client.json("runs/RUN")
+    assert described["cells"] == 12
+    assert described["names"][9:11] == ["cell_9", "cell_10"]
+    point = voxel_model(10).sample(np.zeros(1), np.zeros(1) - 4.5e-7, np.zeros(1) - 9.5e-7).item()
+    assert client.plane(cell=10)[0, 0] == pytest.approx(point, abs=1e-6)
+    assert client.ask("runs/RUN/plane", **PLANE, cell=12).status == 400
+
+
+def test_progress_tells_curves_numbers_and_log(client: Client) -> None:
+    progress = client.json("runs/RUN/progress")
+    curve = progress["series"]["loss"]
+    assert len(curve) == 500
+    assert (curve[0], curve[-1]) == ([1, 1], [1200, pytest.approx(1 / 1200)])
+    assert set(progress["series"]) == {"loss"}
+    numbers = {row["name"]: row for row in progress["numbers"]}
+    assert numbers["seconds"]["value"] == "75 s"
+    assert numbers["loss"]["title"] == "Final loss"
+    assert progress["log"][-1].endswith("another")
+
+
+def test_measured_and_modelled_views_are_a_panel(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", voxel_model())
+    measured = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    withheld = np.array([False, True])
+    write_predictions(run / "predictions.h5", "cell", np.array([3, 8]), withheld, measured, measured + 1)
+    client = Client(run)
+    (panel,) = client.json("runs/RUN")["panels"]
+    assert (panel["name"], panel["parameters"][0]["high"]) == ("views", 1)
+    content = client.json("runs/RUN/panel/views", view=1)
+    assert "View 8" in content["text"]
+    assert "withheld" in content["text"]
+    images = [
+        np.frombuffer(base64.b64decode(i["data"]), "<f4").reshape(i["height"], i["width"]) for i in content["images"]
+    ]
+    np.testing.assert_array_equal(images[0], measured[1])
+    np.testing.assert_array_equal(images[2], np.ones((3, 4)))
+    assert client.ask("runs/RUN/panel/views", view=2).status == 400
+    assert client.ask("runs/RUN/panel/none").status == 404
+
+
+def test_pictures_are_drawn_for_browsers_that_cannot(client: Client) -> None:
+    import io
+
+    from PIL import Image
+
+    sides = []
+    for azimuth in (0, 90):
+        response = client.ask("runs/RUN/picture", azimuth=azimuth, size=64)
+        assert response.type == "image/png"
+        sides.append(np.asarray(Image.open(io.BytesIO(response.body)), float))
+    assert sides[0].shape == (64, 64, 3)
+    assert np.abs(sides[0] - sides[1]).mean() > 5
+    surface = client.ask("runs/RUN/picture", style="surface", level=1.36, size=64)
+    assert surface.status == 200
+    assert client.ask("runs/RUN/picture", style="surface", level=2.0).status == 409
+    assert client.ask("runs/RUN/picture", style="x").status == 400
+
+
+def test_a_report_runs_no_script_and_loads_nothing(run_folder: Path, client: Client) -> None:
+    assert client.ask("runs/RUN/report").status == 404
+    (run_folder / "report.html").write_text("<h1>Report</h1>", "utf-8")
+    response = client.ask("runs/RUN/report")
+    assert response.body == b"<h1>Report</h1>"
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "sandbox" in policy
+    assert "script" not in policy
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [
+        ("", {}, 404),
+        ("runs/none", {}, 404),
+        ("runs/RUN/none", {}, 404),
+        ("runs/RUN/panel/a/b", {}, 404),
+        ("runs/RUN/plane", {}, 400),
+        ("runs/RUN/plane", {**PLANE, "width": "9999"}, 400),
+        ("runs/RUN/plane", {**PLANE, "origin": "0,0"}, 400),
+        ("runs/RUN/plane", {**PLANE, "origin": "0,0,nan"}, 400),
+        ("runs/RUN/plane", {**PLANE, "quantity": "mass"}, 400),
+        ("runs/RUN/plane", {**PLANE, "draw": "first"}, 400),
+        ("runs/RUN/plane", {**PLANE, "draw": "spread"}, 400),
+        ("runs/RUN/texture", {"longest": "1000"}, 400),
+        ("runs/RUN/texture", {"longest": "x"}, 400),
+        ("runs/RUN/profile", {"from": "0,0,0", "to": "0,0,1", "count": "1"}, 400),
+    ],
+)
+def test_a_wrong_request_is_answered_in_one_line(client: Client, path: str, query: dict[str, str], status: int) -> None:
+    response = client.ask(path, **query)
+    assert response.status == status
+    message = json.loads(response.body)["error"]
+    assert message
+    assert "Traceback" not in message
+
+
+def test_a_damaged_or_vanished_result_is_told_and_the_next_one_is_shown(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", voxel_model())
+    client = Client(run)
+    client.plane()
+    with h5py.File(run / "model.h5", "r+") as file:
+        file["weights/grid"][...] = 0
+    response = client.ask("runs/RUN/plane", **PLANE)
+    assert response.status == 409
+    assert "damaged" in json.loads(response.body)["error"]
+    (run / "model.h5").unlink()
+    assert client.ask("runs/RUN/plane", **PLANE).status == 409
+    write_model(voxel_model(9), run / "model.h5")
+    y, x = (np.arange(10) - 4.5) * 1e-7, (np.arange(20) - 9.5) * 1e-7
+    np.testing.assert_allclose(client.plane(), voxel_model(9).sample(np.zeros(1), y, x)[0], atol=1e-6)
