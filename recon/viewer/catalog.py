@@ -14,8 +14,9 @@ from pathlib import Path
 from ..errors import DataError, Diagnostic
 from ..io.model_file import FILE_NAME
 from ..io.result import is_result, result_files
+from ..runs.batch_record import State
 from ..runs.contents import METRICS, Sentinel
-from ..runs.run_state import RunPlace, RunState, State, places_in
+from ..runs.run_state import RunPlace, RunState, places_in
 
 Signature = tuple[tuple[str, int, int, int], ...]
 """Name, inode, size and time of the files that a result is made of."""

@@ -8,7 +8,7 @@ import pytest
 
 from unflat.recon.errors import DataError
 from unflat.recon.io.model_file import write_model
-from unflat.recon.runs.batch_record import BatchRecord, ScanRecord, ScanStatus
+from unflat.recon.runs.batch_record import BatchRecord, ScanRecord, State
 from unflat.recon.runs.lock import Lock
 from unflat.recon.runs.provenance import write_fingerprint
 from unflat.recon.viewer.catalog import Catalog
@@ -85,7 +85,7 @@ def test_files_are_entries_without_a_state(tmp_path: Path) -> None:
 
 def test_scans_of_a_batch_that_wait_are_listed(tmp_path: Path) -> None:
     write_run(tmp_path / "RUNS" / "b", voxel_model())
-    scans = {"a": ScanRecord("a", "../a.h5"), "b": ScanRecord("b", "../b.h5", ScanStatus.DONE)}
+    scans = {"a": ScanRecord("a", "../a.h5"), "b": ScanRecord("b", "../b.h5", State.DONE)}
     BatchRecord("fit", {}, scans).write(tmp_path / "RUNS")
     waiting, done = Catalog([tmp_path / "RUNS"]).entries()
     assert [str(entry.state.state) for entry in (waiting, done) if entry.state] == ["waiting", "done"]

@@ -51,7 +51,8 @@ def _draw(file: Path, cell: int, shape: Sampled, values: Mapping[str, float]) ->
         difference_image("section − mask", section - mask, pixel),
     )
     inside, masked = section > 0.5, mask > 0.5
-    overlap = np.count_nonzero(inside & masked) / max(np.count_nonzero(inside | masked), 1)
+    either = int(np.count_nonzero(inside | masked))
+    overlap = int(np.count_nonzero(inside & masked)) / either if either else 0.0
     return PanelContent(pictures, f"Overlap of section and mask (intersection over union): {overlap:.3f}.")
 
 
