@@ -1,6 +1,6 @@
 """Entry of the command line: signals are taken before anything slow is imported."""
 
-from ..recon.signals import take_signals
+from ..recon.signals import ignore_late_signals, take_signals
 
 TYPE_CHECKING = False  # As in the root of the package: imports of the library's typing come after the signals.
 if TYPE_CHECKING:
@@ -12,4 +12,7 @@ def main() -> "NoReturn":
     take_signals()
     from .main import main as run_command_line
 
-    run_command_line()
+    try:
+        run_command_line()
+    finally:
+        ignore_late_signals()

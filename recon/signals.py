@@ -35,6 +35,14 @@ def take_signals() -> None:
             signal.signal(number, end_now)
 
 
+def ignore_late_signals() -> None:
+    """Let no signal but that of Ctrl-C change the status of a command that is done, while Python takes itself apart."""
+    for name in _NAMES[1:]:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is end_now:
+            signal.signal(number, signal.SIG_IGN)
+
+
 def end_now(number: int, frame: FrameType | None = None) -> None:
     """Handle a signal: remove the temporary files, say why, and end the process.
 

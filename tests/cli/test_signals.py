@@ -103,3 +103,16 @@ main.main([])
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (130, "error: interrupted\n")
+
+
+def test_a_command_that_is_done_keeps_its_status() -> None:
+    code = """
+import atexit, os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))
+sys.argv[1:] = ["--version"]
+from unflat.cli.entry import main
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
