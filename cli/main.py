@@ -44,6 +44,7 @@ COMMANDS = {
     "demo": CommandEntry("demo", "Simulate a specimen, reconstruct it, compare it with the truth, and write a report."),
     "init": CommandEntry("init", "Write a commented config."),
     "check": CommandEntry("check", "Check a config and an acquisition, and estimate memory and time."),
+    "plan": CommandEntry("plan", "Plan an experiment: resolution, missing cone, counts, memory, what one more brings."),
     "info": CommandEntry("info", "Show the contents of a file."),
     "convert": CommandEntry("convert", "Convert files of an instrument to an acquisition."),
     "simulate": CommandEntry("simulate", "Simulate an acquisition that contains its truth."),

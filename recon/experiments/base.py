@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ..visualization.report_figures import DeferredFigure
     from ..visualization.run_data import RunData
     from ..visualization.summary import Finding
+    from .plan import Plan
     from .preview import Previewer
 
 
@@ -126,6 +127,18 @@ class Experiment(ABC):
         if acquisition is None:
             return base_estimate()
         return Estimate(PROGRAM_BYTES, 0.0, [f"the kind {self.name!r} gives no estimate of memory and time"])
+
+    def plan(self, config: Any, acquisition: Acquisition | None) -> "Plan":
+        """Plan an experiment from its geometry alone: resolution, parts of Fourier space, counts, cost.
+
+        Args:
+            config: The config.
+            acquisition: Measurement whose geometry is planned; None for the geometry that the config describes.
+
+        Raises:
+            ConfigError: If the kind has no plan, or a part of the geometry is missing.
+        """
+        raise ConfigError(Diagnostic("kind", f"experiments of the kind {self.name!r} have no plan"))
 
     def missing_settings(self, config: Any) -> list[Diagnostic]:
         """List the settings without a value that every measurement needs, and only a simulated one holds itself."""

@@ -63,11 +63,24 @@ def visible_frequencies(
         True where transmitted, in the order of ``numpy.fft.fftn``.
     """
     w, uy, ux = (np.fft.fftfreq(n, d) if n > 1 else np.zeros(1) for n, d in zip(shape, spacing, strict=True))
+    return visible_frequencies_at((w, uy, ux), aperture)
+
+
+def visible_frequencies_at(
+    axes: tuple[Float[np.ndarray, " z"], Float[np.ndarray, " y"], Float[np.ndarray, " x"]], aperture: Aperture
+) -> Bool[np.ndarray, "z y x"]:
+    """Find the frequencies on a grid that tilted light transmits.
+
+    Args:
+        axes: [1/m] Frequencies along z, y and x.
+        aperture: Apertures of illumination and objective.
+    """
+    w, uy, ux = axes
     rho = np.hypot(uy[:, None], ux[None, :])
     low, high = _axial_bounds(rho, aperture)
     w = w[:, None, None]
     within = (rho <= (aperture.illumination_na + aperture.numerical_aperture) / aperture.wavelength)[None]
-    return within & (((w >= low) & (w <= high)) | ((-w >= low) & (-w <= high)))
+    return np.asarray(within & (((w >= low) & (w <= high)) | ((-w >= low) & (-w <= high))))
 
 
 def filter_visible(volume: Float[np.ndarray, "z y x"], seen: Bool[np.ndarray, "z y x"]) -> Float[np.ndarray, "z y x"]:

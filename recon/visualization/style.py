@@ -156,13 +156,25 @@ def render_png(figure: "matplotlib.figure.Figure") -> bytes:
     return buffer.getvalue()
 
 
+def _render_svg(figure: "matplotlib.figure.Figure") -> bytes:
+    """Render a figure as an SVG file."""
+    from io import BytesIO
+
+    import matplotlib
+
+    buffer = BytesIO()
+    with house_style(), matplotlib.rc_context({"svg.hashsalt": "unflat", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
 def save_figure(figure: "matplotlib.figure.Figure", path: Path) -> None:
-    """Write a figure as PNG.
+    """Write a figure as PNG, or as SVG if the path ends so; equal figures give equal bytes.
 
     Raises:
         DataError: If the folder is missing, or the disk is full or read-only.
     """
-    data = render_png(figure)
+    data = _render_svg(figure) if path.suffix.lower() == ".svg" else render_png(figure)
     with write_atomically(path) as temporary:
         temporary.write_bytes(data)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ....physics.optics.illumination import spiral
+from ....physics.optics.patterns import spiral
 from ...acquisition import Acquisition
 from ...benchmarking.case import Benchmark, Case, Size
 from ...benchmarking.floors import transform_bytes, transform_loop

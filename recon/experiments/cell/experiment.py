@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ...visualization.report_figures import DeferredFigure
     from ...visualization.run_data import RunData
     from ...visualization.summary import Finding
+    from ..plan import Plan
     from .likelihood import CellLikelihood
 
 register_metrics(METRICS)
@@ -72,6 +73,12 @@ class CellExperiment(Experiment):
         from .estimate import estimate
 
         return estimate(config, acquisition)
+
+    def plan(self, config: CellSettings, acquisition: Acquisition | None) -> "Plan":
+        """Plan resolution, missing cone, photons and cost."""
+        from .plan import plan
+
+        return plan(config, acquisition)
 
     def missing_settings(self, config: CellSettings) -> list[Diagnostic]:
         """List the depth of the specimen, if it is not given."""

@@ -6,15 +6,13 @@ Axes ``z y x``, metres.
 """
 
 import logging
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from ....physics.detector import Detector
-from ....physics.optics.illumination import PATTERNS
 from ....physics.optics.lattice import Lattice, lateral_padding
-from ....physics.optics.microscope import Illumination, Microscope
+from ....physics.optics.microscope import Microscope
 from ....physics.phantoms.cells import CellOptics, Specimen, bead_specimen, cell_specimen, cluster_specimen
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
@@ -25,6 +23,7 @@ from .config_simulation import CellSimulation
 from .illumination import rotation_matrices
 from .imaging import simulate_images
 from .schema import ABSORPTION, REFRACTIVE_INDEX
+from .simulated_views import SimulatedViews, instrument_arrays, simulated_views
 
 _FILL = 0.65
 """Part of the box that a cell of automatic size fills."""
@@ -33,38 +32,6 @@ _WAVES_PER_SLICE = 1 / 3
 """Thickest slice, in wavelengths of the medium."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SimulatedViews:
-    """Conditions of each view.
-
-    Args:
-        directions: Apertures (y, x) of all sources.
-        pattern: Brightness of each source in each view.
-        defocus: [m] Plane of focus of each view.
-        angles: [rad] Rotation of the specimen in each view; None if it is at rest.
-    """
-
-    directions: Float[np.ndarray, "source 2"]
-    pattern: Float[np.ndarray, "view source"]
-    defocus: Float[np.ndarray, " view"]
-    angles: Float[np.ndarray, " view"] | None
-
-    def transmitted(self, config: CellSimulation) -> Float[np.ndarray, " view"]:
-        """Compute the brightness of each view without a specimen; 0 in a dark field."""
-        return self.illumination(slice(None)).transmitted(config.numerical_aperture)
-
-    def exposure(self, config: CellSimulation) -> Float[np.ndarray, " view"]:
-        """Return the exposure of each view: dark fields may be exposed longer than bright ones."""
-        return np.where(self.transmitted(config) > 0, 1.0, config.dark_field_exposure)
-
-    def illumination(self, views: slice) -> Illumination:
-        """Build the illumination of some of the views, without the sources that are dark in them."""
-        pattern = self.pattern[views]
-        most = int((pattern > 0).sum(axis=1).max())
-        lit = np.argsort(-pattern, axis=1, kind="stable")[:, :most]
-        return Illumination(self.directions[lit], np.take_along_axis(pattern, lit, axis=1), self.defocus[views])
 
 
 def simulate(settings: CellSettings, progress: Progress = silent) -> Acquisition:
@@ -84,7 +51,7 @@ def simulate(settings: CellSettings, progress: Progress = silent) -> Acquisition
     draw_rng, light_rng, noise_rng = (np.random.default_rng([settings.seed, stream]) for stream in range(3))
     microscope = Microscope(config.wavelength, config.numerical_aperture, config.medium_index, config.pixel_size)
     specimen = draw_specimen(config, draw_rng)
-    views = _views(config, light_rng)
+    views = simulated_views(config, light_rng)
     lattice = simulation_lattice(config)
     rotations = (
         None if views.angles is None or config.turn is None else rotation_matrices(views.angles, config.turn.axis)
@@ -101,7 +68,7 @@ def simulate(settings: CellSettings, progress: Progress = silent) -> Acquisition
     if config.empty_view:
         empty = np.where(transmitted > 0, light, 0)[:, None, None] * np.ones_like(clean)
         arrays["background"] = detector.expose(empty, noise_rng)
-    arrays |= _instrument(microscope, views, rotations)
+    arrays |= instrument_arrays(microscope, views, rotations)
     attributes: dict[str, float | str] = {"specimen": f"simulated {config.specimen}", "seed": settings.seed}
     return Acquisition("cell", arrays, "simulation", sample_truth(specimen, config), attributes)
 
@@ -170,25 +137,6 @@ def sample_truth(specimen: Specimen, config: CellSimulation) -> Volume:
     return Volume("cell", z, y, x, values, tuple(quantities), {"medium_index": config.medium_index})
 
 
-def _views(config: CellSimulation, rng: np.random.Generator) -> SimulatedViews:
-    """List the views: at each angle of the specimen each plane of focus, and in each of them all directions."""
-    light = config.illumination
-    directions = PATTERNS[light.pattern](light.count, light.na)
-    one = np.eye(light.count)
-    if light.sources > 1:
-        # Each view has its own direction and random others, so that every direction is used.
-        for row in one:
-            others = rng.permutation(np.flatnonzero(row == 0))[: light.sources - 1]
-            row[others] = 1
-    turns = config.turn.count if config.turn else 1
-    defocus = np.tile(np.repeat(config.defocus, light.count), turns)
-    pattern = np.tile(one, (turns * len(config.defocus), 1))
-    angles = None
-    if config.turn:
-        angles = np.repeat(np.arange(turns) * config.turn.range / turns, light.count * len(config.defocus))
-    return SimulatedViews(directions, pattern, defocus, angles)
-
-
 def _simulate_views(
     specimen: Specimen,
     lattice: Lattice,
@@ -223,24 +171,3 @@ def _offset_progress(progress: Progress, done: int, count: int) -> Progress:
         progress(done + step, count, **metrics)
 
     return report
-
-
-def _instrument(
-    microscope: Microscope, views: SimulatedViews, rotations: Float[np.ndarray, "view 3 3"] | None
-) -> dict[str, np.ndarray]:
-    """Collect the instrument's arrays by the names of the schema."""
-    arrays = {
-        "wavelength": np.array(microscope.wavelength),
-        "numerical_aperture": np.array(microscope.numerical_aperture),
-        "medium_index": np.array(microscope.medium_index),
-        "pixel_size": np.array(microscope.pixel_size),
-    }
-    if np.all(views.pattern.sum(axis=1) == 1):
-        arrays["illumination_na"] = views.directions[np.argmax(views.pattern, axis=1)]
-    else:
-        arrays |= {"source_na": views.directions, "pattern": views.pattern}
-    if rotations is not None:
-        arrays["rotation"] = rotations
-    if np.any(views.defocus):
-        arrays["defocus"] = views.defocus
-    return arrays

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ...visualization.report_figures import DeferredFigure
     from ...visualization.run_data import RunData
     from ...visualization.summary import Finding
+    from ..plan import Plan
     from ..preview import Previewer
     from .likelihood import CrystalLikelihood
 
@@ -95,6 +96,12 @@ class CrystalExperiment(Experiment):
         from .estimate import estimate
 
         return estimate(config, acquisition)
+
+    def plan(self, config: CrystalSettings, acquisition: Acquisition | None) -> "Plan":
+        """Plan resolution, oversampling, counts and cost."""
+        from .plan import plan
+
+        return plan(config, acquisition)
 
     def likelihood(self, context: RunContext) -> "CrystalLikelihood":
         """Build the likelihood of the counts; its initial guess may be phased first."""

@@ -10,14 +10,13 @@ import numpy as np
 from jaxtyping import Float
 
 from ....physics.detector import DetectorError, Exposure, expose_scan
-from ....physics.diffraction.beamlines import APS_34IDC
 from ....physics.diffraction.bragg_geometry import (
     GeometryError,
     real_space_steps,
     sample_positions,
     strain_from_density,
 )
-from ....physics.diffraction.diffractometer import DetectorView, Reflection, compute_reflection
+from ....physics.diffraction.diffractometer import Reflection
 from ....physics.phantoms.crystals import Crystal, density, far_field, random_crystal
 from ....physics.phantoms.crystals.polyhedron import ShapeError
 from ...acquisition import Acquisition
@@ -28,6 +27,7 @@ from ...volume import Volume, centred_axis
 from .config import CrystalSettings
 from .config_simulation import CrystalSimulation
 from .laboratory import QUANTITIES
+from .simulated_geometry import simulated_reflection
 
 _NOISELESS = 1e7
 """Total counts of a rocking curve without counting noise."""
@@ -83,16 +83,6 @@ def _simulate(settings: CrystalSettings, progress: Progress) -> Acquisition:
     progress(3, 3)
     attributes: dict[str, float | str] = {"specimen": "simulated crystal", "seed": settings.seed}
     return Acquisition("crystal", arrays, "simulation", truth, attributes)
-
-
-def simulated_reflection(section: CrystalSimulation) -> Reflection:
-    """Compute the steps of q of the simulated angles, or of an orthogonal grid with steps as long."""
-    angles = {"Theta": 0.0, "Chi": 0.0, "Phi": 0.0, "Delta": section.delta, "Gamma": section.gamma}
-    view = DetectorView(section.wavelength, section.detector_distance, section.pixel_size)
-    geometry = compute_reflection(APS_34IDC, angles, {"Theta": section.rocking_step}, view)
-    if section.frame == "skewed":
-        return geometry
-    return Reflection(np.diag(np.linalg.norm(geometry.basis, axis=1)), geometry.bragg_vector)
 
 
 def draw_crystal(section: CrystalSimulation, curve: Reflection, steps: Float[np.ndarray, "3 3"], seed: int) -> Crystal:

@@ -50,7 +50,7 @@ def validate(acquisition: Acquisition) -> list[Diagnostic]:
     Args:
         acquisition: Arrays in SI; absent ones are not checked.
     """
-    return [*_length_faults(acquisition), *geometry_faults(acquisition), *_peak_faults(acquisition)]
+    return [*length_faults(acquisition), *geometry_faults(acquisition), *_peak_faults(acquisition)]
 
 
 def warnings_for(acquisition: Acquisition) -> list[Diagnostic]:
@@ -85,7 +85,7 @@ def _largest_value(acquisition: Acquisition, name: str) -> float | None:
     return value if np.isfinite(value) and value > 0 else None
 
 
-def _length_faults(acquisition: Acquisition) -> list[Diagnostic]:
+def length_faults(acquisition: Acquisition) -> list[Diagnostic]:
     """List wavelengths that are energies, ångströms or nanometres."""
     faults = []
     wave = _largest_value(acquisition, "wavelength")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ...visualization.report_figures import DeferredFigure
     from ...visualization.run_data import RunData
     from ...visualization.summary import Finding
+    from ..plan import Plan
 
 register_metrics(METRICS)
 
@@ -77,6 +78,12 @@ class ShapeExperiment(Experiment):
         from .estimate import estimate
 
         return estimate(config, acquisition)
+
+    def plan(self, config: ShapeSettings, acquisition: Acquisition | None) -> "Plan":
+        """Plan pixels, detail, and the spread that one section leaves."""
+        from .plan import plan
+
+        return plan(config, acquisition)
 
     def remarks(self, method: str, config: ShapeSettings, acquisition: Acquisition) -> tuple[list[str], list[str]]:
         """Training of the network, and cells that it does not suit."""

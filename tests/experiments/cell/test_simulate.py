@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from unflat.physics.optics.illumination import PATTERNS, grid, ring, spiral
+from unflat.physics.optics.patterns import PATTERNS, grid, ring, spiral
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError
 from unflat.recon.experiments import get_experiment

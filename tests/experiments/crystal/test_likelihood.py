@@ -204,7 +204,8 @@ def rough_density() -> np.ndarray:
 
     from unflat.physics.diffraction.bragg_geometry import real_space_steps
     from unflat.physics.phantoms.crystals import far_field
-    from unflat.recon.experiments.crystal.simulate import draw_crystal, simulated_reflection
+    from unflat.recon.experiments.crystal.simulate import draw_crystal
+    from unflat.recon.experiments.crystal.simulated_geometry import simulated_reflection
 
     settings = config()
     curve = simulated_reflection(settings.simulate)

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unflat.physics.optics.born import BornModel
-from unflat.physics.optics.illumination import PlaneWaves, ring, spiral
+from unflat.physics.optics.illumination import PlaneWaves
 from unflat.physics.optics.image_formation import ImageFormation
 from unflat.physics.optics.lattice import Lattice
+from unflat.physics.optics.patterns import ring, spiral
 
 INDEX = 1.33
 SMALL = Lattice((3, 9, 11), (0.8e-6, 0.3e-6, 0.3e-6), 532e-9, INDEX, centre_z=0.4e-6)
