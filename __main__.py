@@ -1,6 +1,6 @@
 """Run the command line as ``python -m unflat``."""
 
-from .cli.entry import main
+from .cli.main import main
 
 if __name__ == "__main__":
     main()

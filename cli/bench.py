@@ -10,7 +10,6 @@ import click
 from ..recon.errors import ConfigError, Diagnostic, Interrupted
 from ..recon.experiments import experiment_names, get_experiment
 from ..recon.experiments.methods import RECONSTRUCTIONS
-from ..recon.signals import interrupts_raised
 from . import console
 from .options import OUTPUT, complete_kind, duration, kind_name
 
@@ -112,8 +111,7 @@ def command(
 
     ended = "failed"
     try:
-        with interrupts_raised():
-            measure_all(_benchmarks(kinds, quick=quick), Limits(end, sizes, quick), report, omitted.append)
+        measure_all(_benchmarks(kinds, quick=quick), Limits(end, sizes, quick), report, omitted.append)
         ended = ""
     except (KeyboardInterrupt, Interrupted):
         ended = "interrupted"

@@ -9,7 +9,6 @@ from ..recon.errors import ExitStatus
 from ..recon.experiments.batch import SEVERITY
 from ..recon.runs.slurm_queue import QueuedTask, task_states
 from ..recon.runs.task_log import newest_log, read_tail, read_task_end
-from ..recon.signals import interrupts_raised
 from . import console
 from .submission import SubmittedJobs
 
@@ -29,10 +28,9 @@ def follow(jobs: SubmittedJobs) -> int:
         KeyboardInterrupt: At Ctrl-C; the jobs go on.
     """
     try:
-        with interrupts_raised():
-            statuses = _Follower(jobs, jobs.job).run()
-            if jobs.closing:
-                statuses += _Follower(jobs, jobs.closing).run()
+        statuses = _Follower(jobs, jobs.job).run()
+        if jobs.closing:
+            statuses += _Follower(jobs, jobs.closing).run()
     except KeyboardInterrupt:
         console.note(f"job {jobs.job} goes on: see unflat status and squeue; scancel {jobs.job} ends it")
         raise

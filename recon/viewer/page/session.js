@@ -1,0 +1,183 @@
+/** The run that is shown: its description, and what follows from it and the view. */
+
+import { getJson, runPath } from "./api.js";
+import { boxCentre, boxSize, norm, uprightPlanes } from "./geometry.js";
+import { lengthUnit } from "./units.js";
+
+const SPREAD_SCALE = ":spread";
+
+/** Joins the store with the descriptions of runs. */
+export class Session {
+  /** @param {import("./state.js").Store} store */
+  constructor(store) {
+    this.store = store;
+    /** Description of the run that is shown; null where it has no result yet. */
+    this.run = null;
+    /** Description of the chosen run, with or without a result. */
+    this.description = null;
+    /** Rows of the list of runs. */
+    this.runs = [];
+    /** Version of the result by run: grows with each new one. */
+    this.changed = {};
+    /** Whether the folder of the shown run is gone: nothing more can be asked of it. */
+    this.isGone = false;
+    /** Whether a drag over a slice draws a line. */
+    this.measuring = false;
+    /** Metres a CSS pixel with which the box fits the panels. */
+    this.fit = 1e-7;
+  }
+
+  get view() {
+    return this.store.view;
+  }
+
+  /** Read the description of a run. */
+  describe = async (id) => getJson(runPath(id));
+
+  /**
+   * Show a run; the view stays where it fits the new box.
+   * @param {string} id
+   * @param {boolean} [isRestored] Whether the view comes from a link to this run, and stays in any case.
+   */
+  async open(id, isRestored = false) {
+    const run = await this.describe(id);
+    this.description = run;
+    this.isGone = false;
+    const before = this.run;
+    this.run = run.quantities.length ? run : null;
+    const changes = { run: id };
+    if (this.run) {
+      Object.assign(changes, this.#valid(run));
+      if (!isRestored && !(before && this.#fits(run, before))) Object.assign(changes, HOME);
+    }
+    this.store.set(changes);
+  }
+
+  /** Choices of the view that a run does not offer, replaced. */
+  #valid(run) {
+    const { quantity, draw, cell, compare } = this.view;
+    const names = run.quantities.map((each) => each.name);
+    const isDraw = draw === "mean" || (run.draws > 1 && (draw === "spread" || Number(draw) < run.draws));
+    return {
+      quantity: names.includes(quantity) ? quantity : (names[0] ?? ""),
+      draw: isDraw ? draw : "mean",
+      cell: run.cells === null ? null : Math.min(cell ?? 0, run.cells - 1),
+      compare: compare.kind === "draws" && run.draws < 2 ? { ...compare, kind: "none" } : compare,
+    };
+  }
+
+  /** Whether a view of one run says something in the box of another. */
+  #fits(run, before) {
+    const [size, other] = [boxSize(run.bounds), boxSize(before.bounds)];
+    return run.length_unit === before.length_unit && size.every((edge, i) => Math.abs(edge / other[i] - 1) < 0.5);
+  }
+
+  get quantity() {
+    return this.quantityNamed(this.view.quantity);
+  }
+
+  quantityNamed(name) {
+    return this.run.quantities.find((each) => each.name === name) ?? this.run.quantities[0];
+  }
+
+  /** Quantity whose values tell body from background: the chosen one, or the main one beside phases and spreads. */
+  get body() {
+    const chosen = this.run.quantities.find((each) => each.name === this.view.volume.body);
+    if (chosen) return chosen;
+    const { quantity } = this;
+    const tells = quantity.colours === "inferno" || quantity === this.run.quantities[0];
+    return tells ? quantity : this.run.quantities[0];
+  }
+
+  /** Draw of the body: that of the values, or the mean beside a spread. */
+  get bodyDraw() {
+    return this.view.draw === "spread" ? "mean" : this.view.draw;
+  }
+
+  /** Whether the values come from other numbers than the body. */
+  get hasOtherBody() {
+    return this.body !== this.quantity || this.view.draw === "spread";
+  }
+
+  /** Whether values outside the body are hidden: by default those that mean nothing there, as phases and strains. */
+  get masked() {
+    const means = this.view.draw === "spread" || !(this.quantity.diverging || this.quantity.colours === "twilight");
+    return this.hasOtherBody && (this.view.mask ?? !means);
+  }
+
+  /** Key of the colour scale in the view. */
+  get scaleKey() {
+    return this.view.quantity + (this.view.draw === "spread" ? SPREAD_SCALE : "");
+  }
+
+  /** Limits and map of the colours that are shown. */
+  get colouring() {
+    const { view, quantity, scaleKey } = this;
+    const full = this.fullRange;
+    const [low, high] = view.ranges[scaleKey] ?? full;
+    const own = view.draw === "spread" ? (quantity.spread?.colours ?? "viridis") : quantity.colours;
+    const colours = view.colours[scaleKey] ?? own;
+    return { low, high, colours };
+  }
+
+  /** Limits of the values that are shown. */
+  get fullRange() {
+    const { quantity } = this;
+    if (this.view.draw === "spread" && quantity.spread) return [quantity.spread.low, quantity.spread.high];
+    return [quantity.low, quantity.high];
+  }
+
+  /** Value of the shown numbers where there is no specimen. */
+  get background() {
+    return this.view.draw === "spread" ? 0 : this.quantity.background;
+  }
+
+  /** Value on the surface of the body. */
+  get level() {
+    return this.view.volume.levels[this.body.name] ?? defaultLevel(this.body);
+  }
+
+  /** Parameters of a request for values. */
+  source(changes = {}) {
+    const { quantity, draw, cell } = this.view;
+    return { quantity, draw, cell, ...changes };
+  }
+
+  /** Centre of the planes: the box's until one is chosen. */
+  get point() {
+    return this.view.point ?? boxCentre(this.run.bounds);
+  }
+
+  /** Point at the centre of the panels. */
+  get eye() {
+    return this.view.view ?? boxCentre(this.run.bounds);
+  }
+
+  /** Metres a CSS pixel: that of the view, or the one with which the box fits the panels. */
+  get scale() {
+    return this.view.scale || this.fit;
+  }
+
+  /** The view with every number written out, as a link holds it. */
+  get wholeView() {
+    return { ...this.view, point: this.point, view: this.eye, scale: this.scale };
+  }
+
+  /** Unit in which coordinates of the run are written. */
+  get unit() {
+    return lengthUnit(norm(boxSize(this.run.bounds)) / 4, this.run.length_unit);
+  }
+}
+
+/** Position and size of a view that shows the whole box. */
+export const HOME = { point: null, view: null, scale: 0, planes: uprightPlanes(), line: null };
+
+/** Value on the surface: 0 of a distance with both signs, or the middle between the background and the far end. */
+export function defaultLevel({ low, high, background, level }) {
+  if (Number.isFinite(level)) return level;
+  if (low < 0 && high > 0 && background > 0) return 0;
+  return Math.abs(high - background) >= Math.abs(low - background) ? (high + background) / 2 : (low + background) / 2;
+}
+
+/** Whether the body has values below its surface, as distances are negative inside. */
+export const isBelow = (quantity, level) => quantity.background > level;
