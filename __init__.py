@@ -8,12 +8,12 @@ Public API, imported when it is used::
     result.save("RUN")
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from .recon.version import __version__
 
+TYPE_CHECKING = False  # That of typing takes longer to import than the command line takes to answer Ctrl-C.
 if TYPE_CHECKING:
+    from typing import Any
+
     from .recon.api import (
         Measurement,
         Result,
@@ -46,9 +46,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import a name of the API when it is first used."""
     if name in __all__:
+        from importlib import import_module
+
         return getattr(import_module(".recon.api", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

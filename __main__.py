@@ -1,6 +1,6 @@
 """Run the command line as ``python -m unflat``."""
 
-from .cli.main import main
+from .cli.entry import main
 
 if __name__ == "__main__":
     main()

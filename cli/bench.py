@@ -10,6 +10,7 @@ import click
 from ..recon.errors import ConfigError, Diagnostic, Interrupted
 from ..recon.experiments import experiment_names, get_experiment
 from ..recon.experiments.methods import RECONSTRUCTIONS
+from ..recon.signals import interrupts_raised
 from . import console
 from .options import OUTPUT, complete_kind, duration, kind_name
 
@@ -111,7 +112,8 @@ def command(
 
     ended = "failed"
     try:
-        measure_all(_benchmarks(kinds, quick=quick), Limits(end, sizes, quick), report, omitted.append)
+        with interrupts_raised():
+            measure_all(_benchmarks(kinds, quick=quick), Limits(end, sizes, quick), report, omitted.append)
         ended = ""
     except (KeyboardInterrupt, Interrupted):
         ended = "interrupted"

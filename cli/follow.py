@@ -9,6 +9,7 @@ from ..recon.errors import ExitStatus
 from ..recon.experiments.batch import SEVERITY
 from ..recon.runs.slurm_queue import QueuedTask, task_states
 from ..recon.runs.task_log import newest_log, read_tail, read_task_end
+from ..recon.signals import interrupts_raised
 from . import console
 from .submission import SubmittedJobs
 
@@ -28,9 +29,10 @@ def follow(jobs: SubmittedJobs) -> int:
         KeyboardInterrupt: At Ctrl-C; the jobs go on.
     """
     try:
-        statuses = _Follower(jobs, jobs.job).run()
-        if jobs.closing:
-            statuses += _Follower(jobs, jobs.closing).run()
+        with interrupts_raised():
+            statuses = _Follower(jobs, jobs.job).run()
+            if jobs.closing:
+                statuses += _Follower(jobs, jobs.closing).run()
     except KeyboardInterrupt:
         console.note(f"job {jobs.job} goes on: see unflat status and squeue; scancel {jobs.job} ends it")
         raise

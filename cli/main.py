@@ -20,6 +20,7 @@ from click.shell_completion import CompletionItem
 from ..recon.errors import ExitStatus, UnflatError
 from ..recon.io.confinement import allow_external_files
 from ..recon.io.inputs import recording_inputs
+from ..recon.signals import was_interrupted
 from ..recon.version import __version__
 from . import console
 from .options import add_verbosity
@@ -187,6 +188,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return ExitStatus.USAGE
     except UnflatError as error:
+        if was_interrupted():  # The fault is what a library made of Ctrl-C.
+            return _interrupted()
         for fault in error.faults:
             console.error(str(fault))
         if console.is_debugging():
@@ -195,20 +198,25 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort) as error:
         if isinstance(error.__cause__, EOFError):  # Click takes the end of any file for that of the terminal's input.
             return _unexpected(error.__cause__)
-        console.error("interrupted")
-        return ExitStatus.INTERRUPTED
+        return _interrupted()
     except ClosedPipe:
         return _end_of_closed_pipe()
     except SystemExit as error:
         return _status_of_exit(error.code)
     except Exception as error:
-        return _unexpected(error)
+        return _interrupted() if was_interrupted() else _unexpected(error)
     finally:
+        was_interrupted()
         console.reset()  # Whatever else this process prints does not follow the options of this command.
     # A command returns None or a status; any other value is a bug, which must not look like success.
     if result is None or result is True:
         return ExitStatus.DONE
     return int(result) if isinstance(result, int) and result is not False else INTERNAL_ERROR
+
+
+def _interrupted() -> int:
+    console.error("interrupted")
+    return ExitStatus.INTERRUPTED
 
 
 def _end_of_closed_pipe() -> int:

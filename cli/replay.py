@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..recon.errors import ConfigError
+from ..recon.signals import interrupts_raised
 from . import console
 from .options import OUTPUT, PATH, duration
 
@@ -57,6 +58,7 @@ def command(
         raise ConfigError("--interval and --rate say the same: give one of them")
     step = interval if interval is not None else 1 / rate if rate else _INTERVAL
     with (
+        interrupts_raised(),  # A file that grows is closed first.
         open_frame_source(file, lambda kind: get_experiment(kind).schema, name or "") as source,
         console.progress("replay") as progress,
     ):

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("physics",),
-    ("recon/errors.py", "recon/version.py"),
+    ("recon/errors.py", "recon/version.py", "recon/signals.py"),
     (
         "recon/config",
         "recon/devices.py",

@@ -119,6 +119,7 @@ def run_batch(
         ReportWorkers() as reports,
     ):
         folder.save()
+        stop.require_advance()  # At least one scan is taken up, however short the time limit.
         runner = ScanRunner(experiment, method, config, folder, reports, stop, show_progress, report_scan)
         return _run_each(runner, scans, retry_failed=options.retry_failed)
 
@@ -177,8 +178,10 @@ def _run_each(runner: ScanRunner, scans: Sequence[ScanFile], *, retry_failed: bo
         else:
             title = f"{runner.method} {number}/{len(scans)} {scan.name}"
             runner.run(scan, title, retry_failed=retry_failed)
+            runner.stop.note_advance()  # Also a scan that failed before its first step.
             if record.status is State.STOPPED:
                 left.append(scan.name)
+    runner.stop.note_advance()
     if not left:
         runner.receive_reports(wait=True)
         if runner.reports.has_work:

@@ -153,10 +153,30 @@ def _run(
         context = RunContext(config, folder, acquisition, provenance, silent, agreed.ask, options.warm_start)
         start = time.monotonic()
         with _interruptible(agreed), (show_progress if group.is_first else no_progress)(method) as progress:
-            outcome: RunOutcome = getattr(experiment, method)(replace(context, progress=progress))
+            with _advancing(own_stop, progress) as noted:
+                outcome: RunOutcome = getattr(experiment, method)(replace(context, progress=noted))
             group.finish_sharing()
         _log_notes(outcome.notes)
         return _finish(experiment, method, _add_cost(outcome, start), folder, agreed, report=options.report)
+
+
+@contextmanager
+def _advancing(stop: StopRequest, progress: Progress) -> Iterator[Progress]:
+    """Let a time limit count from the first progress of a run on, which this notes; at the end it counts anyway."""
+    first: list[int] = []
+
+    def show(step: int, total: int, **metrics: float) -> None:
+        if not first:
+            first.append(step)  # It may be that of the checkpoint.
+        elif step > first[0]:
+            stop.note_advance()
+        progress(step, total, **metrics)
+
+    stop.require_advance()
+    try:
+        yield show
+    finally:
+        stop.note_advance()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..config.advice import shell
 from ..errors import DataError, Diagnostic
+from ..signals import temporary_files
 from .inputs import require_no_input
 
 _PART = re.compile(r"^\.part-(?P<host>[\w.]+)-(?P<process>\d+)-\d+-")
@@ -60,6 +61,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     require_writable_name(shown)
     remove_stale(target.parent, target.name)
     temporary = temporary_name(target)
+    temporary_files.add(str(temporary))
     try:
         yield temporary
         flush(temporary)
@@ -72,6 +74,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        temporary_files.discard(str(temporary))
     with suppress(OSError):  # Some network disks cannot flush a folder.
         flush(target.parent)
 

@@ -15,6 +15,7 @@ from .atomic import disk_fault, flush
 from .frame_scan import FRAMES, RECEIVED, SCAN, TEXT, FrameArray, FrameScan
 from .growing_state import GrowingState, count_frames, open_growing, state_of
 from .guard import guard
+from .seal import write_seal
 
 _LARGEST = 1 << 34
 """[bytes] Largest snapshot."""
@@ -99,6 +100,7 @@ class GrowingWriter:
             self.is_broken = True
             raise DataError(Diagnostic(str(self.path), "does not hold all of its frames", "send the scan again"))
         with _writing(output):
+            write_seal(self.path)
             flush(self.path)
             self.path.rename(output)
 

@@ -6,7 +6,6 @@ the files of external storage must be there, in the folder, and large enough: HD
 absent. And what is read must fit into the memory, and be compressed by a filter that is there.
 """
 
-import logging
 import math
 import os
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..config.advice import shell
 from ..errors import DataError, Diagnostic
 from ..memory import require_memory
 from .child import run_in_child
@@ -30,7 +30,6 @@ from .hdf5_text import TextAttributes
 from .hdf5_walk import walk_files
 from .seal import is_intact
 
-_log = logging.getLogger(__name__)
 _MOST_HOPS = 64
 _LARGE_CHUNK = 1 << 27
 """[bytes] Size below which a chunk may be as empty as it likes."""
@@ -42,6 +41,8 @@ _RATIO = 1100
 """Largest ratio of deflate."""
 _FEW = 8
 """Number of parts after which a helper decodes further ones."""
+_REMOVE_SEAL = """python -c "import h5py, sys; h5py.File(sys.argv[1], 'r+').close()\""""
+"""Command that opens a file for writing, by which HDF5 removes its seal."""
 _visited: set[tuple[Any, ...]] = set()
 _refused: dict[tuple[Any, ...], tuple[Diagnostic, ...]] = {}
 """Faults of the files that were refused."""
@@ -99,13 +100,19 @@ def _damage(path: str, error: Exception) -> Diagnostic:
 
 
 def _is_sealed(path: str, state: tuple[Any, ...]) -> bool:
-    """Whether a file of ours is as it was written; one that is not is read all the same, with a warning."""
+    """Whether a file of ours is as it was written; False for one without a seal.
+
+    Raises:
+        DataError: If it is damaged. HDF5 removes the seal of a file that it changes, so that no change on purpose is
+            taken for damage.
+    """
     with guard(path, "the HDF5 file"):
         intact = is_intact(path)
+    if intact is False:
+        remedy = f"{COPY_AGAIN}; to read it as it is, remove its checksum: {_REMOVE_SEAL} {shell(path)}"
+        raise DataError(Diagnostic(path, "was damaged since unflat wrote it: its checksum is wrong", remedy))
     if intact:
         _visited.add(state)
-    elif intact is False:
-        _log.warning("%s was changed or damaged since unflat wrote it: its checksum is wrong; %s", path, COPY_AGAIN)
     return bool(intact)
 
 

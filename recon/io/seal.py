@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 _MAGIC = b"UNFLSEAL"
+_MOST_WRONG = 3
+"""Bytes of a seal's last ones that may differ: it is then a damaged seal, not a file without one."""
 _TAIL = struct.Struct(">Q8s")
 _LARGEST = 1 << 24
 _BLOCK = 1 << 20
@@ -45,8 +47,10 @@ def is_intact(path: str | Path) -> bool | None:
             return None
         file.seek(size - _TAIL.size)
         count, magic = _TAIL.unpack(file.read(_TAIL.size))
-        if magic != _MAGIC:
+        if (wrong := sum(a != b for a, b in zip(magic, _MAGIC, strict=True))) > _MOST_WRONG:
             return None
+        if wrong:
+            return False
         length = size - _TAIL.size - count
         with suppress(ValueError, TypeError, KeyError, OverflowError, RecursionError):
             if 0 < count < _LARGEST and length > 0:

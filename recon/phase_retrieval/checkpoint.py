@@ -4,7 +4,7 @@ An array is named after the field that it belongs to: ``projections/point_spread
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from ..errors import DataError, Diagnostic
 from ..runs.checkpoint import Checkpoint
 from .pattern import PointSpread
 from .recipe import ProjectionState
-from .refinement import RefinementState
+from .refinement import RefinementState, RefinementUnderWay
 from .starts import FinishedStart
 
 _ROW = ("number", "llk", "llk_free", "chi_rms", "support")
@@ -34,6 +34,8 @@ class PipelineState:
         projections: Starts under way, if any.
         next_stage: Index of the next stage of the starts under way.
         skipped: Iterations left out by refinements that ended early.
+        results: Refinements of the mode and of the result that have ended, by name.
+        refining: Refinement under way, if any.
     """
 
     table: list[dict[str, Any]]
@@ -42,6 +44,8 @@ class PipelineState:
     projections: ProjectionState | None
     next_stage: int
     skipped: int = 0
+    results: dict[str, RefinementState] = field(default_factory=dict)
+    refining: RefinementUnderWay | None = None
 
 
 def to_checkpoint(state: PipelineState, done: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -49,15 +53,22 @@ def to_checkpoint(state: PipelineState, done: int) -> tuple[dict[str, np.ndarray
 
     Args:
         state: State of the pipeline.
-        done: Iterations that a resumed run need not repeat.
+        done: Iterations done.
     """
     arrays = {
         f"pool/{start.number}/{name}": np.asarray(getattr(start, name)) for start in state.pool for name in _START
     }
     for number, refined in state.refined.items():
         arrays |= _named_arrays(f"refined/{number}", refined)
+    for name, result in state.results.items():
+        arrays |= _named_arrays(f"results/{name}", result)
     if state.projections is not None:
         arrays |= _named_arrays("projections", state.projections)
+    refining = None
+    if (now := state.refining) is not None:
+        arrays |= _named_arrays("refining/state", now.state) | _named_arrays("refining/best", now.best)
+        least = now.least if np.isfinite(now.least) else None
+        refining = {"name": now.name, "least": least, "best_block": now.best_block, "block": now.block}
     metadata = {
         "table": [{name: row[name] for name in _ROW} for row in state.table],
         "next_stage": state.next_stage,
@@ -66,6 +77,8 @@ def to_checkpoint(state: PipelineState, done: int) -> tuple[dict[str, np.ndarray
         "refined": list(state.refined),
         "under_way": state.projections is not None,
         "done": done,
+        "results": list(state.results),
+        "refining": refining,
     }
     return arrays, metadata
 
@@ -116,8 +129,18 @@ def from_checkpoint(checkpoint: Checkpoint) -> tuple[PipelineState, int]:
     refined = {int(number): _refinement_state(arrays, f"refined/{number}") for number in metadata["refined"]}
     projections = _projection_state(arrays, "projections") if metadata["under_way"] else None
     pool = [_finished_start(table[number], arrays) for number in metadata["pool"]]
-    state = PipelineState(table, pool, refined, projections, metadata["next_stage"], metadata["skipped"])
+    results = {name: _refinement_state(arrays, f"results/{name}") for name in metadata.get("results", ())}
+    state = PipelineState(table, pool, refined, projections, metadata["next_stage"], metadata["skipped"], results)
+    state.refining = _under_way(arrays, metadata.get("refining"))
     return state, metadata["done"]
+
+
+def _under_way(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any] | None) -> RefinementUnderWay | None:
+    if row is None:
+        return None
+    state, best = (_refinement_state(arrays, f"refining/{name}") for name in ("state", "best"))
+    least = float("nan") if row["least"] is None else float(row["least"])
+    return RefinementUnderWay(row["name"], state, best, least, row["best_block"], row["block"])
 
 
 def _named_arrays(prefix: str, state: ProjectionState | RefinementState | PointSpread) -> dict[str, np.ndarray]:
@@ -139,8 +162,11 @@ def _field_names(prefix: str, kind: type[ProjectionState] | type[RefinementState
 
 def _expected_names(metadata: Mapping[str, Any]) -> list[str]:
     names = [f"pool/{number}/{name}" for number in metadata["pool"] for name in _START]
-    for number in metadata["refined"]:
-        names += _field_names(f"refined/{number}", RefinementState)
+    prefixes = [f"refined/{number}" for number in metadata["refined"]]
+    prefixes += [f"results/{name}" for name in metadata.get("results", ())]
+    prefixes += ["refining/state", "refining/best"] if metadata.get("refining") else []
+    for prefix in prefixes:
+        names += _field_names(prefix, RefinementState)
     return names + (_field_names("projections", ProjectionState) if metadata["under_way"] else [])
 
 

@@ -26,7 +26,7 @@ WIDER = 0.2
 The two simulated crystals that were tried do not take it, as it fits their noise; the gold crystal does.
 """
 
-Refine = Callable[[RefinementState, DevicePattern, RefineSettings], RefinementState]
+Refine = Callable[[str, Callable[[], RefinementState], DevicePattern, RefineSettings], RefinementState]
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def refine_with_margin(
         state: Result without a margin.
         pattern: Measured pattern, some pixels of which are withheld.
         settings: Margin, and threshold of the support.
-        refine: Refinement of a state by a pattern.
+        refine: Refinement by a pattern, by its name, from the state that a function makes.
 
     Returns:
         The state on the measured array, and numbers: its margin as a fraction of each axis, 0 for none, and the
@@ -86,9 +86,10 @@ def refine_with_margin(
     extended_pattern = extend_pattern(pattern, settings.margin)
     (nz, ny, nx), (mz, my, mx) = pattern.counts.shape, extended_pattern.counts.shape
     first = resample_refinement(state, (mz, my, mx))
-    for ratio in (1.0, WIDER):
+    for number, ratio in enumerate((1.0, WIDER)):
         threshold = ratio * settings.threshold
-        refined = refine(first, extended_pattern, settings.model_copy(update={"threshold": threshold}))
+        section = settings.model_copy(update={"threshold": threshold})
+        refined = refine(f"margin {number}", lambda: first, extended_pattern, section)
         extended = end_refinement(resample_refinement(refined, (nz, ny, nx)))
         before, after = (free_llk(each, pattern) for each in (state, extended))
         text = "margin %g, support threshold %g: free LLK %.4g, before %.4g"

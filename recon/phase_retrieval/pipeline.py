@@ -4,7 +4,7 @@ Starts, from random densities or from those of another method, go through a reci
 pixels best are refined by the likelihood, aligned, and combined to their first mode, which is refined in turn. It is
 the result, unless one of the refined starts explains the withheld pixels clearly better; a last refinement extends it
 beyond the measured pixels, if that explains the withheld ones better. The pipeline can stop between stages and between
-refinements; resumed from the checkpoint it gives the same numbers.
+blocks of a refinement; resumed from the checkpoint it goes on there, and gives the same numbers.
 """
 
 import logging
@@ -39,6 +39,7 @@ from .recipe import ProjectionState
 from .refinement import (
     SUPPORT_BLOCKS,
     RefinementState,
+    RefinementUnderWay,
     end_refinement,
     free_llk,
     init_refinement,
@@ -140,8 +141,9 @@ class _Pipeline:
     group: int = 0
     next_stage: int = 0
     skipped: int = 0
-    skipped_before: int = 0
     done: int = 0
+    results: dict[str, RefinementState] = field(default_factory=dict)
+    refining: RefinementUnderWay | None = None
 
     def __post_init__(self) -> None:
         self.pattern: DevicePattern = to_device_pattern(self.data, self.settings.free, self.seed)
@@ -168,26 +170,27 @@ class _Pipeline:
         selected = select_converged(self.table, self.pool, self.data.counts.size)
         for number in selected:
             if number not in self.refined:
-                self._check_stop()
-                self.refined[number] = self._refine(self._init_start(number))
-                self.skipped_before = self.skipped
+                self.refined[number] = self._refine(f"start {number}", partial(self._init_start, number))
                 self.pool = [one.without_arrays() if one.number == number else one for one in self.pool]
                 self._save()
         final, refinement = self._extend(self._combine(selected))
+        self.results.clear()
         result = collect_result(final, self.refined, self.table, self.pattern, self.data.metric)
         return replace(result, numbers=result.numbers | {"iterations": float(self.done - self.skipped)} | refinement)
 
     def _combine(self, selected: list[int]) -> RefinementState:
         """Combine the refined starts, and refine their first mode."""
-        solutions = align_solutions(self.refined, selected, self.table, self.pattern)
+        solutions = [align_solutions(self.refined, selected, self.table, self.pattern)]
         best = best_solution(self.refined, selected, self.pattern)
-        if len(solutions) == 1:  # Nothing to combine: its refinement was the last.
+        if len(solutions[0]) == 1:  # Nothing to combine: its refinement was the last.
             return best
         self._check_stop()
-        combined = combine(solutions, self.data.metric)
-        del solutions  # They are aligned anew with the result.
         members = [self.refined[number] for number in selected if self.table[number]["kept"]]
-        mode = self._refine(init_mode(combined, members, self.settings.refine.threshold))
+
+        def init() -> RefinementState:  # They are aligned anew with the result, and need no memory until then.
+            return init_mode(combine(solutions.pop(), self.data.metric), members, self.settings.refine.threshold)
+
+        mode = self._refine_once("mode", init)
         return choose_solution(best, mode, self.pattern)
 
     # Starts
@@ -256,37 +259,64 @@ class _Pipeline:
         start = next(one for one in self.pool if one.number == number)
         return init_refinement(jnp.asarray(start.density), jnp.asarray(start.support), start.point_spread)
 
+    def _refine_once(
+        self,
+        name: str,
+        init: Callable[[], RefinementState],
+        pattern: DevicePattern | None = None,
+        settings: RefineSettings | None = None,
+    ) -> RefinementState:
+        """Refine one density, unless a former session of the run has done so; see `_refine`."""
+        if name not in self.results:
+            self.results[name] = self._refine(name, init, pattern, settings)
+            self._save()
+        return self.results[name]
+
     def _refine(
-        self, state: RefinementState, pattern: DevicePattern | None = None, settings: RefineSettings | None = None
+        self,
+        name: str,
+        init: Callable[[], RefinementState],
+        pattern: DevicePattern | None = None,
+        settings: RefineSettings | None = None,
     ) -> RefinementState:
         """Refine one density as long as its free likelihood improves.
 
-        An interruption loses the refinement of a start, or those of the mode, with and without a margin.
+        Args:
+            name: Name of the density, by which a resumed run goes on with it.
+            init: Function that initialises the refinement.
+            pattern: Pattern; by default that of the pipeline.
+            settings: Settings of the refinement; by default those of the pipeline.
         """
         settings, pattern = settings or self.settings.refine, pattern or self.pattern
         blocks = split_iterations(settings.iterations)
-        best, least, best_block = end_refinement(state), free_llk(state, pattern), 0
-        for i, iterations in enumerate(blocks):
-            if i and self.should_stop():
-                self._check_stop()
+        now = self.refining
+        if now is None or now.name != name:
+            state = init()
+            now = RefinementUnderWay(name, state, end_refinement(state), free_llk(state, pattern))
+        while now.block < len(blocks):
+            self.refining = now
+            self._check_stop()
+            i, iterations = now.block, blocks[now.block]
             shrink = i % SUPPORT_BLOCKS == 0 and 2 * i < len(blocks)
-            state = refine_block(state, pattern, iterations, settings, shrink=shrink)
+            state = refine_block(now.state, pattern, iterations, settings, shrink=shrink)
             llk_free = float(processes.current().share_or_compute(partial(free_llk, state, pattern)))
-            if llk_free < least:
-                best, least, best_block = end_refinement(state), llk_free, i
-            if i - best_block >= PATIENCE:
+            if llk_free < now.least:
+                now = now._replace(best=end_refinement(state), least=llk_free, best_block=i)
+            now = now._replace(state=state, block=i + 1)
+            if i - now.best_block >= PATIENCE:
                 self.skipped += sum(blocks[i + 1 :])
                 self._advance(sum(blocks[i:]))
                 break
             self._advance(iterations)
-        return best
+        self.refining = None
+        return now.best
 
     def _extend(self, state: RefinementState) -> tuple[RefinementState, dict[str, float]]:
         """Refine the result with a margin, where the withheld pixels can judge it; return it with its numbers."""
         settings = self.settings.refine
         if not self.has_margin:
             return state, {"margin": 0.0, "support_threshold": settings.threshold}
-        return refine_with_margin(state, self.pattern, settings, self._refine)
+        return refine_with_margin(state, self.pattern, settings, self._refine_once)
 
     # Progress and checkpoints
 
@@ -305,22 +335,16 @@ class _Pipeline:
 
     def _save(self) -> None:
         """Hand the state to `save_checkpoint`."""
-        started = self.plan.iterations(len(self.table))
-        projections = self._join_group()
-        if projections is not None:
-            stages = self.plan.series(len(self.table), self.table)[1]
-            started += sum(stage.iterations for stage in stages[: self.next_stage])
-        # A resumed run repeats a refinement under way and those of the mode: they are neither done nor skipped.
-        state = PipelineState(self.table, self.pool, self.refined, projections, self.next_stage, self.skipped_before)
-        done = started + len(self.refined) * self.settings.refine.iterations
-        self.save_checkpoint(self.done, *to_checkpoint(state, done))
+        state = PipelineState(self.table, self.pool, self.refined, self._join_group(), self.next_stage, self.skipped)
+        state.results, state.refining = self.results, self.refining
+        self.save_checkpoint(self.done, *to_checkpoint(state, self.done))
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take the state from a checkpoint that `_save` wrote."""
         state, self.done = from_checkpoint(checkpoint)
         self.table, self.pool, self.refined = state.table, state.pool, state.refined
-        self.next_stage = state.next_stage
-        self.skipped = self.skipped_before = state.skipped
+        self.next_stage, self.skipped = state.next_stage, state.skipped
+        self.results, self.refining = state.results, state.refining
         if state.projections is not None:
             self.group = count_starts(state.projections)
             own = processes.current().own(range(self.group))

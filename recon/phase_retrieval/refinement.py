@@ -52,6 +52,26 @@ class RefinementState(NamedTuple):
     direction: Complex[Array, "z y x"]
 
 
+class RefinementUnderWay(NamedTuple):
+    """Refinement between two of its blocks.
+
+    Args:
+        name: Name of the density that is refined.
+        state: State after the blocks done.
+        best: Ended state with the least free likelihood so far.
+        least: That likelihood.
+        best_block: Block after which it was reached.
+        block: Number of blocks done.
+    """
+
+    name: str
+    state: RefinementState
+    best: RefinementState
+    least: float
+    best_block: int = 0
+    block: int = 0
+
+
 class _Search(NamedTuple):
     """State of the conjugate gradients between two iterations; ``wave`` and ``counts`` are those of ``density``."""
 

@@ -1,7 +1,7 @@
 """Lock of a run folder: one process at a time works in it.
 
-The lock is a file made by exclusive creation, which also works on network disks without locks of their own. It names
-the process and the machine, so that the lock of a process that was killed can be recognised and removed.
+The lock is a file that is written aside and linked into place, which also works on network disks without locks of their
+own. It names the process and the machine, so that the lock of a process that was killed can be recognised and removed.
 """
 
 import json
@@ -19,6 +19,8 @@ from ..io.atomic import disk_fault, is_process_alive, temporary_name
 from ..io.json_text import parse_json
 
 LOCK = "run.lock"
+_PATIENCE = 60.0
+"""[s] Time after which an empty lock counts as abandoned; it is written within milliseconds."""
 _log = logging.getLogger(__name__)
 
 
@@ -128,7 +130,28 @@ def lock_holder(folder: Path) -> LockHolder | None:
 
 
 def _create(file: Path, text: str) -> bool:
-    """Create a file unless it exists.
+    """Create a file unless it exists: whole, so that a process killed here leaves no empty lock, which nobody owns.
+
+    Returns:
+        Whether the file was created.
+    """
+    mine = temporary_name(file)
+    try:
+        mine.write_text(text, encoding="utf-8")  # An error is that of the disk: full, or read-only.
+        try:
+            os.link(mine, file)  # Unlike renaming, it replaces nothing.
+        except FileExistsError:
+            return mine.stat().st_nlink == 2  # NFS may repeat a request that it has granted.
+        except OSError:  # A disk without hard links.
+            return _create_exclusively(file, text)
+        return True
+    finally:
+        with suppress(OSError):
+            mine.unlink(missing_ok=True)
+
+
+def _create_exclusively(file: Path, text: str) -> bool:
+    """Create a file unless it exists, on a disk without hard links: other processes may see it empty for a moment.
 
     Returns:
         Whether the file was created.
@@ -146,6 +169,22 @@ def _create(file: Path, text: str) -> bool:
     return True
 
 
+def _is_abandoned(file: Path) -> bool:
+    """Whether a lock is empty for so long that the process that was to write it must have been killed.
+
+    Both times come from the disk, whatever the clock of this machine shows.
+    """
+    probe = temporary_name(file)
+    try:
+        probe.touch()
+        return file.stat().st_size == 0 and probe.stat().st_mtime - file.stat().st_mtime > _PATIENCE
+    except OSError:
+        return False
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
 def _remove_stale_lock(file: Path, me: LockHolder) -> None:
     """Remove the lock of a process that has ended.
 
@@ -155,7 +194,7 @@ def _remove_stale_lock(file: Path, me: LockHolder) -> None:
     text, holder = _read(file)
     if not text and not file.exists():
         return
-    if holder is None or not holder.has_ended(me):
+    if not (_is_abandoned(file) if holder is None else holder.has_ended(me)):
         raise ConfigError(_in_use(file, holder))
     # Rename first: of several processes that read the same file only one succeeds, and a lock that another process has
     # taken in the meantime is recognised by its text.
@@ -166,7 +205,7 @@ def _remove_stale_lock(file: Path, me: LockHolder) -> None:
             _put_back(mine, file)
             raise ConfigError(_in_use(file, _read(file)[1]))
         mine.unlink()
-        _log.warning("%s was left behind by %s, which has ended", file.name, holder)
+        _log.warning("%s was left behind by %s, which has ended", file.name, holder or "a process without a name")
 
 
 def _put_back(mine: Path, file: Path) -> None:

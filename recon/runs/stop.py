@@ -12,16 +12,19 @@ from typing import Any
 
 from ..errors import Interrupted, Stopped
 from ..processes import ProcessGroup
+from ..signals import end_now, interrupt, say_stopping
 
 _SIGNALS = ("SIGTERM", "SIGUSR1", "SIGHUP")
 """SLURM sends the first at the end, the second at the time of ``--signal``; the third comes as a terminal is closed."""
+_TIME_TO_END = 2.0
+"""[s] Time that a run interrupted twice has to close its folder."""
 
 
 class StopRequest:
     """Flag that is set when the work in the ``with`` block should end at the next checkpoint.
 
-    SIGTERM, SIGUSR1, SIGHUP and the first Ctrl-C set it. A second Ctrl-C raises ``KeyboardInterrupt``. SIGHUP stays
-    ignored under ``nohup``.
+    SIGTERM, SIGUSR1, SIGHUP and the first Ctrl-C set it. A second Ctrl-C raises ``KeyboardInterrupt``; where a library
+    has lost that, a later one ends the process. SIGHUP stays ignored under ``nohup``.
 
     Args:
         time_limit: [s] Time from the creation of this object after which the flag is set; None for no limit.
@@ -32,6 +35,8 @@ class StopRequest:
         self._time_limit = time_limit
         self._began = time.monotonic()
         self._received = ""
+        self._raised_at: float | None = None
+        self._must_advance = False
         self._former: dict[int, Any] = {}
         self._terminals: list[int] = []
 
@@ -42,9 +47,21 @@ class StopRequest:
             return "interrupted"
         if self._received:
             return f"{self._received} received"
-        if self._time_limit is not None and time.monotonic() - self._began >= self._time_limit:
+        is_over = self._time_limit is not None and time.monotonic() - self._began >= self._time_limit
+        if is_over and not self._must_advance:
             return f"time limit of {self._time_limit:g} s reached"
         return None
+
+    def require_advance(self) -> None:
+        """Let the time limit count only after a step, or what else the work is done in.
+
+        A run that is started again and again with a limit shorter than its preparation ends some day all the same.
+        """
+        self._must_advance = True
+
+    def note_advance(self) -> None:
+        """Note that a step was done, with which a checkpoint is further than the last."""
+        self._must_advance = False
 
     def __enter__(self) -> "StopRequest":
         self._terminals = [stream for stream in (1, 2) if os.isatty(stream)]
@@ -68,9 +85,14 @@ class StopRequest:
             if self._received == "SIGHUP":
                 self._leave_terminals()
             return
-        if self.interrupted:
-            raise KeyboardInterrupt
-        self.interrupted = True
+        if not self.interrupted:
+            self.interrupted = True
+            say_stopping()
+        elif self._raised_at is None:
+            self._raised_at = time.monotonic()
+            interrupt(number)
+        elif time.monotonic() - self._raised_at > _TIME_TO_END:
+            end_now(number)
 
     def _leave_terminals(self) -> None:
         """Send to nowhere what was shown on a terminal that is closed: writing to it is an error from now on."""

@@ -145,6 +145,46 @@ def test_a_resumed_run_gives_the_numbers_of_an_uninterrupted_run(result: Phasing
     assert again.solutions == result.solutions
 
 
+class ShortSession:
+    """Callbacks of a session that is stopped after its first progress."""
+
+    def __init__(self, checkpoint: Checkpoint | None) -> None:
+        self.checkpoint = checkpoint
+        self.first = self.last = checkpoint.metadata["done"] if checkpoint else 0
+
+    def progress(self, step: int, total: int, **_: float) -> None:
+        self.last = step
+
+    def should_stop(self) -> str | None:
+        return "limit" if self.last > self.first else None
+
+    def save_checkpoint(self, *state: Any) -> None:
+        self.checkpoint = Checkpoint(*state)
+
+    def run(self, settings: PhaseSettings) -> PhasingResult:
+        return phase(measured(), settings, 0, self.progress, self.should_stop, self.checkpoint, self.save_checkpoint)
+
+
+def test_sessions_too_short_for_one_refinement_end_some_day_with_the_same_numbers() -> None:
+    """Each goes on from the iterations that the one before has named."""
+    settings = PhaseSettings.model_validate(
+        QUICK | {"starts": 2, "keep": 2, "refine": {"iterations": 15, "margin": 0.2}}
+    )
+    whole = phase(measured(), settings, 0)
+    session, messages, again = ShortSession(None), list[str](), None
+    while again is None and len(messages) < 60:
+        try:
+            again = session.run(settings)
+        except Stopped as error:
+            messages.append(str(error))
+            session = ShortSession(session.checkpoint)
+            messages[-1:] = [messages[-1].partition(f"stopped after {session.first} iterations")[2]]
+    assert again is not None
+    assert all(messages)
+    np.testing.assert_array_equal(again.density, whole.density)
+    assert again.numbers == whole.numbers
+
+
 @pytest.mark.parametrize("before", [1, 2])
 def test_a_run_resumes_with_another_number_of_starts_at_once(before: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint of a GPU resumes on a CPU, and the other way round."""

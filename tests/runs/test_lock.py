@@ -112,6 +112,45 @@ def test_an_unreadable_lock_counts_and_another_process_keeps_its_lock(tmp_path: 
     assert lock.read_text() == "other"
 
 
+@pytest.mark.parametrize("call", ["link", "open"])
+def test_a_process_killed_while_it_takes_the_lock_locks_nobody_out(tmp_path: Path, call: str) -> None:
+    code = """
+        import os, pathlib, sys
+        from unflat.recon.runs import RunFolder
+        def die(*_, **__):
+            os._exit(9)
+        if sys.argv[2] == "link":
+            os.link = die
+        else:  # The lock is opened, and nothing is written.
+            pathlib.Path.write_text = lambda self, *a, **k: (self.open("w"), die())
+        RunFolder.create(sys.argv[1])
+    """
+    killed = run_python(code, tmp_path / "run", call)
+    killed.communicate(timeout=30)
+    assert killed.returncode == 9
+    assert not (tmp_path / "run" / LOCK).exists()
+    with RunFolder.create(tmp_path / "run") as run:
+        run.finish(Sentinel.DONE, "done")
+
+
+def test_a_disk_without_links_has_locks_too_and_an_old_empty_one_is_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    lock = write_lock(tmp_path / "run")
+    lock.write_text("")
+    with pytest.raises(ConfigError, match=r"a process that run.lock does not name; .* remove"):
+        RunFolder.create(tmp_path / "run", resume=True)
+    os.utime(lock, (time.time() - 3600,) * 2)
+    with RunFolder.create(tmp_path / "run", resume=True):
+        assert json.loads(lock.read_text())["process"] == os.getpid()
+        with pytest.raises(ConfigError, match="another process works"):
+            RunFolder.create(tmp_path / "run", resume=True)
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_a_lock_renamed_by_mistake_is_restored_and_replaces_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool

@@ -55,3 +55,15 @@ def test_a_time_limit_is_a_reason() -> None:
         assert stop.reason is None
         time.sleep(0.03)
         assert stop.reason == "time limit of 0.02 s reached"
+
+
+def test_a_time_limit_waits_for_the_first_step_and_a_signal_does_not() -> None:
+    with StopRequest(time_limit=0) as stop:
+        stop.require_advance()
+        assert stop.reason is None
+        stop.note_advance()
+        assert stop.reason == "time limit of 0 s reached"
+        stop.require_advance()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+        assert stop.reason == "SIGTERM received"
