@@ -65,7 +65,7 @@ COMMANDS = {
     "replay": CommandEntry("replay", "Send an acquisition frame by frame, as a stream or a growing file."),
     "status": CommandEntry("status", "Show what became of many runs, why some died, and how they go on."),
     "bench": CommandEntry("bench", "Measure how close each step is to what this machine can do."),
-    "doctor": CommandEntry("doctor", "Show devices, versions and missing packages."),
+    "doctor": CommandEntry("doctor", "Show devices and versions, and find what commonly fails on a machine."),
 }
 
 

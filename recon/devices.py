@@ -215,9 +215,12 @@ def _missing_device(device: Device, reason: str) -> Diagnostic:
         remedy = f"this machine has an NVIDIA card: install jax's part for it with {INSTALL_CUDA}"
     elif device == "gpu":
         remedy = "this machine has no NVIDIA card: request a node that has one, or use --device cpu"
+    elif device == "auto" and (platforms := os.environ.get("JAX_PLATFORMS")):
+        remedy = f"unset JAX_PLATFORMS, which is {platforms!r}"
     else:
         remedy = "use --device auto, or see 'unflat doctor'"
-    return Diagnostic("", f"no {device.upper()} to compute on: {reason}", remedy)
+    title = "device" if device == "auto" else device.upper()
+    return Diagnostic("", f"no {title} to compute on: {reason}", remedy)
 
 
 def _visible_cards() -> list[str]:
