@@ -7,7 +7,7 @@ job with carriage returns.
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,8 +119,14 @@ def _format_size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def refuse_to_overwrite(path: Path, *, force: bool) -> None:
+def refuse_to_overwrite(path: Path, *, force: bool, require_writable: Callable[[Path], object] | None = None) -> None:
     """Refuse an output that exists, or that could not be written when the work is done.
+
+    Args:
+        path: The output.
+        force: Whether it may be replaced.
+        require_writable: Function that raises an error for a name at which it cannot be written; by default one for
+            files.
 
     Raises:
         ConfigError: If the path exists, without ``force``, or the command reads it.
@@ -133,7 +139,7 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
     if path.exists() and not force:
         raise ConfigError(Diagnostic(str(path), "exists already", "choose another name, or replace it with --force"))
 
-    require_writable_name(path)
+    (require_writable or require_writable_name)(path)
 
 
 def format_duration(seconds: float) -> str:

@@ -54,11 +54,12 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
 
 
 def _show_comparison(kind: str, acquisition: Path, run: Path) -> None:
-    """Draw the result beside the truth, where the report does not."""
+    """Draw the result beside the truth, where its kind has such a figure."""
+    from ..recon.io.result import read_result
     from ..recon.io.volume_formats import read_volume
     from ..recon.visualization.style import save_figure
 
-    figure = get_experiment(kind).comparison_figure(read_volume(acquisition), run)
+    figure = get_experiment(kind).comparison_figure(read_volume(acquisition), read_result(run))
     if figure is not None:
         save_figure(figure, run.with_name("comparison.png"))
         console.report_file(run.with_name("comparison.png"))

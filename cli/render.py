@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..recon.sampled import Sampled
 
 MOVIES = ("spin", "zoom")
+FIGURE_EXTENSIONS, MOVIE_EXTENSIONS = (".png", ".svg", ".pdf"), (".gif", ".mp4")
 STYLES = ("slices", "projection", "spin", "zoom", "montage", "light", "surface")
 
 
@@ -41,6 +42,7 @@ class RenderRequest:
     frames: int
     factor: float
     along: Any
+    caption: str
 
     def common_options(self) -> dict[str, Any]:
         """Return the options that all figures of a quantity share."""
@@ -181,6 +183,7 @@ def parse_planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str,
     show_default=True,
     help="projection, spin: reduction of the values along a line of sight.",
 )
+@click.option("--caption", metavar="TEXT", default="", help="Text below the figure, or below the frames of a movie.")
 @click.option("--cell", type=click.IntRange(0), help="Number of the cell, in a result of many.")
 @draw_option
 def command(
@@ -192,16 +195,17 @@ def command(
     draw: int | None,
     **options: Any,
 ) -> None:
-    """Draw MODEL: a model file, a run folder, or a volume. The output ends in .png, .gif or .mp4.
+    """Draw MODEL: a model file, a run folder, or a volume. The output ends in .png, .svg, .pdf, .gif or .mp4.
 
-    A model is sampled anew for each figure and frame, so that a zoom shows no voxels.
+    A model is sampled anew for each figure and frame, so that a zoom shows no voxels. Text and scale bar of .svg and
+    .pdf, for print, are vectors, and the text can be edited.
 
     \b
     Examples:
       unflat render RUN -o slices.png --plane z=2um
-      unflat render RUN -o depths.png --style montage
+      unflat render RUN -o depths.pdf --style montage --caption 'Yeast in water, n of the medium 1.333'
       unflat render RUN -o side.png --style projection --angle 40,20
-      unflat render RUN -o spin.mp4
+      unflat render RUN -o spin.mp4 --caption 'Refractive index of a yeast cell'
       unflat render RUN -o zoom.gif --style zoom --centre 0um,2um,-1um --factor 30
       unflat render RUN -o tilted.png --style light --na 0.3,0.1
       unflat render CELL -o shape.png --style surface --angle 30,55 --draw 2
@@ -215,23 +219,26 @@ def command(
     if request.style in MOVIES:
         _write_movie(result, request, output)
     else:
-        from ..recon.visualization import save_figure
+        from ..recon.visualization import add_caption, save_figure
 
-        save_figure(_FIGURES[request.style](result, request), output)
+        figure = _FIGURES[request.style](result, request)
+        if request.caption:
+            add_caption(figure, request.caption)
+        save_figure(figure, output)
     console.report_file(output)
 
 
 def _request(output: Path, **options: Any) -> RenderRequest:
     """Collect the options, and refuse those that contradict each other."""
     extension = output.suffix.lower()
-    style = options.pop("style") or ("spin" if extension in (".gif", ".mp4") else "slices")
-    allowed = (".gif", ".mp4") if style in MOVIES else (".png",)
+    style = options.pop("style") or ("spin" if extension in MOVIE_EXTENSIONS else "slices")
+    allowed = MOVIE_EXTENSIONS if style in MOVIES else FIGURE_EXTENSIONS
     if extension not in allowed:
         raise ConfigError(
             Diagnostic(
                 str(output),
                 f"--style {style} cannot be written as {extension or 'a name without extension'!r}",
-                f"use {' or '.join(allowed)}",
+                f"use {', '.join(allowed[:-1])} or {allowed[-1]}",
             )
         )
     if style == "light" and options["na"] is None:
@@ -245,7 +252,7 @@ def _request(output: Path, **options: Any) -> RenderRequest:
 
 
 def _write_movie(result: "Sampled", request: RenderRequest, output: Path) -> None:
-    from ..recon.visualization import spin_frames, write_movie, zoom_frames
+    from ..recon.visualization import spin_frames, with_caption, write_movie, zoom_frames
 
     def frames() -> Iterator[Any]:
         if request.style == "spin":
@@ -254,8 +261,9 @@ def _write_movie(result: "Sampled", request: RenderRequest, output: Path) -> Non
             )
         return zoom_frames(result, request.centre, request.frames, factor=request.factor, **request.common_options())
 
+    shown = with_caption(frames(), request.caption) if request.caption else frames()
     with console.progress(request.style) as show:
-        write_movie(frames(), output, total=request.frames, progress=show)
+        write_movie(shown, output, total=request.frames, progress=show)
 
 
 def _slices(result: "Sampled", request: RenderRequest) -> "Figure":

@@ -13,7 +13,7 @@ from ..recon.config.units import parse_with_unit
 from ..recon.errors import ConfigError, Diagnostic
 from ..recon.grid import AXES, Grid, Region, compose
 from ..recon.io.detector_frame import detector_frame
-from ..recon.io.volume_formats import read_volume, require_format, save
+from ..recon.io.volume_formats import read_volume, require_format, require_writable, save
 from ..recon.model import Model
 from ..recon.volume import Volume
 from . import console
@@ -104,9 +104,9 @@ def command(
 ) -> None:
     """Sample a MODEL (a model.h5, or a run folder) on a grid, or convert a volume or a run that has no model.
 
-    The output's extension gives the format: .h5, .ome.tif, .tif, .mrc, .vti, .npz or .cxi. The default grid is that
-    of the fit; a continuous model has values on any finer one. A rotated specimen is evaluated at rotated points about
-    the origin, without interpolation. Angles are right-handed in (x, y, z).
+    The output's extension gives the format: .h5, .ome.zarr, .ome.tif, .tif, .mrc, .vti, .npz or .cxi. The default grid
+    is that of the fit; a continuous model has values on any finer one. A rotated specimen is evaluated at rotated
+    points about the origin, without interpolation. Angles are right-handed in (x, y, z).
 
     An output without an extension is a folder: it gets an OME-TIFF for each draw of each cell, and a table of their
     names and places, volumes.csv.
@@ -114,6 +114,7 @@ def command(
     \b
     Examples:
       unflat volume RUN -o cell.ome.tif
+      unflat volume RUN -o cell.ome.zarr
       unflat volume RUN -o zoom.h5 --spacing '20 nm' --region='-1um:1um,-1um:1um,-1um:1um'
       unflat volume RUN -o same_grid.mrc --like other.mrc
       unflat volume RUN -o turned.vti --rotate 'y 30deg' --rotate 'z 10deg'
@@ -130,7 +131,7 @@ def command(
             model, output, opening, draw, lambda volume: _select_quantities(volume, names, Path(EXTENSION)), force=force
         )
         return
-    console.refuse_to_overwrite(output, force=force)
+    console.refuse_to_overwrite(output, force=force, require_writable=require_writable)
     is_single = require_format(output).has_one_quantity
     opened = one_specimen(open_result(model, opening), model, draw)
     names, spacing = quantity_names(opened, names), opening.volume.spacing

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..recon.errors import ConfigError, Diagnostic
 from ..recon.io.file_names import distinct_file_names
-from ..recon.io.volume_formats import save
+from ..recon.io.volume_formats import find_format, save
 from ..recon.io.volume_stack import counts, names_and_labels
 from ..recon.volume import Volume
 from . import console
@@ -24,7 +24,7 @@ TABLE = "volumes.csv"
 
 def is_folder(output: Path) -> bool:
     """Whether an output names a folder: one that exists, or a name without an extension."""
-    return output.is_dir() or not output.suffix
+    return find_format(output) is None and (output.is_dir() or not output.suffix)
 
 
 def write_folder(

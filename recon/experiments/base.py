@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from ..model import Model
     from ..optimize.likelihood import Likelihood
     from ..sampled import Sampled
+    from ..visualization.measures import Measures
     from ..visualization.panels import Panel, PanelSubject
     from ..visualization.report_figures import DeferredFigure
     from ..visualization.run_data import RunData
     from ..visualization.summary import Finding
+    from ..visualization.surface_scene import SurfaceScene
     from .plan import Plan
     from .preview import Previewer
 
@@ -356,6 +358,16 @@ class Experiment(ABC):
         """Grid on which a set of features samples a model; None for the model's own."""
         return None
 
+    def surface_level(self, volume: Volume) -> tuple[str, float | None]:
+        """Choose the surface of a specimen: its quantity, and the value on it; None for 0 or the middle of the range.
+
+        Raises:
+            DataError: If the volume has no quantity with a surface.
+        """
+        from ..metrics.morphology.volume_surface import surface_quantity
+
+        return surface_quantity(volume), None
+
     def assess(self, numbers: Mapping[str, float]) -> list[Reason]:
         """List the reasons to doubt a result, from the numbers of ``metrics.json``; none for a sound one."""
         return []
@@ -374,8 +386,14 @@ class Experiment(ABC):
         """Summarise how a trained network did on held-out specimens; empty if that is not known."""
         return ""
 
-    def comparison_figure(self, truth: Volume, run: Path) -> "Figure | None":
-        """Draw a result beside the truth, for ``unflat demo``; None where the report shows it."""
+    def comparison_figure(
+        self, truth: Volume, result: "Sampled", names: tuple[str, str] = ("truth", "result")
+    ) -> "Figure | None":
+        """Draw a result beside the truth, or a second one, under their names; None where the kind has no figure.
+
+        Raises:
+            DataError: If the two cannot be compared.
+        """
         return None
 
     def figure_under_light(
@@ -411,3 +429,23 @@ class Experiment(ABC):
         from ..visualization.prediction_panels import prediction_panels
 
         return prediction_panels(subject.folder)
+
+    def report_scene(self, run: "RunData") -> "SurfaceScene | None":
+        """Surface that the reader of a run's report turns; None for a result without one.
+
+        Raises:
+            DataError: If it cannot be read.
+        """
+        from ..visualization.surface_scene import result_scene
+
+        return None if run.result is None else result_scene(run.result, self.surface_level)
+
+    def report_measures(self, run: "RunData") -> "Measures | None":
+        """Numbers of `measure` for a run's report; None for a result that is not sampled, or too large to wait for.
+
+        Raises:
+            DataError: If the result cannot be measured.
+        """
+        from .report_measures import measure_run
+
+        return measure_run(self, run)

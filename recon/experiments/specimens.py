@@ -19,6 +19,7 @@ from ..io.metadata import VolumeOptions, even_axes, listed
 from ..io.result import is_result, read_result
 from ..io.volume_folder import volume_files
 from ..io.volume_stack import Member, counts, members
+from ..io.zarr_store import is_zarr
 from ..model import Model
 from ..sampled import Quantity
 from ..volume import MEDIUM_INDEX, Volume
@@ -115,7 +116,7 @@ def open_collection(path: Path) -> Iterator[tuple[str, Mapping[str, Path]] | Non
             if files is not None:
                 yield name, files
                 return
-    if not path.is_dir() or is_result(path):
+    if not path.is_dir() or is_result(path) or is_zarr(path):
         yield None
         return
     own = volume_files(path)

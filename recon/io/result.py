@@ -12,6 +12,7 @@ from .hdf5_common import open_checked, text_of
 from .metadata import VolumeOptions
 from .volume_formats import read_volume_with
 from .volume_stack import names_and_labels
+from .zarr_store import is_zarr
 
 _RESULTS = (model_file.FILE_NAME, "volume.h5")
 """Files of a result in a run folder, the first preferred."""
@@ -60,14 +61,15 @@ def read_result(path: Path, options: VolumeOptions | None = None) -> Model | Vol
         DataError: If the path does not exist, or holds neither a model nor a volume.
     """
     options = options or VolumeOptions()
-    if path.is_dir():
+    if path.is_dir() and not is_zarr(path):
         for name in _RESULTS:
             if (path / name).is_file():
                 return read_result(path / name, options)
         if is_result(path):
             return read_volume_with(path, options)
         raise DataError(Diagnostic(str(path), "holds neither model.h5 nor volume.h5", "name a finished run, or a file"))
-    require_file(path)
+    if not path.is_dir():
+        require_file(path)
     return model_file.read_model(path) if _is_model(path) else read_volume_with(path, options)
 
 

@@ -8,6 +8,7 @@
 | ``.vti``                       | VTK XML image data, float32     | m       | all, as arrays   |
 | ``.npz``                       | NumPy arrays ``z y x`` and more | m       | all              |
 | ``.cxi``                       | CXI, as PyNX writes and silx shows it | m | all              |
+| ``.ome.zarr``, ``.zarr``       | OME-Zarr 0.5, a folder; float32 | µm      | all, as channels |
 
 Results of cohere and PyNX are read as well: ``image.npy`` (or its folder), ``.npz``, ``.cxi``.
 
@@ -30,11 +31,13 @@ from ..errors import ConfigError, DataError, Diagnostic
 from ..sampled import Point3
 from ..volume import Volume
 from . import npz
-from .atomic import write_atomically
+from .atomic import require_writable_name, write_atomically
+from .atomic_folder import require_writable_folder, write_folder_atomically
 from .guard import guard, require_file
 from .metadata import VolumeOptions, even_axes, select_quantity
 from .ome_set import COMPANION
 from .phasing_programs import read_phased
+from .zarr_store import is_zarr
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class VolumeFormat:
         has_one_quantity: Whether a file holds one quantity only.
         has_outline: Whether its module reads the header alone.
         has_detector_frame: Whether it has a place for a density on the detector's frame.
+        is_folder: Whether a volume is a folder.
     """
 
     name: str
@@ -60,6 +64,7 @@ class VolumeFormat:
     has_one_quantity: bool = False
     has_outline: bool = False
     has_detector_frame: bool = False
+    is_folder: bool = False
 
     @property
     def functions(self) -> Any:
@@ -81,6 +86,7 @@ FORMATS = (
     VolumeFormat("VTK image data", "vti", (".vti",), is_real=True, has_outline=True),
     VolumeFormat("NPZ", "npz", (".npz",)),
     VolumeFormat("CXI", "volume_cxi", (".cxi",), has_detector_frame=True),
+    VolumeFormat("OME-Zarr", "volume_zarr", (".ome.zarr", ".zarr"), is_real=True, is_folder=True),
 )
 EXTENSIONS = tuple(extension for form in FORMATS for extension in form.extensions)
 
@@ -109,6 +115,19 @@ def require_format(path: Path, *, to_read: bool = False) -> VolumeFormat:
     return form
 
 
+def require_writable(path: Path) -> None:
+    """Raise an error for a name at which no volume can be written, before a long computation.
+
+    Raises:
+        ConfigError: If its extension is unknown.
+        DataError: If the folder is missing, or something else is there.
+    """
+    if require_format(path).is_folder:
+        require_writable_folder(path, is_zarr)
+    else:
+        require_writable_name(path)
+
+
 def save(volume: Volume, path: str | os.PathLike[str], detector: Volume | None = None) -> None:
     """Write a volume in the format of the name's extension; the file appears whole or not at all.
 
@@ -130,6 +149,10 @@ def save(volume: Volume, path: str | os.PathLike[str], detector: Volume | None =
     if form.is_real and complex_names:
         message = f"this format holds real numbers, and {complex_names[0]} is complex"
         raise ConfigError(Diagnostic(str(path), message, "write .h5 or .npz, or choose a real quantity"))
+    if form.is_folder:
+        with write_folder_atomically(path, is_zarr) as temporary:
+            form.functions.write(volume, temporary)
+        return
     with write_atomically(path) as temporary:
         second = (detector,) if detector is not None and form.has_detector_frame else ()
         form.functions.write(volume, temporary, *second)
@@ -160,7 +183,7 @@ def read_volume_with(path: Path, options: VolumeOptions) -> Volume:
         ConfigError: If the extension is unknown, or there is no such quantity or time.
         DataError: If the file is missing, truncated, or no volume.
     """
-    if path.is_dir():
+    if path.is_dir() and not is_zarr(path):
         volume = _read_phased(path)
     elif path.suffix.lower() == ".npy":
         require_file(path)
@@ -168,8 +191,9 @@ def read_volume_with(path: Path, options: VolumeOptions) -> Volume:
             volume = npz.read_array(path, options)
     else:
         form = require_format(path, to_read=True)
-        require_file(path)
-        with guard(path, f"the {form.name} file"):
+        if not form.is_folder or not path.is_dir():
+            require_file(path)
+        with guard(path, f"the {form.name} {'store' if form.is_folder else 'file'}"):
             volume = form.functions.read(path, options)
     volume = select_quantity(volume, options, path)
     if options.spacing is None or (options.is_hint and volume.length_unit == "m"):

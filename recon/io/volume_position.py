@@ -11,6 +11,7 @@ from ..errors import ConfigError, Diagnostic, UnflatError
 from .colours import COLOURS
 from .guard import guard
 from .image_axes import describe_labels, sample_number
+from .lazy_arrays import LazyArray
 from .ome_set import shown
 from .tiff import TiffMetadata, open_tiff
 from .tiff_series import ImageSeries, is_grouped, read_series
@@ -37,10 +38,13 @@ def read_position(tiff: Any, path: Path, position: str | None) -> tuple[np.ndarr
     for remark in series[0].array.remarks:
         _log.warning("%s: %s", path, remark)
     chosen = _choose(series, path, position)
-    array = chosen.array
+    return chosen.array.read(), axis_letters(chosen.array), chosen.metadata
+
+
+def axis_letters(array: LazyArray) -> str:
+    """Letters of the axes of images as in ``split_stack``."""
     is_colour = array.labels.get("channel", ())[: len(COLOURS)] == COLOURS
-    letters = "".join("S" if axis == "channel" and is_colour else _LETTERS.get(axis, "Q") for axis in array.axes)
-    return array.read(), letters, chosen.metadata
+    return "".join("S" if axis == "channel" and is_colour else _LETTERS.get(axis, "Q") for axis in array.axes)
 
 
 def files_read_with(path: Path) -> frozenset[str]:

@@ -4,10 +4,11 @@ The full resolution of the images of an OME-Zarr stands at ``/measurement/images
 as in an OME-TIFF; several images in one store are positions. All arrays of the store stand at their own paths as well.
 """
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,18 @@ import numpy as np
 
 from ..config.units import conversion_factor
 from ..errors import DataError, Diagnostic
+from ..sampled import Point3
 from .guard import guard
-from .image_axes import drop_single
+from .image_axes import describe_labels, drop_single, sample_number
 from .image_stack import arrange_series
 from .lazy_arrays import IMAGES, Index, LazyArray, LazyArrays
+from .metadata import KEY
 from .tiff import TiffMetadata
 from .tiff_series import ImageSeries
 
+_log = logging.getLogger(__name__)
+MISSING = "is a zarr store, for which the package zarr is needed"
+"""Message where the package is not installed."""
 _MARKS = ("zarr.json", ".zgroup", ".zarray")
 """Files at the root of a store."""
 _ZIP = (".zarr.zip", ".ozx")
@@ -54,25 +60,79 @@ def open_zarr(path: Path) -> Iterator[LazyArrays]:
     Raises:
         DataError: If it is damaged, or the package zarr is not installed.
     """
-    try:
-        import zarr
-    except ImportError as error:
-        message = "is a zarr store, for which the package zarr is needed"
-        raise DataError(Diagnostic(str(path), message, "pip install 'unflat[zarr]'")) from error
-    with ExitStack() as stack:
-        with guard(path, "the zarr store"):
-            store = stack.enter_context(zarr.storage.ZipStore(path, mode="r")) if path.is_file() else path
-            tree = _tree(path, zarr.open(store, mode="r"), zarr)
+    with _open_root(path) as (root, zarr), guard(path, "the zarr store"):
+        tree = _tree(path, root, zarr)
         yield tree
 
 
-def _tree(path: Path, root: Any, zarr: Any) -> LazyArrays:
-    """List the arrays of a store, and its images by their role."""
+@dataclass(frozen=True)
+class ZarrImage:
+    """An image of an OME-Zarr in full resolution.
+
+    Args:
+        series: The image, with its axes and the distance of its samples.
+        first: [m] Coordinates of the first sample (z, y, x); None where the store does not give them.
+    """
+
+    series: ImageSeries
+    first: Point3 | None = None
+
+
+@contextmanager
+def open_image(path: Path, position: str | None = None) -> Iterator[ZarrImage]:
+    """Open the image of an OME-Zarr.
+
+    Args:
+        path: The store.
+        position: Number or name of the image, of a store with several; the first by default.
+
+    Raises:
+        DataError: If there is none, the store is damaged, or the package zarr is not installed.
+    """
+    with _open_root(path) as (root, zarr), guard(path, "the zarr store"):
+        stored, images = _members(root, zarr)
+        if not images:
+            message = "holds no image of OME-Zarr (multiscales)"
+            raise DataError(Diagnostic(str(path), message, "write it so, or as OME-TIFF or HDF5"))
+        series = [_series(f"/{name}".rstrip("/"), group, stored) for name, group in images.items()]
+        names = tuple(each.metadata.name for each in series)
+        if len(series) > 1 and position is None:
+            shown = describe_labels({"position": names}, "position")
+            _log.warning(
+                "%s: holds %d positions%s: the first is read; --position NAME for another", path, len(series), shown
+            )
+        remedy = "choose one by its number: --position 0"
+        number = 0 if position is None else sample_number("position", position, len(series), names, str(path), remedy)
+        yield ZarrImage(series[number], _first(list(images.values())[number]))
+
+
+@contextmanager
+def _open_root(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Open the group or array at the root of a store; the second of the pair is the package zarr."""
+    try:
+        import zarr
+    except ImportError as error:
+        raise DataError(Diagnostic(str(path), MISSING, "pip install 'unflat[zarr]'")) from error
+    with ExitStack() as stack:
+        with guard(path, "the zarr store"):
+            store = stack.enter_context(zarr.storage.ZipStore(path, mode="r")) if path.is_file() else path
+            root = zarr.open(store, mode="r")
+        yield root, zarr
+
+
+def _members(root: Any, zarr: Any) -> tuple[dict[str, LazyArray], dict[str, Any]]:
+    """List the arrays of a store by their path, and the groups that are images."""
     members = {"": root, **(dict(root.members(max_depth=None)) if isinstance(root, zarr.Group) else {})}
     stored = {f"/{name}": _lazy(array) for name, array in members.items() if isinstance(array, zarr.Array)}
     groups = {name: group for name, group in members.items() if isinstance(group, zarr.Group)}
     # Label images, which OME-Zarr keeps beside an image, are no positions.
     images = {name: group for name, group in groups.items() if _scales(group) and "labels" not in name.split("/")}
+    return stored, images
+
+
+def _tree(path: Path, root: Any, zarr: Any) -> LazyArrays:
+    """List the arrays of a store, and its images by their role."""
+    stored, images = _members(root, zarr)
     series = [_series(f"/{name}".rstrip("/"), group, stored) for name, group in images.items()]
     if not series:
         return LazyArrays(path, "zarr", {IMAGES: stored["/"]} if "/" in stored else stored)
@@ -131,21 +191,47 @@ def _series(place: str, group: Any, stored: Mapping[str, LazyArray]) -> ImageSer
     size = {name: _size(axis, i, dataset, scales) for i, (name, axis) in enumerate(zip(names, axes, strict=False))}
     z, y, x = (size.get(name, math.nan) for name in ("plane", "y", "x"))
     name = str(scales.get("name") or place.strip("/") or "")
-    return ImageSeries(drop_single(named), TiffMetadata((z, y, x), name=name, channels=channels))
+    own = group.attrs.get(KEY, "")
+    metadata = TiffMetadata((z, y, x), own if isinstance(own, str) else "", name=name, channels=channels)
+    return ImageSeries(drop_single(named), metadata)
 
 
 def _size(axis: Mapping[str, Any], position: int, dataset: Mapping[str, Any], scales: Mapping[str, Any]) -> float:
     """Return the distance of samples along an axis [m]; NaN if it, or its unit, is unknown."""
-    size = 1.0
-    stated = False
-    for transformations in (dataset.get("coordinateTransformations"), scales.get("coordinateTransformations")):
-        for transformation in transformations or ():
-            if transformation.get("type") == "scale":
-                size, stated = size * float(transformation["scale"][position]), True
+    size, stated = 1.0, False
+    for transformation in _transformations(dataset, scales):
+        if transformation.get("type") == "scale":
+            size, stated = size * float(transformation["scale"][position]), True
     try:
         return size * conversion_factor(str(axis.get("unit", "")), "m") if stated else math.nan
     except ValueError:
         return math.nan
+
+
+def _transformations(dataset: Mapping[str, Any], scales: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """List the transformations of an image in the order in which they apply."""
+    described = (dataset.get("coordinateTransformations"), scales.get("coordinateTransformations"))
+    return [transformation for group in described for transformation in group or ()]
+
+
+def _first(group: Any) -> Point3 | None:
+    """[m] Coordinates of the first sample of an image (z, y, x); None where they, or their unit, are unknown."""
+    scales = _scales(group) or {}
+    axes = [axis if isinstance(axis, Mapping) else {} for axis in scales.get("axes", ())]
+    places = [0.0] * len(axes)
+    for transformation in _transformations(scales["datasets"][0], scales):
+        kind = str(transformation.get("type"))
+        for index, number in enumerate(transformation.get(kind, ())):
+            is_scale = kind == "scale"
+            places[index] = places[index] * float(number) if is_scale else places[index] + float(number)
+    units = {
+        str(axis.get("name")): (place, str(axis.get("unit", ""))) for axis, place in zip(axes, places, strict=True)
+    }
+    try:
+        z, y, x = (units[name][0] * conversion_factor(units[name][1], "m") for name in "zyx")
+    except (KeyError, ValueError):
+        return None
+    return z, y, x
 
 
 def _channels(group: Any) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ Lengths are in metres in arguments and in µm on axes. Images are (y, x), y down
 """
 
 from .animation import spin_frames, zoom_frames, zoom_views
+from .captions import add_caption, with_caption
 from .comparison import compare_views, compare_volumes
 from .curves import loss_curves
 from .movies import write_movie
@@ -17,6 +18,7 @@ from .style import save_figure
 from .surface import surface_figure
 
 __all__ = [
+    "add_caption",
     "compare_views",
     "compare_volumes",
     "depth_montage",
@@ -28,6 +30,7 @@ __all__ = [
     "save_figure",
     "spin_frames",
     "surface_figure",
+    "with_caption",
     "write_movie",
     "zoom_frames",
     "zoom_views",

@@ -39,6 +39,7 @@ def compare_volumes(
     quantity: str | None = None,
     limits: tuple[float, float] | None = None,
     size: int = 320,
+    names: tuple[str, str] = ("truth", "result"),
 ) -> "matplotlib.figure.Figure":
     """Draw truth, result and difference in the planes z and y through a point, with one colour scale.
 
@@ -49,6 +50,7 @@ def compare_volumes(
         quantity: Name of the quantity; the main one of the truth by default.
         limits: Values of the first and the last colour; from the truth by default.
         size: Number of samples along the longest edge of the box.
+        names: Titles of truth and result.
     """
     name = truth.quantity(quantity).name
     point = centre or box_centre(truth)
@@ -62,7 +64,7 @@ def compare_volumes(
         rows.append((known, shown, error))
     limits = limits or colour_range(np.concatenate([r[0].values.ravel() for r in rows]), truth.background(name))
     worst = float(np.percentile(np.abs(np.concatenate([r[2].values.ravel() for r in rows])), 99.8)) or 1e-9
-    return _draw_rows(rows, limits, worst, quantity_label(truth.quantity(name)))
+    return _draw_rows(rows, limits, worst, quantity_label(truth.quantity(name)), names)
 
 
 def compare_views(
@@ -108,12 +110,18 @@ def compare_views(
 
 
 def _draw_rows(
-    rows: Sequence[tuple[Plane, Plane, Plane]], limits: tuple[float, float], worst: float, label: str
+    rows: Sequence[tuple[Plane, Plane, Plane]],
+    limits: tuple[float, float],
+    worst: float,
+    label: str,
+    names: tuple[str, str],
 ) -> "matplotlib.figure.Figure":
     """Draw truth, result and difference in columns, with a row for each plane and a colour bar beside the last two."""
     side, left, gap, top, below, bars = 1.9, 0.5, 0.1, 0.25, 0.45, 0.78
     heights = [max(side * len(row[0].down) / len(row[0].right), 0.4) for row in rows]
     between = 0.12
+    titles = (*names, f"{names[1]} − {names[0]}")
+    error = "error" if names[0] == "truth" else "difference"
     columns = (left, left + side + gap, left + 2 * side + gap + bars)
     total_x = columns[-1] + side + bars + 0.05
     tall = sum(heights) + between * (len(rows) - 1)
@@ -134,10 +142,10 @@ def _draw_rows(
                 image = draw_plane(axes, plane, colours, ends)
                 _label_outer_axes(axes, keep_x=last, keep_y=column == 0)
                 if first:
-                    axes.set_title(("truth", "result", "result − truth")[column], pad=4)
+                    axes.set_title(titles[column], pad=4)
                 if first and column > 0:
                     bar = figure.add_axes(place(x + side + 0.07, below, 0.09, tall))
-                    add_colour_bar(figure, image, bar, label if column == 1 else f"error of the {label}")
+                    add_colour_bar(figure, image, bar, label if column == 1 else f"{error} of the {label}")
                 if column == 0:
                     add_label(axes, format_position(plane.names[2], plane.position, plane.unit))
                 if column == 0 and first:

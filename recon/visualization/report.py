@@ -1,19 +1,24 @@
 """Report of a run: one HTML file that needs nothing else, on paper or in the dark."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from ..errors import UnflatError
 from ..io.atomic import write_atomically
 from ..io.file_names import readable
-from ..metrics import catalogue, metric_named
 from ..runs.logs import without_absolute_paths
+from .measures import Measures
+from .report_comparison import ReportComparison, metric_rows
 from .report_figures import DeferredFigure, EmbeddedFigure, draw_figures, fit_figures
 from .run_data import RunData
 from .summary import Finding, ending_finding
-from .templates import load_template
+from .surface_scene import EmbeddedScene, SurfaceScene, embed_scene
+from .templates import load_template, load_text
+
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -32,14 +37,28 @@ class ReportContent(Protocol):
         """Figures, in their order."""
         ...
 
+    def report_scene(self, run: RunData) -> SurfaceScene | None:
+        """Surface that the reader turns; None for none."""
+        ...
 
-def write_report(run: RunData, content: ReportContent | None, output: Path | None = None) -> Path:
+    def report_measures(self, run: RunData) -> Measures | None:
+        """Numbers of the specimens; None for none."""
+        ...
+
+
+def write_report(
+    run: RunData,
+    content: ReportContent | None,
+    output: Path | None = None,
+    comparison: ReportComparison | None = None,
+) -> Path:
     """Write a run's report, and its figures into the run's ``figures/``.
 
     Args:
         run: Data of the run.
         content: Findings and figures of its kind; None where the kind is not known.
         output: File to write; ``report.html`` in the folder if absent. With another, the folder stays as it is.
+        comparison: Comparison with a truth or a second run.
 
     Returns:
         The file written.
@@ -48,7 +67,7 @@ def write_report(run: RunData, content: ReportContent | None, output: Path | Non
         DataError: If the disk refuses.
     """
     target = output or run.folder / "report.html"
-    page, figures = report_html(run, content)
+    page, figures = report_html(run, content, comparison)
     if output is None:
         (run.folder / "figures").mkdir(exist_ok=True)
         for figure in figures:
@@ -60,12 +79,15 @@ def write_report(run: RunData, content: ReportContent | None, output: Path | Non
     return target
 
 
-def report_html(run: RunData, content: ReportContent | None) -> tuple[str, list[EmbeddedFigure]]:
+def report_html(
+    run: RunData, content: ReportContent | None, comparison: ReportComparison | None = None
+) -> tuple[str, list[EmbeddedFigure]]:
     """Render the page: one text with styles and figures inside, and no address of anything outside.
 
     Args:
         run: Data of the run.
         content: Findings and figures of its kind; None where the kind is not known.
+        comparison: Comparison with a truth or a second run.
 
     Returns:
         The page, and its figures.
@@ -81,7 +103,12 @@ def report_html(run: RunData, content: ReportContent | None) -> tuple[str, list[
         remark="" if content is None else content.verdict_remark(run),
         statements=[ending_finding(run), *([] if content is None else content.report_findings(run))],
         pictures=figures,
-        metrics=_rows(run),
+        scene=None if content is None else _gap("Surface", lambda: _scene(content, run), gaps),
+        script=load_text("surface_view.js"),
+        measures=None if content is None else _gap("Measures", lambda: content.report_measures(run), gaps),
+        metrics=metric_rows(run.metrics),
+        comparison=comparison,
+        compared=draw_figures(() if comparison is None else comparison.figures, (), gaps),
         warnings=run.warnings,
         gaps=[without_absolute_paths(gap) for gap in gaps],
         config=run.config,
@@ -91,15 +118,18 @@ def report_html(run: RunData, content: ReportContent | None) -> tuple[str, list[
     return page, figures
 
 
-def _rows(run: RunData) -> list[dict[str, str]]:
-    """Metrics in the order of the catalogue, unknown ones last."""
-    rows, order = [], {name: i for i, name in enumerate(catalogue())}
-    for name in sorted(run.metrics, key=lambda n: (order.get(n, len(order)), n)):
-        metric, value = metric_named(name), run.metrics[name]
-        better = {"higher": "↑", "lower": "↓", "neither": ""}[metric.better]
-        text = "not finite" if value is None else metric.text(value)
-        rows.append({"title": metric.title, "value": text, "better": better, "meaning": metric.meaning})
-    return rows
+def _scene(content: ReportContent, run: RunData) -> EmbeddedScene | None:
+    scene = content.report_scene(run)
+    return None if scene is None else embed_scene(scene)
+
+
+def _gap(name: str, make: Callable[[], T | None], gaps: list[str]) -> T | None:
+    """Make a part of the report; one that cannot be made is a gap."""
+    try:
+        return make()
+    except UnflatError as error:
+        gaps.append(f"{name}: {error}")
+        return None
 
 
 def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import UnflatError
+from ..model import UNCERTAINTY
 from . import compare_views, depth_montage, loss_curves, orthogonal_slices
 from .animation import point_of_highest_contrast
 from .run_data import PredictedViews, RunData
@@ -100,6 +101,16 @@ def fit_figures(run: RunData, pixel_size: tuple[float, float] | None = None) -> 
         figures.append(
             DeferredFigure("Depths", "Planes at eight depths, one colour scale.", lambda: depth_montage(result))
         )
+        uncertainty = f"{UNCERTAINTY}{result.quantity().name}"
+        if any(quantity.name == uncertainty for quantity in result.quantities):
+            caption = "Spread of the members of the ensemble, in the same planes."
+            figures.append(
+                DeferredFigure(
+                    "Uncertainty",
+                    caption,
+                    lambda: orthogonal_slices(result, point_of_highest_contrast(result), quantity=uncertainty),
+                )
+            )
     if views is not None:
         figures.append(
             DeferredFigure(

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ..config.advice import shell
 from ..errors import DataError, Diagnostic, UnflatError
-from ..io.hdf5_common import open_checked
+from ..io.hdf5_common import open_checked, text_of
 from ..io.json_text import json_records, parse_json
 from ..io.result import read_result
 from ..io.volume_hdf5 import holds_draws
 from ..runs.contents import Sentinel, read_ending
+from ..runs.launch import read_launch
 from ..runs.logs import without_absolute_paths
 from ..runs.verdict import Verdict
 from ..sampled import Sampled
@@ -55,7 +57,7 @@ class RunData:
         config: Config as run.
         records: Lines of ``metrics.jsonl``.
         metrics: Final numbers; None where one is not finite.
-        provenance: Provenance of the model.
+        provenance: Command, versions and input of the result.
         warnings: Warnings and errors of the log, each once.
         views: Measured and modelled images.
         result: Model, or volume; None for a volume of many draws, too.
@@ -111,7 +113,7 @@ def gather(run: Path, end: tuple[Sentinel, str] | None = None) -> RunData:
         records=_records(run / "metrics.jsonl", gaps),
         metrics=_numbers(content),
         verdict=Verdict.from_json(content),
-        provenance=dict(getattr(result, "provenance", {}) or {}),
+        provenance=_provenance(run, result),
         warnings=_warnings(run / "debug.log"),
         views=_views(run / "predictions.h5", gaps),
         result=result,
@@ -134,6 +136,25 @@ def _result(run: Path, gaps: list[str]) -> Sampled | None:
         missing = not any((run / name).is_file() for name in ("model.h5", "volume.h5"))
         gaps.append("there is no model and no volume" if missing else str(error))
         return None
+
+
+def _provenance(run: Path, result: Sampled | None) -> dict[str, Any]:
+    """Command, versions and input: those of the model, or of the volume's file."""
+    launch = read_launch(run)
+    own = {} if launch is None or launch.command is None else {"command": shell("unflat", *launch.command.words)}
+    stored = getattr(result, "provenance", None)
+    return own | dict(stored or _file_provenance(run / "volume.h5"))
+
+
+def _file_provenance(file: Path) -> dict[str, Any]:
+    """Read program and input from the root of a volume's file; nothing of one without."""
+    try:
+        with open_checked(file) as h5:
+            content = parse_json(text_of(h5.attrs.get("provenance", "{}")))
+            program, _, version = text_of(h5.attrs.get("creator", "")).partition(" ")
+    except (UnflatError, ValueError):
+        return {}
+    return (content if isinstance(content, dict) else {}) | ({program: version} if version else {})
 
 
 def _text(file: Path, gaps: list[str]) -> str:

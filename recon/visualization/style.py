@@ -36,6 +36,10 @@ SECOND_ACCENT = "#1d4ed8"
 """Colour of the curve or mark beside it: blue."""
 DPI = 200
 """[1/inch] Resolution of figures."""
+_VECTOR_DPI = 450
+"""[1/inch] Resolution of the images in a figure of vectors."""
+_STROKE = 1.4
+"""[pt] Width of the outline of text on images."""
 _COMPRESSION = 4
 """Level of PNG compression: 6, the default, saves 5 % in size and takes more than twice as long."""
 _NANOMETRE_LIMIT = 0.9995e-6
@@ -156,27 +160,36 @@ def render_png(figure: "matplotlib.figure.Figure") -> bytes:
     return buffer.getvalue()
 
 
-def _render_svg(figure: "matplotlib.figure.Figure") -> bytes:
-    """Render a figure as an SVG file."""
+def save_figure(figure: "matplotlib.figure.Figure", path: Path) -> None:
+    """Write a figure as PNG; as SVG or PDF, whose text stays text, if the name ends so.
+
+    Raises:
+        DataError: If the folder is missing, or the disk is full or read-only.
+    """
+    form = path.suffix.lower().removeprefix(".")
+    data = render_vectors(figure, form) if form in ("svg", "pdf") else render_png(figure)
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def render_vectors(figure: "matplotlib.figure.Figure", form: str) -> bytes:
+    """Render a figure as SVG or PDF; equal figures give equal bytes.
+
+    Args:
+        figure: The figure.
+        form: ``svg`` or ``pdf``.
+    """
     from io import BytesIO
 
     import matplotlib
 
     buffer = BytesIO()
-    with house_style(), matplotlib.rc_context({"svg.hashsalt": "unflat", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    metadata = {"Date": None} if form == "svg" else {"CreationDate": None}
+    with house_style():
+        # SVG has its text as text; PDF embeds the fonts as TrueType, which other programs can edit.
+        matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "unflat", "pdf.fonttype": 42})
+        figure.savefig(buffer, format=form, dpi=_VECTOR_DPI, metadata=metadata)
     return buffer.getvalue()
-
-
-def save_figure(figure: "matplotlib.figure.Figure", path: Path) -> None:
-    """Write a figure as PNG, or as SVG if the path ends so; equal figures give equal bytes.
-
-    Raises:
-        DataError: If the folder is missing, or the disk is full or read-only.
-    """
-    data = _render_svg(figure) if path.suffix.lower() == ".svg" else render_png(figure)
-    with write_atomically(path) as temporary:
-        temporary.write_bytes(data)
 
 
 def quantity_label(quantity: Quantity) -> str:
@@ -254,28 +267,20 @@ def add_scale_bar(
         tile: ImageTile of the axes with the image; absent if the image fills the axes.
     """
     from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import AbstractPathEffect, withStroke
+    from matplotlib.patheffects import withStroke
 
     length = round_length(width * fraction)
     box = axes.get_window_extent() if tile is None else tile
     aspect, transform = box.width / box.height, axes.transAxes if tile is None else tile.transform
     right, bottom, thick = 0.95, 0.05 * max(aspect, 0.3), 0.014 * max(aspect, 0.3)
     left = right - length / width
-    edge: list[AbstractPathEffect] = [withStroke(linewidth=1.4, foreground="black", alpha=0.55)]
     bar = Rectangle((left, bottom), length / width, thick, transform=transform, color=colour, lw=0)
-    bar.set_path_effects(edge)
+    edge = "black" if colour == "white" else "white"
+    bar.set_path_effects([withStroke(linewidth=_STROKE, foreground=edge, alpha=0.55)])
     axes.add_patch(bar)
-    text = axes.text(
-        (left + right) / 2,
-        bottom + 1.6 * thick,
-        format_length(length, unit),
-        transform=transform,
-        color=colour,
-        ha="center",
-        va="bottom",
-        fontsize=size,
-    )
-    text.set_path_effects(edge)
+    place = (left + right) / 2, bottom + 1.6 * thick
+    style = {"transform": transform, "color": colour, "ha": "center", "va": "bottom", "fontsize": size}
+    _write_outlined(axes, place, format_length(length, unit), style, edge, 0.55)
 
 
 def add_label(axes: "matplotlib.axes.Axes", text: str, tile: "ImageTile | None" = None) -> None:
@@ -286,11 +291,20 @@ def add_label(axes: "matplotlib.axes.Axes", text: str, tile: "ImageTile | None" 
         text: The text.
         tile: ImageTile of the axes with the image; absent if the image fills the axes.
     """
-    from matplotlib.patheffects import withStroke
-
     transform = axes.transAxes if tile is None else tile.transform
-    label = axes.text(0.035, 0.965, text, transform=transform, color="white", ha="left", va="top", fontsize=7.5)
-    label.set_path_effects([withStroke(linewidth=1.4, foreground="black", alpha=0.6)])
+    style = {"transform": transform, "color": "white", "ha": "left", "va": "top", "fontsize": 7.5}
+    _write_outlined(axes, (0.035, 0.965), text, style, "black", 0.6)
+
+
+def _write_outlined(
+    axes: "matplotlib.axes.Axes", place: tuple[float, float], text: str, style: dict[str, Any], edge: str, alpha: float
+) -> None:
+    """Write text with an outline; the text itself has no path effect, which would turn it into curves in an SVG."""
+    from matplotlib.patheffects import Stroke
+
+    outline = axes.text(*place, text, **style)
+    outline.set_path_effects([Stroke(linewidth=_STROKE, foreground=edge, alpha=alpha)])
+    axes.text(*place, text, **style)
 
 
 def add_colour_bar(

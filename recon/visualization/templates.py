@@ -11,8 +11,13 @@ def load_template(name: str) -> "Template":
     """Load a template of this package by the name of its file."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    loader = FunctionLoader(lambda file: (files(__package__) / file).read_text(encoding="utf-8"))
+    loader = FunctionLoader(load_text)
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=loader
     )
     return environment.get_template(name)
+
+
+def load_text(name: str) -> str:
+    """Read a file of this package."""
+    return (files(__package__) / name).read_text(encoding="utf-8")

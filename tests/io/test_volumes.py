@@ -263,7 +263,7 @@ class TestPublicReaders:
 
 
 class TestForeignFiles:
-    @pytest.mark.parametrize("extension", EXTENSIONS)
+    @pytest.mark.parametrize("extension", [e for e in EXTENSIONS if not e.endswith(".zarr")])
     @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
     def test_a_torn_file_is_refused(self, extension: str, share: float, tmp_path: Path) -> None:
         path = tmp_path / f"v{extension}"
@@ -532,7 +532,7 @@ def test_an_unknown_kind_is_written_as_unknown(tmp_path: Path) -> None:
         assert read_volume(tmp_path / f"v{extension}", kind="shape").kind == "shape"
 
 
-@pytest.mark.parametrize("extension", [".h5", ".ome.tif", ".mrc", ".vti", ".npz", ".cxi"])
+@pytest.mark.parametrize("extension", [".h5", ".ome.tif", ".mrc", ".vti", ".npz", ".cxi", ".ome.zarr"])
 @pytest.mark.parametrize("step", [1.0, 2.5])
 def test_voxels_of_unknown_size_have_no_physical_size(tmp_path: Path, extension: str, step: float) -> None:
     z, y, x = (step * (np.arange(n) - (n - 1) / 2) for n in SHAPE)
@@ -554,3 +554,88 @@ def test_voxels_of_unknown_size_have_no_physical_size(tmp_path: Path, extension:
     if extension == ".mrc":
         with mrcfile.open(path) as file:
             assert float(file.voxel_size.x) == 0
+
+
+class TestOmeZarr:
+    def test_other_programs_see_the_place_and_the_scale(self, tmp_path: Path) -> None:
+        zarr = pytest.importorskip("zarr")
+        volume = volume_of((INDEX, ABSORPTION))
+        save(volume, tmp_path / "a.ome.zarr")
+        described = dict(zarr.open_group(tmp_path / "a.ome.zarr", mode="r").attrs)["ome"]
+        assert described["version"] == "0.5"
+        assert [channel["label"] for channel in described["omero"]["channels"]] == [INDEX.name, ABSORPTION.name]
+        (image,) = described["multiscales"]
+        assert [(axis["name"], axis.get("unit")) for axis in image["axes"]] == [
+            ("c", None),
+            *((axis, "micrometer") for axis in "zyx"),
+        ]
+        scale, translation = image["datasets"][0]["coordinateTransformations"]
+        assert scale["scale"] == pytest.approx([1, 0.3, 0.1, 0.11])
+        first = [axis[0] * 1e6 for axis in volume.grid.axes]
+        assert translation["translation"] == pytest.approx([0, *first])
+
+    def test_copies_of_half_the_resolution_lie_on_the_specimen(self, tmp_path: Path) -> None:
+        zarr = pytest.importorskip("zarr")
+        x = centred_axis(301, 0.1e-6)
+        ramp = np.broadcast_to(x * 1e6, (2, 3, 301)).astype(np.float32)
+        y, z = centred_axis(3, 0.1e-6), centred_axis(2, 0.1e-6)
+        save(Volume("cell", z, y, x, {INDEX.name: ramp}, (INDEX,)), tmp_path / "a.zarr")
+        group = zarr.open_group(tmp_path / "a.zarr", mode="r")
+        datasets = dict(group.attrs)["ome"]["multiscales"][0]["datasets"]
+        assert len(datasets) == 3
+        for dataset in datasets:
+            scale, translation = (each[each["type"]] for each in dataset["coordinateTransformations"])
+            samples = group[dataset["path"]][0, 0, 0]
+            places = translation[3] + scale[3] * np.arange(len(samples))
+            # The value is the position; the last sample of an odd number has itself as its neighbour.
+            np.testing.assert_allclose(samples[:-1], places[:-1], atol=2e-5)
+
+    def test_labels_are_not_averaged(self, tmp_path: Path) -> None:
+        zarr = pytest.importorskip("zarr")
+        labels = np.random.default_rng(0).choice([0, 7, 200], (2, 2, 400)).astype(np.uint16)
+        z, y, x = (centred_axis(n, 1e-7) for n in labels.shape)
+        save(Volume("", z, y, x, {"value": labels}, (Quantity("value", "1", ""),)), tmp_path / "a.zarr")
+        group = zarr.open_group(tmp_path / "a.zarr", mode="r")
+        assert {*np.unique(group["1"][...])} <= {0, 7, 200}
+        np.testing.assert_array_equal(read_volume(tmp_path / "a.zarr").main, labels)
+
+    def test_a_store_is_replaced_whole_and_nothing_else_is(self, tmp_path: Path) -> None:
+        pytest.importorskip("zarr")
+        first, second = volume_of(seed=1), volume_of(seed=2)
+        save(first, tmp_path / "a.ome.zarr")
+        with pytest.raises(ConfigError, match="complex"):
+            save(replace(first, values={INDEX.name: first.main + 1j}), tmp_path / "a.ome.zarr")
+        assert_same(read_volume(tmp_path / "a.ome.zarr"), first)
+        save(second, tmp_path / "a.ome.zarr")
+        assert_same(read_volume(tmp_path / "a.ome.zarr"), second)
+        assert [path.name for path in tmp_path.iterdir()] == ["a.ome.zarr"]
+        (tmp_path / "b.zarr").mkdir()
+        (tmp_path / "b.zarr" / "thesis.tex").write_text("years of work")
+        with pytest.raises(DataError, match="something else is there"):
+            save(first, tmp_path / "b.zarr")
+        assert (tmp_path / "b.zarr" / "thesis.tex").is_file()
+
+    @pytest.mark.parametrize("damage", ["gone", "torn"])
+    def test_a_store_that_has_lost_a_chunk_is_refused(self, damage: str, tmp_path: Path) -> None:
+        pytest.importorskip("zarr")
+        empty = replace(volume_of(), values={INDEX.name: np.zeros(SHAPE, np.float32)})
+        save(empty, tmp_path / "a.ome.zarr")
+        assert_same(read_volume(tmp_path / "a.ome.zarr"), empty)
+        (chunk,) = (path for path in (tmp_path / "a.ome.zarr" / "0" / "c").rglob("*") if path.is_file())
+        if damage == "gone":
+            chunk.unlink()
+        else:
+            chunk.write_bytes(chunk.read_bytes()[:8])
+        with pytest.raises(DataError, match=r"a\.ome\.zarr.*(not stored|damaged)"):
+            read_volume(tmp_path / "a.ome.zarr")
+
+    def test_the_command_writes_one_that_other_commands_read(self, tmp_path: Path) -> None:
+        pytest.importorskip("zarr")
+        save(volume_of(), tmp_path / "a.h5")
+        target = str(tmp_path / "a.ome.zarr")
+        assert run(["volume", str(tmp_path / "a.h5"), "-o", target]) == 0
+        assert run(["volume", str(tmp_path / "a.h5"), "-o", target]) == 2  # It is there already.
+        assert run(["volume", str(tmp_path / "a.h5"), "-o", target, "--force"]) == 0
+        assert run(["info", target]) == 0
+        assert run(["render", target, "-o", str(tmp_path / "a.svg")]) == 0
+        assert_same(read_volume(target), volume_of())

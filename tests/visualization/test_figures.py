@@ -1,5 +1,7 @@
 """Figures and movies show the right values at the right places, in files that other programs open."""
 
+import html
+import re
 import subprocess
 import sys
 import textwrap
@@ -374,3 +376,41 @@ def test_a_rotated_surface_is_visible_as_a_whole(angles: tuple[float, float]) ->
         np.testing.assert_array_equal(edge, 1.0)
     if not any(angles):
         assert (brightness < 1).sum() == 22 * 24
+
+
+@pytest.mark.parametrize("form", ["svg", "pdf"])
+def test_a_figure_for_print_has_text_and_scale_bar_as_vectors(form: str, model: Model, tmp_path: Path) -> None:
+    write_model(model, tmp_path / "model.h5")
+    path = tmp_path / f"a.{form}"
+    words = ["--style", "montage", "--plane", "z=0um", "--plane", "z=1um", "--caption", "A bead of $5 in a 'cell'"]
+    done = CliRunner().invoke(command, [str(tmp_path), "-o", str(path), *words])
+    assert done.exit_code == 0, done.output
+    content = path.read_bytes()
+    if form == "pdf":
+        assert content.startswith(b"%PDF")
+        assert b"/TrueType" in content or b"/Type42" in content or b"/CIDFontType2" in content
+    else:
+        text = content.decode()
+        texts = re.findall(r"<text[^>]*>([^<]+)</text>", text)
+        assert "2 µm" in texts  # The scale bar's.
+        assert "A bead of $5 in a 'cell'" in [html.unescape(each) for each in texts]
+        assert text.count("<image") >= 2
+    again = tmp_path / f"b.{form}"
+    assert CliRunner().invoke(command, [str(tmp_path), "-o", str(again), *words]).exit_code == 0
+    assert again.read_bytes() == content
+
+
+def test_a_movie_has_its_caption_below_the_frames(model: Model, tmp_path: Path) -> None:
+    write_model(model, tmp_path / "model.h5")
+    path = tmp_path / "a.mp4"
+    options = ["--frames", "2", "--size", "160", "--caption", "Refractive index of a cell with one bead of polystyrene"]
+    done = CliRunner().invoke(command, [str(tmp_path), "-o", str(path), *options])
+    assert done.exit_code == 0, done.output
+    frames = np.stack([frame for frame in imageio.get_reader(path).iter_data()])  # noqa: C416
+    assert frames.shape[2] == 160
+    assert frames.shape[1] > 160
+    assert frames.shape[1] % 2 == 0
+    strip = frames[:, 164:].astype(int)
+    assert strip.max() > 200  # White text on black.
+    assert np.median(strip) < 10
+    assert np.abs(strip[0] - strip[1]).max() < 60  # The same below every frame, but for the compression.

@@ -156,6 +156,12 @@ class CellExperiment(Experiment):
 
         return measure(volume, level=level, features=features)
 
+    def surface_level(self, volume: Volume) -> tuple[str, float | None]:
+        """Choose the refractive index on the surface."""
+        from .measure import surface_level
+
+        return surface_level(volume)
+
     def recognizes(self, volume: Volume) -> bool:
         """Whether a volume is a refractive index, by its name or its numbers."""
         from .identify import recognizes
@@ -180,12 +186,13 @@ class CellExperiment(Experiment):
         """Accuracy of a result where the truth is known."""
         return summary.summary_lines(numbers)
 
-    def comparison_figure(self, truth: Volume, run: Path) -> "Figure":
+    def comparison_figure(
+        self, truth: Volume, result: "Sampled", names: tuple[str, str] = ("truth", "result")
+    ) -> "Figure":
         """Draw the fitted index beside the true one."""
-        from ...io.model_file import read_model
         from ...visualization.comparison import compare_volumes
 
-        return compare_volumes(truth, read_model(run))
+        return compare_volumes(truth, result, names=names)
 
     def figure_under_light(
         self, result: "Sampled", na: tuple[float, float], defocus: float, limits: tuple[float, float] | None

@@ -7,7 +7,8 @@ contents of cells (Barer 1952, Nature 169, 366). It is relative to the medium, a
 import numpy as np
 
 from ...io.table import Column, Table
-from ...metrics.morphology.features import feature_columns, surface_features
+from ...metrics.morphology.features import feature_columns
+from ...metrics.morphology.solid import solid_features
 from ...metrics.morphology.volume_surface import Scale, extract_volume_surface
 from ...volume import Volume
 
@@ -53,13 +54,13 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     require_standard(features, volume.kind)
     index = np.asarray(volume.values[volume.quantity(_QUANTITY).name], np.float64)
     if level is None:
-        level = _otsu(index)
+        level = surface_level(volume)[1]
     scale = Scale.of(volume)
     surface = extract_volume_surface(volume, scale, _QUANTITY, level)
-    geometry = surface_features(surface)
+    geometry = solid_features(surface)
     inside = index > level
     numbers = {
-        **{name: geometry[name] for name in _GEOMETRY},
+        **{name: float(geometry[name]) for name in _GEOMETRY},
         "level": level,
         "mean_index": float(index[inside].mean()),
         "std_index": float(index[inside].std()),
@@ -68,6 +69,11 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     }
     known = {column.name: column for column in (*feature_columns(scale.unit), *_INDEX)}
     return Table(tuple(known[name] for name in (*_GEOMETRY, *(c.name for c in _INDEX))), (numbers,))
+
+
+def surface_level(volume: Volume) -> tuple[str, float]:
+    """Choose the refractive index on the surface of a cell: Otsu's threshold."""
+    return _QUANTITY, _otsu(np.asarray(volume.values[volume.quantity(_QUANTITY).name], np.float64))
 
 
 def _dry_mass(index: np.ndarray, inside: np.ndarray, volume: Volume) -> dict[str, float]:

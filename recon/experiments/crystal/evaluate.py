@@ -13,7 +13,7 @@ from ....physics.diffraction.bragg_geometry import resample, strain_from_density
 from ...errors import DataError
 from ...metrics import shell_correlation
 from ...model import Model
-from ...phase_retrieval.align import align
+from ...phase_retrieval.align import Alignment, align
 from ...volume import Volume
 from .laboratory import bragg_vector_from
 
@@ -40,17 +40,7 @@ def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, fl
     Raises:
         DataError: If a density is missing, or the samples of one of the two have no known size.
     """
-    if isinstance(result, Model):
-        from .model import sample_volume
-
-        result = sample_volume(result, result.grid())
-    if not isinstance(result, Volume):
-        raise DataError("a crystal's score needs a model, or a volume with its complex density, such as RUN/volume.h5")
-    spacing = _common_spacing(result, truth)
-    density, known = (
-        _resample_centred(volume, spacing, _edge_length(result, truth, spacing)) for volume in (result, truth)
-    )
-    aligned = align(density, known)
+    spacing, known, aligned = align_with(result, truth)
     inside, aligned_inside = _interior(known), _interior(aligned.density)
     both = inside & aligned_inside
     angles = np.angle(aligned.density * np.conj(known))[both]
@@ -67,6 +57,32 @@ def score(result: Any, truth: Volume, *, register: bool = False) -> dict[str, fl
         shells = shell_correlation(sizes[0], sizes[1], (spacing,) * 3)
         numbers["resolution"] = shells.resolution()
     return numbers | _strain_accuracy(aligned.density, known, both, spacing, truth)
+
+
+def align_with(result: Any, truth: Volume) -> tuple[float, Density, Alignment]:
+    """Resample a result and the truth to one cube, and align the result.
+
+    Args:
+        result: A volume with a complex density, or a model.
+        truth: True crystal.
+
+    Returns:
+        Distance of the cube's samples [m], the density of the truth, and that of the result.
+
+    Raises:
+        DataError: If a density is missing, or the samples of one of the two have no known size.
+    """
+    if isinstance(result, Model):
+        from .model import sample_volume
+
+        result = sample_volume(result, result.grid())
+    if not isinstance(result, Volume):
+        raise DataError("a crystal's score needs a model, or a volume with its complex density, such as RUN/volume.h5")
+    spacing = _common_spacing(result, truth)
+    density, known = (
+        _resample_centred(volume, spacing, _edge_length(result, truth, spacing)) for volume in (result, truth)
+    )
+    return spacing, known, align(density, known)
 
 
 def _strain_accuracy(density: Density, known: Density, both: Inside, spacing: float, truth: Volume) -> dict[str, float]:

@@ -21,6 +21,8 @@ from .metrics import METRICS
 from .schema import SCHEMA
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ...benchmarking.case import Benchmark
     from ...io.open import Reader
     from ...sampled import Sampled
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from ...visualization.report_figures import DeferredFigure
     from ...visualization.run_data import RunData
     from ...visualization.summary import Finding
+    from ...visualization.surface_scene import SurfaceScene
     from ..plan import Plan
     from ..preview import Previewer
     from .likelihood import CrystalLikelihood
@@ -173,6 +176,12 @@ class CrystalExperiment(Experiment):
 
         return measure(volume, level=level, features=features)
 
+    def surface_level(self, volume: Volume) -> tuple[str, float | None]:
+        """Choose the amplitude on the surface."""
+        from .measure import surface_level
+
+        return "amplitude", surface_level(volume)
+
     def recognizes(self, volume: Volume) -> bool:
         """Whether a volume is a density or an amplitude, by its name or as complex numbers."""
         from .identify import recognizes
@@ -203,6 +212,14 @@ class CrystalExperiment(Experiment):
         """Summarise a network's accuracy on held-out crystals."""
         return summary.validation_summary(numbers)
 
+    def comparison_figure(
+        self, truth: Volume, result: "Sampled", names: tuple[str, str] = ("truth", "result")
+    ) -> "Figure":
+        """Draw the amplitude beside the true one, aligned with it."""
+        from .figures import draw_comparison
+
+        return draw_comparison(truth, result, names)
+
     def report_findings(self, run: "RunData") -> "list[Finding]":
         """Judge a result by likelihood, agreement, resolution, and a known truth."""
         from .report import report_findings
@@ -220,3 +237,9 @@ class CrystalExperiment(Experiment):
         from .panels import view_panels
 
         return view_panels(subject)
+
+    def report_scene(self, run: "RunData") -> "SurfaceScene | None":
+        """Surface of the crystal, with the colours of its strain."""
+        from .report import report_scene
+
+        return report_scene(run, self.surface_level)

@@ -8,14 +8,30 @@ from jaxtyping import Float
 
 from ...errors import DataError
 from ...io.hdf5_common import group_in, open_checked
-from ...visualization.style import ACCENT, SECOND_ACCENT, add_colour_bar, add_label, house_style, new_figure
-from ...volume import Volume
+from ...sampled import Quantity, Sampled
+from ...visualization.comparison import compare_volumes
+from ...visualization.style import (
+    ACCENT,
+    DIFFERENCE_COLOURS,
+    INK,
+    SECOND_ACCENT,
+    add_colour_bar,
+    add_label,
+    add_scale_bar,
+    house_style,
+    new_figure,
+)
+from ...volume import Volume, centred_axis
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
 _LETTERS = ("frame", "y", "x")
+_SIGNED = DIFFERENCE_COLOURS
+"""Colour map of quantities with a sign, whose limits are symmetric."""
+_MOST_SIGMAS = 4.0
+"""Difference of counts, in standard deviations, of the last colour."""
 _MARGIN = 3
 """[voxel] Margin around the crystal in a figure."""
 
@@ -26,7 +42,7 @@ def draw_slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.F
     if not inside.any():
         raise DataError("the support is empty: there is no crystal to draw")
     values = np.asarray(volume.values[name], np.float64)
-    low, high = _limits(values[inside], symmetric=name != "amplitude")
+    low, high = _limits(values[inside], symmetric=colours == _SIGNED)
     if name != "amplitude":
         values = np.where(inside, values, np.nan)
     box = [_extent(inside, axis) for axis in range(3)]
@@ -47,6 +63,10 @@ def draw_slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.F
             panel.set_facecolor("#e5e5e5")
             panel.set_xlabel(f"${'zyx'[right]}$ ({unit})")
             panel.set_ylabel(f"${'zyx'[down]}$ ({unit})")
+            if axis == 0:
+                colour = "white" if name == "amplitude" else INK
+                width = (extent[1] - extent[0]) / scale
+                add_scale_bar(panel, width, fraction=0.4, colour=colour, unit=volume.length_unit)
             panel.set_title(f"${'zyx'[axis]}$ = {axes_of['zyx'[axis]][middle[axis]] * scale:.0f} {unit}", loc="left")
         bar = figure.add_axes((0.88, 0.17, 0.015, 0.73))
         quantity = next(q for q in volume.quantities if q.name == name)
@@ -76,22 +96,21 @@ def _edges(axis: Float[np.ndarray, " n"]) -> tuple[float, float]:
 
 
 def draw_diffraction(file: Path) -> "matplotlib.figure.Figure":
-    """Draw measured above modelled counts on three planes."""
-    from matplotlib.colors import LogNorm
+    """Draw measured counts, modelled counts, and their difference over its counting noise, on three planes."""
+    from matplotlib.colors import LogNorm, Normalize
 
     planes = _read(file, ("measured", "modelled", "good"))
     top = max(float(planes[f"measured/{letter}"].max()) for letter in _LETTERS)
-    norm = LogNorm(0.5, max(top, 1.0))
+    counts, sigmas = LogNorm(0.5, max(top, 1.0)), Normalize(-_MOST_SIGMAS, _MOST_SIGMAS)
+    rows = (("measured", "inferno", counts), ("modelled", "inferno", counts), ("difference", _SIGNED, sigmas))
     with house_style():
-        figure = new_figure(7.4, 4.9)
-        panels = figure.subplots(2, 3)
-        figure.subplots_adjust(left=0.06, right=0.9, top=0.97, bottom=0.06, wspace=0.15, hspace=0.12)
-        for row, name in zip(panels, ("measured", "modelled"), strict=True):
+        figure = new_figure(7.4, 7.2)
+        panels = figure.subplots(3, 3)
+        figure.subplots_adjust(left=0.06, right=0.88, top=0.98, bottom=0.04, wspace=0.15, hspace=0.12)
+        for row, (name, colours, norm) in zip(panels, rows, strict=True):
             for panel, letter in zip(row, _LETTERS, strict=True):
-                shown = np.maximum(planes[f"{name}/{letter}"], 0.5).astype(np.float64)
-                if name == "measured":
-                    shown = np.where(planes[f"good/{letter}"] > 0, shown, np.nan)
-                image = panel.imshow(shown, cmap="inferno", norm=norm, interpolation="nearest", aspect="auto")
+                plane = _plane(planes, name, letter)
+                image = panel.imshow(plane, cmap=colours, norm=norm, interpolation="nearest", aspect="auto")
                 panel.set_facecolor("#808080")
                 panel.set_xticks([])
                 panel.set_yticks([])
@@ -99,14 +118,42 @@ def draw_diffraction(file: Path) -> "matplotlib.figure.Figure":
                 panel.set_xlabel(right)
                 panel.set_ylabel(down)
                 add_label(panel, name)
-        bar = figure.add_axes((0.92, 0.06, 0.015, 0.91))
-        _count_bar(figure, image, bar)
+            if name != "measured":  # One bar for measured and modelled counts.
+                low, high = row[-1].get_position().y0, panels[0 if name == "modelled" else 2][-1].get_position().y1
+                bar = figure.add_axes((0.9, low, 0.015, high - low))
+                label = "counts" if name == "modelled" else "(modelled − measured) / σ"
+                figure.colorbar(image, cax=bar).set_label(label)
     return figure
 
 
-def _count_bar(figure: "matplotlib.figure.Figure", image: Any, axes: "matplotlib.axes.Axes") -> None:
-    """Draw a logarithmic colour bar into narrow axes."""
-    figure.colorbar(image, cax=axes).set_label("counts")
+def _plane(planes: dict[str, np.ndarray], name: str, letter: str) -> Float[np.ndarray, "h w"]:
+    """Return the plane of a row of the figure; what was not measured is not a number."""
+    measured, modelled = (planes[f"{which}/{letter}"].astype(np.float64) for which in ("measured", "modelled"))
+    if name == "modelled":
+        return np.maximum(modelled, 0.5)
+    shown = (
+        np.maximum(measured, 0.5) if name == "measured" else (modelled - measured) / np.sqrt(np.maximum(modelled, 1))
+    )
+    return np.where(planes[f"good/{letter}"] > 0, shown, np.nan)
+
+
+def draw_comparison(truth: Volume, result: Sampled, names: tuple[str, str]) -> "matplotlib.figure.Figure":
+    """Draw the amplitude of a result, aligned with the truth and on its scale, beside the true one.
+
+    Raises:
+        DataError: If one of the two has no complex density.
+    """
+    from .evaluate import align_with
+
+    spacing, known, aligned = align_with(result, truth)
+    z, y, x = (centred_axis(n, spacing) for n in known.shape)
+    scale = float(np.median(np.abs(known)[np.abs(known) > 0.5 * np.abs(known).max()]))
+    quantity = Quantity("amplitude", "1", "modulus of the density, relative to the median of the first")
+    first, second = (
+        Volume("crystal", z, y, x, {quantity.name: np.abs(each) / scale}, (quantity,), {}, truth.length_unit)
+        for each in (known, aligned.density)
+    )
+    return compare_volumes(first, second, names=names)
 
 
 def draw_agreement(file: Path) -> "matplotlib.figure.Figure":

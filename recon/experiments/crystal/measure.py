@@ -5,7 +5,8 @@ import numpy as np
 from ...errors import DataError
 from ...io.table import Column, Table
 from ...metrics.edge_profile import median_edge_width
-from ...metrics.morphology.features import feature_columns, surface_features
+from ...metrics.morphology.features import feature_columns
+from ...metrics.morphology.solid import solid_features
 from ...metrics.morphology.surface import extract_surface
 from ...metrics.morphology.volume_surface import Scale, sample_spacing, volume_origin
 from ...sampled import Quantity
@@ -53,14 +54,14 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     require_standard(features, volume.kind)
     amplitude = _amplitude(volume)
     if level is None:
-        level = _level(volume, amplitude)
+        level = surface_level(volume)
     scale = Scale.of(volume, "nm")
     surface = extract_surface(
         amplitude, sample_spacing(volume, scale), level=level, origin=volume_origin(volume, scale)
     )
-    geometry, inside = surface_features(surface), amplitude > level
+    geometry, inside = solid_features(surface), amplitude > level
     numbers = {
-        **{name: geometry[name] for name in _GEOMETRY},
+        **{name: float(geometry[name]) for name in _GEOMETRY},
         "level": level,
         "amplitude_mean": float(amplitude[inside].mean()),
         "amplitude_std": float(amplitude[inside].std()),
@@ -71,6 +72,11 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     own = tuple(Column(c.name, c.unit.format(scale.unit), c.meaning) for c in (*_LATTICE, *_LENGTHS))
     shown = {column.name: column for column in feature_columns(scale.unit)}
     return Table((*(shown[name] for name in _GEOMETRY), *own), (numbers,))
+
+
+def surface_level(volume: Volume) -> float:
+    """Choose the amplitude on the surface of a crystal: half of the inside's median."""
+    return _level(volume, _amplitude(volume))
 
 
 def _amplitude(volume: Volume) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Report of a crystal: findings on the reliability of the solution, and figures."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ from ...errors import DataError
 from ...io.volume_formats import read_volume
 from ...metrics import metric_named
 from ...metrics.edge_profile import sample_central_lines
-from ...model import Model
+from ...model import UNCERTAINTY, Model
 from ...visualization import loss_curves, orthogonal_slices
 from ...visualization.curves import draw_profiles
 from ...visualization.planes import box_centre
@@ -21,7 +22,11 @@ from .figures import draw_agreement, draw_diffraction, draw_slices, draw_starts
 from .verdict import AGREEMENT, EXCESS, NOISE_RATIO, UNEVENNESS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import matplotlib.figure
+
+    from ...visualization.surface_scene import SurfaceScene
 
 _SHOWN = (("amplitude", "magma"), ("phase", "RdBu_r"), ("strain", "RdBu_r"))
 
@@ -59,10 +64,14 @@ def report_figures(run: RunData) -> list[DeferredFigure]:
         for name, colours in _SHOWN:
             if name in volume.values:
                 figures.append(_slice_figure(volume, name, colours))
+        figures += _uncertainty_figure(volume)
         figures.append(_profile_figure(volume))
     predictions = run.folder / "predictions.h5"
     if predictions.is_file():
-        caption = "Counts on the planes through the Bragg peak, logarithmic; what is masked is blank."
+        caption = (
+            "Counts on the planes through the Bragg peak, logarithmic, and their difference in standard deviations of "
+            "the counts: where structure is left. What is masked is grey."
+        )
         figures.append(
             DeferredFigure("Measured and modelled diffraction", caption, lambda: draw_diffraction(predictions))
         )
@@ -77,6 +86,17 @@ def report_figures(run: RunData) -> list[DeferredFigure]:
         caption = f"Likelihood of the {which} pixels after the recipe, start by start; before the refinement."
         figures.append(DeferredFigure("Starts", caption, lambda: draw_starts(starts, name)))
     return figures
+
+
+def report_scene(run: RunData, level_of: "Callable[[Volume], tuple[str, float | None]]") -> "SurfaceScene | None":
+    """Make the scene of the sampled crystal, or of a model without samples; None for a run without a result."""
+    from ...visualization.surface_scene import surface_volume
+    from .surface import crystal_scene
+
+    volume = _find_volume(run)
+    if volume is None and run.result is not None:
+        volume = surface_volume(run.result, ["amplitude"])
+    return None if volume is None else crystal_scene(volume, level_of)
 
 
 def _profile_figure(volume: Volume) -> DeferredFigure:
@@ -202,3 +222,13 @@ def _slice_figure(volume: Volume, name: str, colours: str) -> DeferredFigure:
     unit = "nm" if volume.length_unit == "m" else "voxels"
     caption = f"Planes through the crystal's middle, in {unit}."
     return DeferredFigure(name.capitalize(), caption, lambda: draw_slices(volume, name, colours))
+
+
+def _uncertainty_figure(volume: Volume) -> list[DeferredFigure]:
+    """Draw the uncertainty of the strain, or of the phase; nothing without independent solutions."""
+    name = next((n for n in ("strain", "phase") if f"{UNCERTAINTY}{n}" in volume.values), None)
+    if name is None:
+        return []
+    caption = "Spread between independent solutions."
+    draw = partial(draw_slices, volume, f"{UNCERTAINTY}{name}", "viridis")
+    return [DeferredFigure(f"Uncertainty of the {name}", caption, draw)]

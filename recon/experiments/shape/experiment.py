@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from ...io.inspect import Describer
     from ...model import Model
     from ...sampled import Sampled
+    from ...visualization.measures import Measures
     from ...visualization.panels import Panel, PanelSubject
     from ...visualization.report_figures import DeferredFigure
     from ...visualization.run_data import RunData
     from ...visualization.summary import Finding
+    from ...visualization.surface_scene import SurfaceScene
     from ..plan import Plan
 
 register_metrics(METRICS)
@@ -252,6 +254,18 @@ class ShapeExperiment(Experiment):
         from .panels import view_panels
 
         return view_panels(subject)
+
+    def report_scene(self, run: "RunData") -> "SurfaceScene | None":
+        """Surface of the consensus of each shown cell."""
+        from .report import report_scene
+
+        return report_scene(run)
+
+    def report_measures(self, run: "RunData") -> "Measures | None":
+        """Volumes of the cells and their spread."""
+        from .report import report_measures
+
+        return report_measures(run)
 
 
 def _existing(setting: str, name: str | Path) -> Path:

@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
-from ...io.hdf5_common import open_checked
+from ...io.hdf5_common import open_checked, text_of
 from ...visualization.layout import Margins, bar_axes, tiled_figure
 from ...visualization.projection import view_rotation
-from ...visualization.style import ACCENT, INK, SECOND_ACCENT, house_style, new_figure
+from ...visualization.style import ACCENT, INK, SECOND_ACCENT, add_scale_bar, house_style, new_figure
 from ...visualization.surface import shade_surface
 from ...visualization.tiles import ImageTile
 
@@ -45,6 +45,8 @@ class PlottedCells:
         filled: Occupancies of the first draws.
         truth: True shapes; None if unknown.
         consensus: Consensus of each cell; None where the file holds none.
+        step: [m] Distance between samples along x.
+        unit: Unit of that distance: ``m`` or ``voxel``.
     """
 
     names: list[str]
@@ -53,21 +55,25 @@ class PlottedCells:
     filled: Float[np.ndarray, "cell draw z y x"]
     truth: Float[np.ndarray, "cell z y x"] | None = None
     consensus: Float[np.ndarray, "cell z y x"] | None = None
+    step: float = 1.0
+    unit: str = "voxel"
 
 
 def read_plotted_cells(path: Path) -> PlottedCells:
     """Read cells at regular intervals from the volume file of a run."""
     with open_checked(path) as file:
         volume, seen = file["volume"], file["seen"]
-        indices, names = _select_cells(file)
+        indices, names = select_cells(file)
         filled = volume["occupancy"][indices, :_SHOWN_DRAWS].astype(np.float32)
         truth = seen["truth"][indices].astype(np.float32) if "truth" in seen else None
         own = file.get(_CONSENSUS)
         consensus = None if own is None else own[indices].astype(np.float32)
-        return PlottedCells(names, seen["images"][indices], seen["mask"][indices], filled, truth, consensus)
+        axis, unit = volume["x"][:2], text_of(volume["x"].attrs.get("units", "voxel"))
+        step = float(axis[1] - axis[0])
+        return PlottedCells(names, seen["images"][indices], seen["mask"][indices], filled, truth, consensus, step, unit)
 
 
-def _select_cells(file: h5py.File) -> tuple[np.ndarray, list[str]]:
+def select_cells(file: h5py.File) -> tuple[np.ndarray, list[str]]:
     """Return indices and names of the cells that figures show."""
     count = len(file["volume/occupancy"])
     indices = np.unique(np.linspace(0, count - 1, min(_SHOWN_CELLS, count)).astype(int))
@@ -77,7 +83,7 @@ def _select_cells(file: h5py.File) -> tuple[np.ndarray, list[str]]:
 def read_thickness(path: Path) -> tuple[list[str], Float[np.ndarray, "cell draw y x"], str]:
     """Read names of the shown cells, thickness along z of all their draws, and its unit."""
     with open_checked(path) as file:
-        indices, names = _select_cells(file)
+        indices, names = select_cells(file)
         steps, unit = _shown_steps(file["volume"])
         filled = file["volume/occupancy"]
         draws = range(filled.shape[1])  # One at a time, as all of them may be large.
@@ -112,6 +118,8 @@ def draw_gallery(shown: PlottedCells) -> "matplotlib.figure.Figure":
                 tile.show(_fit_to_square(one, edge), colours, (0.0, 1.0), interpolation="bilinear")
         for tile, title in zip(tiles[0], titles, strict=True):
             tile.title(title, size=7)
+        last = tiles[0][1]
+        add_scale_bar(last.axes, edge * shown.step, unit=shown.unit, fraction=0.4, colour=INK, size=6, tile=last)
     return figure
 
 
@@ -147,6 +155,8 @@ def draw_sections(shown: PlottedCells) -> "matplotlib.figure.Figure":
                     tile.outline(_middle(draw, axis), 0.5, ACCENT, 0.6, 0.8)
                 if shown.consensus is not None:
                     tile.outline(_middle(shown.consensus[i], axis), 0.5, INK, 1.2)
+        width = shown.filled.shape[-1] * shown.step
+        add_scale_bar(tiles[0][0].axes, width, unit=shown.unit, fraction=0.4, colour=INK, size=6, tile=tiles[0][0])
         for tile, (name, plane) in zip(tiles[0], _AXES, strict=True):
             tile.title(f"{name} = 0 ({plane})", size=7)
     return figure

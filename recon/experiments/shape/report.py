@@ -17,7 +17,15 @@ from .scores import ALL
 if TYPE_CHECKING:
     import matplotlib.figure
 
+    from ...io.table import Cell, Column
+    from ...visualization.measures import Measures
+    from ...visualization.surface_scene import SurfaceScene
+
 _ERRORS = {"overlap_error": "1 - IoU", "volume": "volume", "surface": "surface", "roughness": "roughness"}
+
+_MEASURES = ("name", "label", "section_area", "volume", "volume_mean", "volume_std", "section_agreement", "verdict")
+_MOST_ROWS = 60
+"""Largest number of cells in the table of a report."""
 
 
 def report_findings(run: RunData) -> list[Finding]:
@@ -79,6 +87,50 @@ def report_figures(run: RunData) -> list[DeferredFigure]:
     if scores.is_file():
         listed.append(DeferredFigure("Errors", "Of the consensus of each cell, by class.", lambda: _draw_errors(run)))
     return listed
+
+
+def report_scene(run: RunData) -> "SurfaceScene | None":
+    """Make the scene of the consensus of each shown cell; None for a run without shapes."""
+    path = run.folder / VOLUME
+    if not path.is_file():
+        return None
+    from .surfaces import shape_scene
+
+    return shape_scene(path)
+
+
+def report_measures(run: RunData) -> "Measures | None":
+    """List the volumes of all cells and their spread; None for a run without its table."""
+    from ...io.table import Column, Table
+    from ...visualization.measures import Measures
+
+    path = run.folder / CELLS
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    columns = [_column(head) for head in (rows[0] if rows else {}) if head.partition(" ")[0] in _MEASURES]
+    heads = {column.head: column.name for column in columns}
+    cells = [{name: _number(row[head]) for head, name in heads.items()} for row in rows[:_MOST_ROWS]]
+    note = f"From {CELLS}, which holds more; unflat measure writes surface, roughness, curvature and the like."
+    if len(rows) > _MOST_ROWS:
+        note = f"The first {_MOST_ROWS} of {len(rows)} cells. {note}"
+    return Measures(Table(tuple(Column(c.name, c.unit) for c in columns), tuple(cells)), note) if cells else None
+
+
+def _column(head: str) -> "Column":
+    """Column of a head such as ``volume [um3]``."""
+    from ...io.table import Column
+
+    name, _, unit = head.partition(" [")
+    return Column(name, unit.removesuffix("]"))
+
+
+def _number(text: str) -> "Cell":
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _draw_errors(run: RunData) -> "matplotlib.figure.Figure":

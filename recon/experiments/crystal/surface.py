@@ -1,0 +1,50 @@
+"""Surface of a crystal with the colours of its strain, or of its phase, for the report."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from ...metrics.morphology.surface import Surface
+from ...visualization.surface_scene import SurfaceBody, SurfaceScene, extract_body
+from ...volume import Volume
+
+_COLOURED_BY = ("strain", "phase")
+"""Quantities that may colour the surface, the first preferred."""
+_COLOURS = "RdBu_r"
+
+
+def crystal_scene(volume: Volume, level_of: Callable[[Volume], tuple[str, float | None]]) -> SurfaceScene:
+    """Make the scene of a crystal.
+
+    Args:
+        volume: Sampled crystal with its support.
+        level_of: Function that chooses quantity and level of the surface of a volume.
+
+    Raises:
+        DataError: If there is no surface.
+    """
+    name, level = level_of(volume)
+    surface = extract_body(volume, name, level).surface
+    caption = f"Surface at half of the {name} inside"
+    colour = next((each for each in _COLOURED_BY if each in volume.values), None)
+    if colour is None or "support" not in volume.values or not np.any(volume.values["support"]):
+        return SurfaceScene(f"{caption}.", [SurfaceBody("", surface)], volume.length_unit)
+    values = _values_inside(volume, colour, surface)
+    reach = max(float(np.percentile(np.abs(values), 99)), 1e-12)
+    body = SurfaceBody("", surface, values)
+    caption = f"{caption}; the colours are the {colour} of the nearest sample inside."
+    quantity = volume.quantity(colour)
+    return SurfaceScene(caption, [body], volume.length_unit, quantity, _COLOURS, (-reach, reach))
+
+
+def _values_inside(volume: Volume, name: str, surface: Surface) -> Float[np.ndarray, " v"]:
+    """Return the value of a quantity at each vertex; outside the support it has none, and that beside it is taken."""
+    from scipy.ndimage import distance_transform_edt, map_coordinates
+
+    inside = volume.values["support"] > 0
+    nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    extended = np.asarray(volume.values[name], np.float64)[tuple(nearest)]
+    first = np.array([axis[0] for axis in volume.grid.axes])
+    places = (surface.vertices - first) / np.asarray(volume.spacing)
+    return np.asarray(map_coordinates(extended, places.T, order=1, mode="nearest"))

@@ -1,0 +1,46 @@
+"""Numbers of `unflat measure` for the report of a run with one specimen."""
+
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigError
+from ..io.volume_formats import read_volume
+from ..visualization.measures import Measures
+from ..visualization.run_data import RunData
+from ..volume import Volume
+
+if TYPE_CHECKING:
+    from .base import Experiment
+
+_LARGEST = 4_000_000
+"""[sample] Largest volume that is measured for a report: about a second."""
+
+
+def measure_run(experiment: "Experiment", run: RunData) -> Measures | None:
+    """Measure the sampled result of a run.
+
+    Args:
+        experiment: Kind of the run.
+        run: Data of the run.
+
+    Returns:
+        Its measures; None for a run without samples, and for a kind that is not measured.
+
+    Raises:
+        DataError: If it cannot be measured.
+    """
+    volume = sampled_volume(run)
+    if volume is None or volume.cells is not None or volume.main.size > _LARGEST:
+        return None
+    try:
+        table = experiment.measure(volume)
+    except ConfigError:
+        return None
+    return Measures(table, "Of the samples in volume.h5; unflat measure writes these numbers as a table.")
+
+
+def sampled_volume(run: RunData) -> Volume | None:
+    """Read the sampled result of a run; None where it has none."""
+    if isinstance(run.result, Volume):
+        return run.result
+    file = run.folder / "volume.h5"
+    return read_volume(file) if run.result is not None and file.is_file() else None
