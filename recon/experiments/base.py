@@ -448,4 +448,4 @@ class Experiment(ABC):
         """
         from .report_measures import measure_run
 
-        return measure_run(self, run)
+        return measure_run(self.measure, run)

@@ -1,25 +1,23 @@
 """Numbers of `unflat measure` for the report of a run with one specimen."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from ..errors import ConfigError
+from ..io.table import Table
 from ..io.volume_formats import read_volume
 from ..visualization.measures import Measures
 from ..visualization.run_data import RunData
 from ..volume import Volume
 
-if TYPE_CHECKING:
-    from .base import Experiment
-
 _LARGEST = 4_000_000
 """[sample] Largest volume that is measured for a report: about a second."""
 
 
-def measure_run(experiment: "Experiment", run: RunData) -> Measures | None:
+def measure_run(measure: Callable[[Volume], Table], run: RunData) -> Measures | None:
     """Measure the sampled result of a run.
 
     Args:
-        experiment: Kind of the run.
+        measure: Function that measures a specimen of the run's kind.
         run: Data of the run.
 
     Returns:
@@ -32,7 +30,7 @@ def measure_run(experiment: "Experiment", run: RunData) -> Measures | None:
     if volume is None or volume.cells is not None or volume.main.size > _LARGEST:
         return None
     try:
-        table = experiment.measure(volume)
+        table = measure(volume)
     except ConfigError:
         return None
     return Measures(table, "Of the samples in volume.h5; unflat measure writes these numbers as a table.")
