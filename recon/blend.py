@@ -166,6 +166,21 @@ class Blend:
         values[:, within] = blended
         return values
 
+    def near(self, points: Float[np.ndarray, "n 3"], column: int) -> Float[np.ndarray, " n"]:
+        """Evaluate one quantity at points [m] that lie close together; see `Ensemble.near`."""
+        within = self.frame.contains(points)
+        clipped = np.clip(points[within], self.frame.low, self.frame.high)
+        values, total = np.full(len(points), np.nan, np.float32), np.zeros(len(clipped))
+        blended = np.zeros(len(clipped))
+        for part, tile in zip(self.parts, self.tiles, strict=True):
+            window = np.prod([tile.along(i, clipped[:, i]) for i in range(3)], axis=0)
+            seen = window > 0
+            if seen.any():
+                blended[seen] += window[seen] * part.near(part.clip(clipped[seen]), column)
+                total += window
+        values[within] = blended / total
+        return values
+
     def on_grid(
         self,
         z: Float[np.ndarray, " z"],

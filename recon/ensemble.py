@@ -176,6 +176,33 @@ class Ensemble:
             values[np.ix_(np.full(len(values), True), *within)] = self._physical(raw)
         return values
 
+    def near(self, points: Float[np.ndarray, "n 3"], column: int) -> Float[np.ndarray, " n"]:
+        """Evaluate one quantity at points [m] that lie close together, in single precision; NaN outside the box.
+
+        Args:
+            points: [m] Points.
+            column: Row of the quantity among the values.
+        """
+        s = self.frame.points(points)
+        within = np.all(inside(s), axis=-1)
+        values = np.full(len(s), np.nan, np.float32)
+        if not within.any():
+            return values
+        output, is_spread = column % self.outputs, column >= self.outputs
+        numbers = range(len(self._all_sets))
+        if self.consensus:
+            numbers = range(1, len(self._all_sets)) if is_spread else range(1)
+        raw = np.stack([self._raw_near(number, output, s[within]) for number in numbers])
+        scaled = raw * self.scale[output] + self.background[output]
+        values[within] = scaled.std(axis=0, ddof=1) if is_spread else scaled.mean(axis=0)
+        return values
+
+    def _raw_near(self, number: int, output: int, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """Evaluate one output of a set of weights at normalised points that lie close together."""
+        if not self.heads:
+            return self._single[number].near(s)[output]
+        return self.heads[number].value(output, self._single[number].near, self._evaluated[number].near, s)
+
     @property
     def spacing(self) -> Float[np.ndarray, " 3"]:
         """[m] Resolution (z, y, x) of the field."""

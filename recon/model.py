@@ -23,6 +23,7 @@ from .fields.numpy_fields import NumpyField
 from .frame import ModelFrame
 from .grid import Grid, Region, cell_centres, compose
 from .sampled import Axis, Point3, Points, Progress, Quantity, Sampled, as_points
+from .slice_plane import SlicePlane
 from .volume import Volume
 
 POINTS_AT_ONCE = 1 << 15
@@ -248,6 +249,11 @@ class Model(Sampled):
             if progress:
                 progress(min(part.stop, len(places)), len(places))
         return values
+
+    def on_plane(self, plane: SlicePlane, quantity: str | None = None) -> Float[np.ndarray, "h w"]:
+        """Evaluate one quantity on a plane in single precision; NaN outside the box."""
+        (column,) = self._columns([self.quantity(quantity).name])
+        return plane.evaluate(lambda points: self._fields.near(points, column))
 
     def sample(self, z: Axis, y: Axis, x: Axis, quantity: str | None = None) -> Float[np.ndarray, "z y x"]:
         """Evaluate one quantity on the product of three axes [m], by separable interpolation in single precision."""

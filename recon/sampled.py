@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
 from .errors import ConfigError, DataError
+from .slice_plane import SlicePlane
 
 Point3 = tuple[float, float, float]
 Axis = Float[np.ndarray, " _n"]
@@ -151,6 +152,26 @@ class Sampled(ABC):
         Raises:
             ConfigError: If there is no such quantity.
         """
+
+    def on_plane(self, plane: SlicePlane, quantity: str | None = None) -> Float[np.ndarray, "h w"]:
+        """Sample one quantity on a plane at any angle, in single precision.
+
+        Args:
+            plane: The plane.
+            quantity: Name of the quantity; the main one by default.
+
+        Returns:
+            Values; NaN outside the specimen's box.
+
+        Raises:
+            ConfigError: If there is no such quantity.
+        """
+        name = self.real_quantity(quantity).name
+
+        def evaluate(points: Points) -> Float[np.ndarray, " n"]:
+            return np.where(self.contains(points), self.at(points, [name])[:, 0], np.nan)
+
+        return plane.evaluate(evaluate)
 
     def __call__(self, points: ArrayLike, quantity: str | None = None) -> Float[np.ndarray, " n"]:
         """Sample one quantity at points, in double precision.

@@ -34,6 +34,8 @@ SHARPNESS = 4.0
 """K."""
 PLANE, REFERENCE = "head/plane", "head/reference"
 """Weights: offset and slopes of the phase's plane in normalised coordinates, and the unwrapped grid, where needed."""
+AMPLITUDE, OCCUPANCY, SLOPE = 0, 2, 4
+"""Numbers of quantities; the others are the phase."""
 _TYPE, _VERSION = "crystal", 1
 
 Raw = Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, "k n"]]
@@ -106,9 +108,36 @@ class DensityHead:
         phase = np.where(inside, self._phase(wave, s), 0)
         quantities = [amplitude, phase, occupancy]
         if self.step is not None:
-            after, before = (self._wave(raw(np.clip(p, -1, 1)), p) for p in (s + self.step, s - self.step))
-            quantities += [phase, np.where(inside, np.angle(after * np.conj(before)) / self.length, 0)]
+            quantities += [phase, np.where(inside, self._slope(raw, s), 0)]
         return np.stack(quantities)
+
+    def value(self, number: int, raw: Raw, precise: Raw, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """Evaluate one quantity at normalised points, and no more of the field than it takes.
+
+        Args:
+            number: Number of the quantity among `values`.
+            raw: Function that evaluates the field, in any precision.
+            precise: The same in double precision, for differences.
+            s: Normalised points.
+        """
+        own = raw(s)
+        if number == OCCUPANCY:
+            return self._occupancy(own)
+        amplitude = self._occupancy(own) * np.hypot(own[1], own[2])
+        if number == AMPLITUDE:
+            return np.asarray(amplitude)
+        inside = amplitude >= self.surface
+        values, places = np.zeros(len(s)), s[inside]
+        if number == SLOPE:
+            values[inside] = self._slope(precise, places)
+        else:
+            values[inside] = self._phase(self._wave(own[:, inside], places), places)
+        return values
+
+    def _slope(self, raw: Raw, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """Slope of the phase along G."""
+        after, before = (self._wave(raw(np.clip(p, -1, 1)), p) for p in (s + self.step, s - self.step))
+        return np.asarray(np.angle(after * np.conj(before)) / self.length)
 
     def _occupancy(self, raw: Float[np.ndarray, "k n"]) -> Float[np.ndarray, " n"]:
         return np.asarray(1 / (1 + np.exp(-self.sharpness * raw[0])))

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from ..errors import DataError
-from . import numpy_spline
+from . import near_points, numpy_spline
 from .numpy_common import apply_signs, gelu, get_weight, parse_signs
 
 BLOCK = 512  # Points that the decoder takes at once.
@@ -71,6 +72,14 @@ class NumpyPyramid:
     def at(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k n"]:
         """Evaluate at points."""
         return self._decoded([numpy_spline.at_points(g, s) for g in self.grids])
+
+    def near(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k n"]:
+        """Evaluate at points that lie close together, in the precision of the weights."""
+        return self._decoded([near_points.interpolate(level, s) for level in self._levels])
+
+    @cached_property
+    def _levels(self) -> tuple[Float[np.ndarray, "_z _y _x f"], ...]:
+        return tuple(near_points.channels_last(grid) for grid in self.grids)
 
     def on_grid(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import DataError
-from . import numpy_spline
+from . import near_points, numpy_spline
 from .numpy_common import get_weight
 
 
@@ -58,6 +58,14 @@ class NumpySection:
         """Evaluate at points."""
         near = self._near(s[:, 0])
         distance: np.ndarray = numpy_spline.at_points(self.grid, s) + near * numpy_spline.at_points(self.rim, s[:, 1:])
+        return distance
+
+    def near(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k n"]:
+        """Evaluate at points that lie close together, in the precision of the weights."""
+        in_space, in_plane = (near_points.channels_last(grid) for grid in (self.grid, self.rim))  # One feature: views.
+        rim = near_points.interpolate(in_plane, s[:, 1:])
+        distance: np.ndarray = near_points.interpolate(in_space, s)
+        distance += self._near(s[:, 0]).astype(rim.dtype) * rim
         return distance
 
     def on_grid(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import ConfigError
-from .planes import SlicePlane
+from ..slice_plane import SlicePlane
 from .results import Draw, Selection
 
 

@@ -12,7 +12,8 @@ from unflat.recon.fields.density_head import PLANE
 from unflat.recon.frame import ModelFrame
 from unflat.recon.model import Model, ModelQuantity
 from unflat.recon.sampled import Quantity, Sampled
-from unflat.recon.viewer.planes import SlicePlane, sample_plane, sample_profile
+from unflat.recon.slice_plane import SlicePlane
+from unflat.recon.viewer.planes import sample_plane, sample_profile
 from unflat.recon.volume import Volume
 
 from .builders import ABSORPTION, FRAME, INDEX, voxel_model
@@ -183,12 +184,17 @@ def test_a_plane_outside_the_box_is_empty() -> None:
         ((0, 0, 0), (0, 1, 0), 4, 4),
         ((0, 0, np.nan), (0, 1, 0), 4, 4),
         ((0, 0, 1), (0, 1, 0), 0, 4),
-        ((0, 0, 1), (0, 1, 0), 4, 2049),
     ],
 )
 def test_what_is_no_plane_is_refused(right: Any, down: Any, width: int, height: int) -> None:
     with pytest.raises(ConfigError):
         SlicePlane(np.zeros(3), np.array(right, float), np.array(down, float), width, height)
+
+
+def test_a_plane_too_large_is_refused() -> None:
+    plane = SlicePlane(np.zeros(3), np.array([0, 0, 1e-9]), np.array([0, 1e-9, 0]), 4, 2049)
+    with pytest.raises(ConfigError, match="2049"):
+        sample_plane(voxel_model(), "refractive_index", plane)
 
 
 def test_a_profile_is_the_model_along_a_line() -> None:
