@@ -8,7 +8,7 @@ The weights of several sets are named ``member_0/…``, ``member_1/…``; those 
 named ``consensus/…`` are those of one more field of the same architecture, whose values stand for the mean.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from .fields import near_points
 from .fields.density_head import DensityHead
 from .fields.numpy_fields import NumpyField, build_numpy_field
 from .frame import ModelFrame, inside
@@ -189,19 +190,39 @@ class Ensemble:
         if not within.any():
             return values
         output, is_spread = column % self.outputs, column >= self.outputs
-        numbers = range(len(self._all_sets))
+        numbers = tuple(range(len(self._all_sets)))
         if self.consensus:
-            numbers = range(1, len(self._all_sets)) if is_spread else range(1)
-        raw = np.stack([self._raw_near(number, output, s[within]) for number in numbers])
+            numbers = numbers[1:] if is_spread else numbers[:1]
+        raw = np.stack(list(self._raw_near(numbers, output, s[within])))
         scaled = raw * self.scale[output] + self.background[output]
         values[within] = scaled.std(axis=0, ddof=1) if is_spread else scaled.mean(axis=0)
         return values
 
-    def _raw_near(self, number: int, output: int, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-        """Evaluate one output of a set of weights at normalised points that lie close together."""
-        if not self.heads:
-            return self._single[number].near(s)[output]
-        return self.heads[number].value(output, self._single[number].near, self._evaluated[number].near, s)
+    def _raw_near(
+        self, numbers: tuple[int, ...], output: int, s: Float[np.ndarray, "n 3"]
+    ) -> Iterator[Float[np.ndarray, " n"]]:
+        """Evaluate one output of some sets of weights at normalised points that lie close together."""
+        if self.heads:
+            for number in numbers:
+                fields = self._single[number].near, self._evaluated[number].near
+                yield self.heads[number].value(output, *fields, s)
+            return
+        fields = [self._single[number] for number in numbers]
+        joint = [near_points.interpolate(spline, s) for spline in self._joint_splines(numbers)]
+        for position, field in enumerate(fields):
+            parts = [np.split(values, len(fields))[position] for values in joint]
+            yield (field.from_splines(parts, s) if parts else field.near(s))[output]
+
+    def _joint_splines(self, numbers: tuple[int, ...]) -> list[np.ndarray]:
+        """Join the splines of some sets of weights as features of one: points share the weights of a spline's sum."""
+        if numbers not in self._joint:
+            splines = zip(*(self._single[number].splines for number in numbers), strict=True)
+            self._joint[numbers] = [np.concatenate(level, axis=-1) for level in splines]
+        return self._joint[numbers]
+
+    @cached_property
+    def _joint(self) -> dict[tuple[int, ...], list[np.ndarray]]:
+        return {}
 
     @property
     def spacing(self) -> Float[np.ndarray, " 3"]:

@@ -91,11 +91,15 @@ class SlicePlane:
 
     def evaluate(self, function: Callable[[Float[np.ndarray, "n 3"]], np.ndarray]) -> Float[np.ndarray, "h w"]:
         """Evaluate a function of points [m] on the plane, tile by tile on several threads, in single precision."""
+        return self.evaluate_tiles(lambda rows, columns: function(self.points(rows, columns)))
+
+    def evaluate_tiles(self, function: Callable[[slice, slice], np.ndarray]) -> Float[np.ndarray, "h w"]:
+        """Evaluate a function of rows and columns, tile by tile on several threads, in single precision."""
         values = np.empty((self.height, self.width), np.float32)
 
         def fill(tile: tuple[slice, slice]) -> None:
             part = values[tile]
-            part[...] = np.reshape(function(self.points(*tile)), part.shape)
+            part[...] = np.reshape(function(*tile), part.shape)
 
         list(_pool().map(fill, self._tiles()))
         return values

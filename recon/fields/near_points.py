@@ -22,13 +22,14 @@ def channels_last(grid: Float[np.ndarray, "f *size"]) -> Float[np.ndarray, "*siz
     return np.ascontiguousarray(np.moveaxis(grid, 0, -1))
 
 
-def interpolate(coefficients: Float[np.ndarray, "*size f"], s: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "f n"]:
+def interpolate(coefficients: Float[np.ndarray, "*size f"], s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "f n"]:
     """Interpolate by the cubic spline, in the precision of the coefficients.
 
     Args:
         coefficients: Coefficients with the features last.
-        s: Points, normalised.
+        s: Points, normalised; of a spline in the plane the last two coordinates count.
     """
+    s = s[:, 1 - coefficients.ndim :]
     count = len(s)
     features, dtype = coefficients.shape[-1], coefficients.dtype
     if not count:

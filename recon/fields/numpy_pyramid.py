@@ -75,11 +75,18 @@ class NumpyPyramid:
 
     def near(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k n"]:
         """Evaluate at points that lie close together, in the precision of the weights."""
-        return self._decoded([near_points.interpolate(level, s) for level in self._levels])
+        return self.from_splines([near_points.interpolate(spline, s) for spline in self.splines], s)
 
     @cached_property
-    def _levels(self) -> tuple[Float[np.ndarray, "_z _y _x f"], ...]:
+    def splines(self) -> tuple[Float[np.ndarray, "_z _y _x f"], ...]:
+        """Coefficients of each level, features last."""
         return tuple(near_points.channels_last(grid) for grid in self.grids)
+
+    def from_splines(
+        self, values: Sequence[Float[np.ndarray, "f n"]], s: Float[np.ndarray, "n 3"]
+    ) -> Float[np.ndarray, "k n"]:
+        """Compute the outputs at points from the values of the splines there."""
+        return self._decoded(values)
 
     def on_grid(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]

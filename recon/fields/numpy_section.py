@@ -4,7 +4,7 @@ A cubic B-spline gives the distance everywhere; a second one, over the plane of 
 plane, so that the surface passes through the section: ``spline(z, y, x) + e^(−z²/2w²) · rim(y, x)``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,11 +62,19 @@ class NumpySection:
 
     def near(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k n"]:
         """Evaluate at points that lie close together, in the precision of the weights."""
-        in_space, in_plane = (near_points.channels_last(grid) for grid in (self.grid, self.rim))  # One feature: views.
-        rim = near_points.interpolate(in_plane, s[:, 1:])
-        distance: np.ndarray = near_points.interpolate(in_space, s)
-        distance += self._near(s[:, 0]).astype(rim.dtype) * rim
-        return distance
+        return self.from_splines([near_points.interpolate(spline, s) for spline in self.splines], s)
+
+    @property
+    def splines(self) -> tuple[Float[np.ndarray, "*size f"], ...]:
+        """Coefficients of the spline in space and of that in the plane, features last."""
+        return near_points.channels_last(self.grid), near_points.channels_last(self.rim)
+
+    def from_splines(
+        self, values: Sequence[Float[np.ndarray, "f n"]], s: Float[np.ndarray, "n 3"]
+    ) -> Float[np.ndarray, "k n"]:
+        """Compute the distance at points from the values of the splines there."""
+        distance, rim = values
+        return np.asarray(distance + self._near(s[:, 0]).astype(rim.dtype) * rim)
 
     def on_grid(
         self, z: Float[np.ndarray, " z"], y: Float[np.ndarray, " y"], x: Float[np.ndarray, " x"]

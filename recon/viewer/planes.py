@@ -23,12 +23,19 @@ def sample_plane(specimen: Sampled, quantity: str, plane: SlicePlane) -> Float[n
     axes = plane.axes
     if axes is None or not isinstance(specimen, Model) or specimen.is_pointwise:
         return specimen.on_plane(plane, quantity)
-    z, y, x = plane.coordinates()
-    values = np.squeeze(specimen.sample(z, y, x, quantity), axis=3 - sum(axes))
-    shown = np.array(values.T if axes[0] > axes[1] else values, np.float32, order="C")
-    within = specimen.contains(plane.points()).reshape(shown.shape)
-    shown[~within] = np.nan
-    return shown
+    down, right = axes
+    lines = plane.coordinates()
+
+    def sample(rows: slice, columns: slice) -> np.ndarray:
+        z, y, x = (
+            line[rows] if axis == down else line[columns] if axis == right else line for axis, line in enumerate(lines)
+        )
+        values = np.squeeze(specimen.sample(z, y, x, quantity), axis=3 - down - right)
+        within = specimen.contains(plane.points(rows, columns))
+        tile = values.T if down > right else values
+        return np.where(within.reshape(tile.shape), tile, np.nan)
+
+    return plane.evaluate_tiles(sample)
 
 
 def sample_profile(
