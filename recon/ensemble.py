@@ -19,6 +19,8 @@ from jaxtyping import Float
 from .fields import near_points
 from .fields.density_head import DensityHead
 from .fields.numpy_fields import NumpyField, build_numpy_field
+from .fields.numpy_pyramid import NumpyPyramid
+from .fields.numpy_section import NumpySection
 from .frame import ModelFrame, inside
 
 _MEMBER = "member_"
@@ -204,20 +206,24 @@ class Ensemble:
         """Evaluate one output of some sets of weights at normalised points that lie close together."""
         if self.heads:
             for number in numbers:
-                fields = self._single[number].near, self._evaluated[number].near
-                yield self.heads[number].value(output, *fields, s)
+                near, precise = self._single[number].near, self._evaluated[number].near
+                yield self.heads[number].value(output, near, precise, s)
             return
         fields = [self._single[number] for number in numbers]
         joint = [near_points.interpolate(spline, s) for spline in self._joint_splines(numbers)]
         for position, field in enumerate(fields):
             parts = [np.split(values, len(fields))[position] for values in joint]
-            yield (field.from_splines(parts, s) if parts else field.near(s))[output]
+            if isinstance(field, NumpyPyramid | NumpySection):
+                yield field.from_splines(parts, s)[output]
+            else:
+                yield field.near(s)[output]
 
     def _joint_splines(self, numbers: tuple[int, ...]) -> list[np.ndarray]:
         """Join the splines of some sets of weights as features of one: points share the weights of a spline's sum."""
         if numbers not in self._joint:
-            splines = zip(*(self._single[number].splines for number in numbers), strict=True)
-            self._joint[numbers] = [np.concatenate(level, axis=-1) for level in splines]
+            fields = [self._single[number] for number in numbers]
+            each = [field.splines for field in fields if isinstance(field, NumpyPyramid | NumpySection)]
+            self._joint[numbers] = [np.concatenate(level, axis=-1) for level in zip(*each, strict=True)]
         return self._joint[numbers]
 
     @cached_property

@@ -50,7 +50,7 @@ def interpolate(coefficients: Float[np.ndarray, "*size f"], s: Float[np.ndarray,
     corners = np.unravel_index(cells[first][owners], tuple(intervals))
     local = _neighbourhoods(coefficients)[corners].reshape(chunks, -1, features).transpose(0, 2, 1)
     products = np.matmul(local, weights).transpose(1, 0, 2).reshape(features, -1)
-    return products.take(places, axis=1)
+    return np.asarray(products.take(places, axis=1))
 
 
 def _chunk_length(mean: float) -> int:

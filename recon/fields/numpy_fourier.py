@@ -80,9 +80,6 @@ class NumpyFourier:
                 values = gelu(values)
         return apply_signs(values.T, self.signs)
 
-    splines = ()
-    """Coefficients of splines that give the outputs: none."""
-
     def near(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k n"]:
         """Evaluate at points that lie close together, which is no faster here."""
         return self.at(s)

@@ -44,9 +44,6 @@ class NumpyVoxels:
         """Evaluate at points."""
         return apply_signs(numpy_spline.linear_at_points(self.grid, s), self.signs)
 
-    splines = ()
-    """Coefficients of splines that give the outputs: none."""
-
     def near(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k n"]:
         """Evaluate at points that lie close together, which is no faster here."""
         return self.at(s)

@@ -22,6 +22,7 @@ from ..version import __version__
 from ..volume import Volume
 from .fit_loop import Fit
 from .likelihood import Likelihood, MetricNames, Weights
+from .model_preview import ModelPreview
 from .objective import Objective
 from .trainer import Callbacks
 from .trial import BegunFit
@@ -153,6 +154,7 @@ def finish_fit(
     config, folder = context.config, context.folder
     model = result.model
     write_model(model, folder.path / "model.h5")
+    folder.remove_preview()
     numbers = dict(result.numbers) | {"model_parameters": float(model.size)}
     numbers["model_bytes"] = float((folder.path / "model.h5").stat().st_size)
     nuisance = {name: jnp.asarray(value) for name, value in result.nuisance.items()}
@@ -231,6 +233,15 @@ class _Ensemble:
             _log.info("%s", outcome.value)
         return fits, status
 
+    def _preview(self, fits: list[Fit]) -> ModelPreview:
+        """Make the writer of the model of all members so far."""
+
+        def build() -> Model:
+            weights: list[Weights] = [fit.best[0] for fit in fits]
+            return self.likelihood.model(self.field.architecture, weights, provenance_of(self.context))
+
+        return ModelPreview(build, self.context.folder.save_preview)
+
     def _fit_member(self, fit: Fit, fits: list[Fit]) -> Status:
         """Fit one member; its checkpoints hold the members before it."""
         settings, folder, part = self.context.config.fit, self.context.folder, self.part
@@ -241,8 +252,12 @@ class _Ensemble:
         several = part.count * settings.ensemble > 1
         place = {"fit": float(part.number * settings.ensemble + fit.member + 1)} if several else {}
 
+        preview = self._preview(fits)
+
         def metrics(step: int, numbers: dict[str, float]) -> None:
             folder.append_metrics(before + step, **numbers, **place)
+            if not part.name:  # One of several tiles is no model of the specimen.
+                preview.offer()
             last.update({name: value for name, value in numbers.items() if name != "seconds"})
             self.context.progress(tried + before + step, total, **last)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from .checkpoint import Checkpoint, write_checkpoint
 from .contents import CHECKPOINTS, Sentinel, read_ending
 from .folder import RunFolder, write_sentinel
 from .lock import LOCK, Lock, LockHolder, lock_holder
+
+if TYPE_CHECKING:
+    from ..model import Model
 
 _SILENCE = 30.0
 """[s] Time without a sign of a process on another machine after which it counts as dead; it would end by then too."""
@@ -61,6 +64,9 @@ class CompanionFolder(RunFolder):
             folder = self.run / CHECKPOINTS / part
             folder.mkdir(exist_ok=True)
             write_checkpoint(folder, Checkpoint(step, dict(arrays), dict(metadata)))
+
+    def save_preview(self, model: "Model") -> None:
+        """Write nothing."""
 
     def finish(self, sentinel: Sentinel, reason: str) -> None:
         """Close the folder; if the first process has died, write the sentinel of the run, and release its lock."""

@@ -43,6 +43,8 @@ _NUMBERED_FILES = re.compile(r"(network|teacher)-\d+\.h5")
 """Networks of a cross-validation; the config gives their number."""
 CHECKPOINTS = "checkpoint"
 """Folder of the checkpoints of a run; those of its parts are in folders in it."""
+MODEL_PREVIEW = f"{CHECKPOINTS}/preview.h5"
+"""Model of a fit that goes on."""
 TRIALS = "trials"
 """Folder of the states of trials before a run."""
 _FOLDERS = ("figures", "crystals", TRIALS)

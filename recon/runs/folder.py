@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
-from typing import Any, SupportsFloat, TextIO
+from typing import TYPE_CHECKING, Any, SupportsFloat, TextIO
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from ..processes import current
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from .contents import (
     CHECKPOINTS,
+    MODEL_PREVIEW,
     TRIALS,
     Sentinel,
     is_occupied,
@@ -35,6 +36,9 @@ from .lock import Lock
 from .logs import RunLogs, without_absolute_paths
 from .provenance import flatten, require_same_fingerprint, write_fingerprint
 from .verdict import Verdict
+
+if TYPE_CHECKING:
+    from ..model import Model
 
 _log = logging.getLogger(__name__)
 
@@ -233,6 +237,17 @@ class RunFolder:
     def remove_trials(self) -> None:
         """Remove the states of all trials."""
         rmtree(self.path / TRIALS, ignore_errors=True)
+
+    def save_preview(self, model: "Model") -> None:
+        """Write the model of a fit that goes on, for those who look at it; a full disk is told by a checkpoint."""
+        from ..io.model_file import write_model  # Late because it is slow: commands that only look import this module.
+
+        with suppress(DataError):
+            write_model(model, self.path / MODEL_PREVIEW)
+
+    def remove_preview(self) -> None:
+        """Remove the model of a fit that went on: there is its result now."""
+        (self.path / MODEL_PREVIEW).unlink(missing_ok=True)
 
     def finish(self, sentinel: Sentinel, reason: str) -> None:
         """Close the logs, write the sentinel as the last file, and release the lock.

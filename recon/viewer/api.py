@@ -227,6 +227,7 @@ def _summary(entry: CatalogEntry) -> dict[str, Any]:
         "step": None if state is None else state.step,
         "loss": None if state is None else state.loss,
         "has_result": bool(entry.result),
+        "is_preview": entry.is_preview,
         "changed": entry.changed,
     }
 

@@ -15,7 +15,7 @@ from ..errors import DataError, Diagnostic
 from ..io.model_file import FILE_NAME
 from ..io.result import is_result, result_files
 from ..runs.batch_record import State
-from ..runs.contents import METRICS, Sentinel
+from ..runs.contents import METRICS, MODEL_PREVIEW, Sentinel
 from ..runs.run_state import RunPlace, RunState, places_in
 
 Signature = tuple[tuple[str, int, int, int], ...]
@@ -43,6 +43,11 @@ class CatalogEntry:
     result: Signature
     changed: float = 0.0
     kind: str = ""
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether the result is the model of a fit that goes on."""
+        return bool(self.result) and self.result[0][0] == Path(MODEL_PREVIEW).name
 
     @property
     def id(self) -> str:
@@ -128,8 +133,9 @@ def _paths(entries: dict[str, CatalogEntry]) -> Iterator[Path]:
 
 
 def _result(folder: Path) -> Signature:
-    """Signature of the files of a run's result: the model, else the volume, with the models of many specimens."""
-    return _signature(result_files(folder))
+    """Signature of the files of a run's result, or of the model of a fit that goes on."""
+    preview = folder / MODEL_PREVIEW
+    return _signature([preview] if preview.is_file() else result_files(folder))
 
 
 def _signature(files: Sequence[Path]) -> Signature:

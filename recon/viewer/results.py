@@ -14,6 +14,7 @@ from ..errors import ConfigError, DataError, Diagnostic
 from ..io.model_file import read_model
 from ..io.result import model_files, read_result
 from ..model import UNCERTAINTY, Model
+from ..runs.contents import MODEL_PREVIEW
 from ..sampled import Quantity, Sampled
 from ..volume import Volume
 from .catalog import CatalogEntry, Signature
@@ -78,7 +79,7 @@ class OpenResult:
         Raises:
             DataError: If it is damaged, or holds no real quantity.
         """
-        files = model_files(path) if path.is_dir() and not (path / "model.h5").is_file() else []
+        files = _models(path)
         first = read_model(files[0]) if files else read_result(path)
         if not first.real_quantities:
             raise DataError(Diagnostic(str(path), "holds no real quantity to show", "name another result"))
@@ -92,12 +93,12 @@ class OpenResult:
     @property
     def cells(self) -> int | None:
         """Number of specimens; None for one alone."""
-        return len(self.files) or self.first.cells
+        return len(self.files) if len(self.files) > 1 else self.first.cells
 
     @property
     def names(self) -> list[str]:
         """Names of the specimens."""
-        return [file.stem for file in self.files] if self.files else list(self.first.names)
+        return [file.stem for file in self.files] if len(self.files) > 1 else list(self.first.names)
 
     @property
     def draws(self) -> int:
@@ -162,6 +163,14 @@ class OpenResult:
         if not isinstance(draw, int) or len(model.members) == 1:
             return model
         return list(model.split_members())[draw]
+
+
+def _models(path: Path) -> list[Path]:
+    """Models of a run: that of a fit that goes on, or those of its specimens; empty for any other result."""
+    preview = path / MODEL_PREVIEW
+    if preview.is_file():
+        return [preview]
+    return model_files(path) if path.is_dir() and not (path / "model.h5").is_file() else []
 
 
 def _number(draw: Draw) -> int | None:
