@@ -117,7 +117,7 @@ class DensityHead:
         Args:
             number: Number of the quantity among `values`.
             raw: Function that evaluates the field, in any precision.
-            precise: The same in double precision, for differences.
+            precise: Function that evaluates it in double precision, for differences.
             s: Normalised points.
         """
         own = raw(s)

@@ -6,63 +6,74 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from unflat.cli.main import run
-from unflat.recon.model import Model
+from unflat.recon.io.model_file import write_model
 from unflat.recon.optimize import model_preview
-from unflat.recon.runs.contents import MODEL_PREVIEW
+from unflat.recon.optimize.model_preview import ModelPreview
+from unflat.recon.runs.contents import MODEL_PREVIEW, Sentinel
 from unflat.recon.runs.folder import RunFolder
 from unflat.recon.viewer.api import Api
 from unflat.recon.viewer.catalog import Catalog
 
-CONFIG = """kind: cell
-volume: {depth: 2 um}
-fit: {steps: 6, field: voxels, sign: any, start: none}
-physics: {absorption: false}
-simulate: {shape: [16, 16], illumination: {count: 6}}
-"""
+from .builders import voxel_model
+
 PLANE = {"origin": "0,0,0", "right": "0,0,1e-7", "down": "0,1e-7,0", "width": "16", "height": "16"}
 
 
-def ask(api: Api, path: str, query: dict[str, str] | None = None) -> Any:
-    response = api.respond(path, query or {})
+def ask(api: Api, path: str) -> Any:
+    response = api.respond(path, PLANE if path.endswith("plane") else {})
     assert response.status == 200, response.body
     return json.loads(response.body) if response.type.startswith("application/json") else response.body
 
 
-def test_a_fit_is_seen_while_it_goes_on_and_when_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config, scan, runs = tmp_path / "run.yaml", tmp_path / "scan.h5", tmp_path / "RUNS"
-    config.write_text(CONFIG, "utf-8")
-    assert run(["simulate", str(config), "-o", str(scan)]) == 0
-    runs.mkdir()
-    api = Api(Catalog([runs]))
-    assert ask(api, "runs")["runs"] == []
-    seen: list[tuple[dict[str, Any], int, bytes]] = []
-    save = RunFolder.save_preview
+def values_of(seed: int) -> np.ndarray:
+    axis = (np.arange(16) - 7.5) * 1e-7
+    return voxel_model(seed).sample(np.zeros(1), axis, axis)[0].astype("<f4")
 
-    def save_and_look(folder: RunFolder, model: Model) -> None:
-        save(folder, model)
-        (row,) = ask(api, "runs")["runs"]
-        described = ask(api, f"runs/{row['id']}")
-        assert described["quantities"][0]["name"] == "refractive_index"
-        losses = ask(api, f"runs/{row['id']}/progress")["series"]["loss"]
-        seen.append((row, len(losses), ask(api, f"runs/{row['id']}/plane", PLANE)))
 
-    monkeypatch.setattr(RunFolder, "save_preview", save_and_look)
-    monkeypatch.setattr(model_preview, "INTERVAL", 0.0)
-    monkeypatch.setattr(model_preview, "SHARE", 1e9)
-    assert run(["fit", str(config), str(scan), "-o", str(runs / "one")]) == 0
-    assert len(seen) > 2
-    rows, counts, planes = zip(*seen, strict=True)
-    assert {(row["state"], row["is_preview"], row["name"]) for row in rows} == {("running", True, "RUNS/one")}
-    assert list(counts) == sorted(counts)
-    assert counts[-1] > counts[0]
-    assert all(later["changed"] > earlier["changed"] for earlier, later in pairwise(rows))
+def test_a_fit_is_seen_while_it_goes_on_and_when_it_is_done(tmp_path: Path) -> None:
+    api = Api(Catalog([tmp_path]))
+    with RunFolder.create(tmp_path / "one") as folder:
+        folder.write_config("kind: cell\n")
+        folder.append_metrics(1, loss=0.5)
+        (begun,) = ask(api, "runs")["runs"]
+        assert (begun["state"], begun["has_result"], begun["step"]) == ("running", False, 1)
+        assert ask(api, f"runs/{begun['id']}")["quantities"] == []
+        last = begun["changed"]
+        for seed in (1, 2):
+            folder.append_metrics(1 + seed, loss=0.5 / seed, withheld=0.4)
+            folder.save_preview(voxel_model(seed))
+            (row,) = ask(api, "runs")["runs"]
+            assert (row["id"], row["state"], row["is_preview"]) == (begun["id"], "running", True)
+            assert row["changed"] > last
+            last = row["changed"]
+            plane = np.frombuffer(ask(api, f"runs/{row['id']}/plane"), "<f4").reshape(16, 16)
+            np.testing.assert_allclose(plane, values_of(seed), atol=1e-6)
+            assert len(ask(api, f"runs/{row['id']}/progress")["series"]["loss"]) == 1 + seed
+        write_model(voxel_model(3), folder.path / "model.h5")
+        folder.remove_preview()
+        folder.finish(Sentinel.DONE, "it is done")
     (row,) = ask(api, "runs")["runs"]
-    assert (row["id"], row["state"], row["is_preview"]) == (rows[0]["id"], "done", False)
-    assert row["changed"] > rows[-1]["changed"]
-    assert not (runs / "one" / MODEL_PREVIEW).exists()
-    final = np.frombuffer(ask(api, f"runs/{row['id']}/plane", PLANE), "<f4")
-    assert np.isfinite(final).all()
-    assert not np.array_equal(final, np.frombuffer(planes[0], "<f4"))
+    assert (row["id"], row["state"], row["is_preview"], row["reason"]) == (begun["id"], "done", False, "it is done")
+    assert row["changed"] > last
+    assert not (tmp_path / "one" / MODEL_PREVIEW).exists()
+    plane = np.frombuffer(ask(api, f"runs/{row['id']}/plane"), "<f4").reshape(16, 16)
+    np.testing.assert_allclose(plane, values_of(3), atol=1e-6)
+
+
+def test_models_of_a_fit_are_written_when_they_are_due(monkeypatch: Any) -> None:
+    clock, written = [0.0], []
+    monkeypatch.setattr(model_preview.time, "monotonic", lambda: clock[0])
+
+    def write(model: Any) -> None:
+        written.append((clock[0], model))
+        clock[0] += 0.5  # It takes half a second: the next is due when that is a hundredth of the time.
+
+    preview = ModelPreview(voxel_model, write)
+    for now in range(200):
+        clock[0] = max(clock[0], float(now))
+        preview.offer()
+    times = [began for began, _ in written]
+    assert times[0] == model_preview.INTERVAL
+    assert len(times) > 1
+    assert all(later - earlier >= 0.5 / model_preview.SHARE for earlier, later in pairwise(times))
