@@ -156,15 +156,16 @@ def test_pictures_are_drawn_for_browsers_that_cannot(client: Client) -> None:
     assert client.ask("runs/RUN/picture", style="x").status == 400
 
 
-def test_a_report_runs_no_script_and_loads_nothing(run_folder: Path, client: Client) -> None:
+def test_a_report_has_no_origin_and_loads_nothing(run_folder: Path, client: Client) -> None:
     assert client.ask("runs/RUN/report").status == 404
     (run_folder / "report.html").write_text("<h1>Report</h1>", "utf-8")
     response = client.ask("runs/RUN/report")
     assert response.body == b"<h1>Report</h1>"
     policy = response.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
-    assert "sandbox" in policy
-    assert "script" not in policy
+    assert "sandbox allow-scripts;" in policy
+    assert "same-origin" not in policy
+    assert "http" not in policy
 
 
 @pytest.mark.parametrize(
