@@ -1,6 +1,7 @@
 """Progress of a run: its losses and residuals step by step, its numbers and its verdict, from the run folder alone."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from ..io.json_text import json_object, json_records
 from ..metrics import metric_named
 from ..runs.contents import METRICS
+from ..runs.preview_record import PreviewRecord
 from ..runs.run_state import RunState
 from ..runs.verdict import Verdict
 
@@ -35,7 +37,14 @@ def progress_of(run: Path, state: RunState) -> dict[str, Any]:
         "numbers": _numbers(json_object(run / METRICS)),
         "log": _log_end(run / "run.log"),
         "resume": state.resume_command,
+        "preview": _preview(run) if state.is_watch else None,
     }
+
+
+def _preview(folder: Path) -> dict[str, Any] | None:
+    """Newest preview of a scan that is measured now, with its picture as PNG in base64; None where there is none."""
+    record = PreviewRecord.read(folder)
+    return None if record is None else asdict(record)
 
 
 def verdict_json(verdict: Verdict | None) -> dict[str, Any] | None:

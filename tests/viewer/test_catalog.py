@@ -1,5 +1,6 @@
 """Catalogue of the view: stable ids, runs that appear, end, are replaced and vanish."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -10,7 +11,10 @@ from unflat.recon.errors import DataError
 from unflat.recon.io.model_file import write_model
 from unflat.recon.runs.batch_record import BatchRecord, ScanRecord, State
 from unflat.recon.runs.lock import Lock
+from unflat.recon.runs.preview_record import PreviewRecord
 from unflat.recon.runs.provenance import write_fingerprint
+from unflat.recon.runs.watch_state import WatchState
+from unflat.recon.viewer.api import Api
 from unflat.recon.viewer.catalog import Catalog
 
 from .builders import voxel_model, write_run
@@ -90,6 +94,21 @@ def test_scans_of_a_batch_that_wait_are_listed(tmp_path: Path) -> None:
     waiting, done = Catalog([tmp_path / "RUNS"]).entries()
     assert [str(entry.state.state) for entry in (waiting, done) if entry.state] == ["waiting", "done"]
     assert (waiting.name, waiting.result) == ("RUNS/a", ())
+
+
+def test_a_watch_and_its_preview_are_shown(tmp_path: Path) -> None:
+    BatchRecord("phase", {}, {"a": ScanRecord("a", "../a.h5", State.RUNNING)}).write(tmp_path)
+    WatchState(running="a").write(tmp_path)
+    PreviewRecord("b", 4, 16, "network", "not to be trusted", picture="UE5H").write(tmp_path)
+    lock = Lock.take(tmp_path)
+    try:
+        api = Api(Catalog([tmp_path]))
+        watch, scan = json.loads(api.respond("runs", {}).body)["runs"]
+        assert (watch["state"], watch["reason"], scan["state"]) == ("running", "computes a", "running")
+        preview = json.loads(api.respond(f"runs/{watch['id']}/progress", {}).body)["preview"]
+        assert (preview["scan"], preview["frames"], preview["total"], preview["picture"]) == ("b", 4, 16, "UE5H")
+    finally:
+        lock.release()
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
