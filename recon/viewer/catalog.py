@@ -35,6 +35,7 @@ class CatalogEntry:
         result: Signature of its result; empty where there is none.
         changed: Number that rises with each new result.
         kind: Kind of experiment by its config; empty where it has none.
+        place: Folder of the run, with its part in a batch; None where there is no run.
     """
 
     name: str
@@ -43,6 +44,7 @@ class CatalogEntry:
     result: Signature
     changed: float = 0.0
     kind: str = ""
+    place: RunPlace | None = None
 
     @property
     def is_preview(self) -> bool:
@@ -83,21 +85,32 @@ class Catalog:
             return list(fresh.values())
 
     def entry(self, name: str) -> CatalogEntry | None:
-        """Look up an entry by its id, as it is now."""
-        return next((entry for entry in self.entries() if entry.id == name), None)
+        """Look up an entry by its id, as it is now; of a scan that waits, as its batch was in the last list."""
+        known = self._entries.get(name)
+        if known is None:
+            return next((entry for entry in self.entries() if entry.id == name), None)
+        if not known.path.exists():
+            return None
+        with self._lock:
+            state = None if known.place is None else self._state(known.place)
+            fresh = self._with_change(replace(known, state=state, result=_result(known.path)))
+            self._entries[name] = fresh
+        return fresh
 
     def _scan(self) -> Iterator[CatalogEntry]:
         for name, root in self._roots.items():
             if not root.is_dir():
                 if root.is_file():
-                    yield CatalogEntry(name, root, None, _signature([root]))
+                    yield CatalogEntry(name, root, None, _result(root))
                 continue
             empty = True
             for place in _places(root):
                 empty = False
                 inside = place.path.relative_to(root).as_posix()
                 own = name if inside == "." else f"{name}/{inside}"
-                yield CatalogEntry(own, place.path, self._state(place), _result(place.path), kind=_kind(place.path))
+                yield CatalogEntry(
+                    own, place.path, self._state(place), _result(place.path), kind=_kind(place.path), place=place
+                )
             if empty and is_result(root):
                 yield CatalogEntry(name, root, None, _result(root), kind=_kind(root))
 
@@ -132,10 +145,12 @@ def _paths(entries: dict[str, CatalogEntry]) -> Iterator[Path]:
     return (entry.path for entry in entries.values())
 
 
-def _result(folder: Path) -> Signature:
-    """Signature of the files of a run's result, or of the model of a fit that goes on."""
-    preview = folder / MODEL_PREVIEW
-    return _signature([preview] if preview.is_file() else result_files(folder))
+def _result(path: Path) -> Signature:
+    """Signature of a file, of the files of a run's result, or of the model of a fit that goes on."""
+    if path.is_file():
+        return _signature([path])
+    preview = path / MODEL_PREVIEW
+    return _signature([preview] if preview.is_file() else result_files(path))
 
 
 def _signature(files: Sequence[Path]) -> Signature:

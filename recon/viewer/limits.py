@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..model import UNCERTAINTY, Model
+from ..model import UNCERTAINTY
 from ..sampled import Quantity, Sampled
 from ..visualization.style import DIFFERENCE_COLOURS, INDEX_COLOURS, colour_range
+from .grids import sample_grid
 
 PHASE_COLOURS = "twilight"
 """Colour map of phases, the same at −π and π."""
@@ -45,13 +46,8 @@ class ColourLimits:
 def limits_of(specimen: Sampled) -> dict[str, ColourLimits]:
     """Choose the ranges of all real quantities of a specimen, by name."""
     axes = specimen.isotropic_axes(_LONGEST)
-    if isinstance(specimen, Model):
-        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-        names = [q.name for q in specimen.quantities]
-        columns = dict(zip(names, specimen.at(points[specimen.contains(points)], names).T, strict=True))
-    else:
-        columns = {q.name: specimen.sample(*axes, q.name).ravel() for q in specimen.real_quantities}
-    return {q.name: _choose(q, columns[q.name], specimen.background(q.name)) for q in specimen.real_quantities}
+    values = {q.name: sample_grid(specimen, q.name, axes) for q in specimen.real_quantities}
+    return {q.name: _choose(q, values[q.name].ravel(), specimen.background(q.name)) for q in specimen.real_quantities}
 
 
 def _choose(quantity: Quantity, values: Float[np.ndarray, " n"], background: float) -> ColourLimits:

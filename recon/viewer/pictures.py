@@ -12,6 +12,7 @@ from ..errors import ConfigError, DataError
 from ..sampled import Sampled
 from ..visualization.projection import view_rotation
 from ..visualization.surface import shade_surface
+from .grids import sample_grid
 from .limits import ColourLimits
 from .results import Sampler
 
@@ -61,8 +62,7 @@ class _Grids:
         with self._lock:
             if key not in self._grids:  # The specimen is kept with its samples, so that its number stays its own.
                 axes = sampler.specimen.isotropic_axes(_LONGEST)
-                values = np.asarray(sampler.specimen.sample(*axes, sampler.quantity.name), np.float32)
-                self._grids[key] = (sampler.specimen, values)
+                self._grids[key] = (sampler.specimen, sample_grid(sampler.specimen, sampler.quantity.name, axes))
                 while len(self._grids) > self._count:
                     self._grids.popitem(last=False)
             self._grids.move_to_end(key)

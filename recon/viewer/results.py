@@ -68,7 +68,8 @@ class OpenResult:
     path: Path
     files: list[Path]
     first: Model | Volume
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _limits_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _limits: dict[tuple[str, bool, int], ColourLimits] = field(default_factory=dict, repr=False)
     _specimens: "OrderedDict[tuple[int, Draw], Sampled]" = field(default_factory=OrderedDict, repr=False)
 
@@ -132,7 +133,7 @@ class OpenResult:
         """Range of the values of a quantity, of the mean of all draws, or of their spread."""
         is_spread = selection.draw == "spread"
         key = (selection.quantity or self.quantities[0].name, is_spread, selection.cell)
-        with self._lock:
+        with self._limits_lock:  # Planes of specimens that are open go on meanwhile.
             if key not in self._limits:
                 sampler = self.sampler(replace(selection, draw="spread" if is_spread else "mean"))
                 self._limits |= {

@@ -7,6 +7,7 @@ from jaxtyping import Float16
 
 from ..errors import ConfigError
 from ..sampled import Sampled
+from .grids import sample_grid
 from .limits import ColourLimits
 
 LARGEST = 256
@@ -40,7 +41,7 @@ def sample_texture(specimen: Sampled, quantity: str, limits: ColourLimits, longe
     if not 2 <= longest <= LARGEST:
         raise ConfigError(f"a texture of {longest} samples along its longest edge: 2 to {LARGEST}")
     axes = specimen.isotropic_axes(longest)
-    values = np.asarray(specimen.sample(*axes, quantity), np.float32)
+    values = sample_grid(specimen, quantity, axes)
     low, high = np.float32(limits.low), np.float32(limits.high)
     scaled = (values - low) / (high - low)
     pitch = float(axes[int(np.argmax([len(axis) for axis in axes]))][1] - axes[int(np.argmax(values.shape))][0])

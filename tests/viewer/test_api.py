@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import h5py
@@ -209,3 +210,22 @@ def test_a_damaged_or_vanished_result_is_told_and_the_next_one_is_shown(tmp_path
     write_model(voxel_model(9), run / "model.h5")
     y, x = (np.arange(10) - 4.5) * 1e-7, (np.arange(20) - 9.5) * 1e-7
     np.testing.assert_allclose(client.plane(), voxel_model(9).sample(np.zeros(1), y, x)[0], atol=1e-6)
+
+
+def test_a_plane_does_not_wait_for_a_volume(tmp_path: Path) -> None:
+    client = Client(write_run(tmp_path / "run", voxel_model(members=5, draws=True)))
+    client.json("runs/RUN")
+    ended: list[str] = []
+
+    def ask(name: str, count: int, path: str, **query: Any) -> None:
+        for _ in range(count):
+            assert client.ask(path, **query).status == 200
+        ended.append(name)
+
+    large = Thread(target=ask, args=("volume", 1, "runs/RUN/texture"), kwargs={"longest": 256, "draw": "spread"})
+    small = Thread(target=ask, args=("planes", 3, "runs/RUN/plane"), kwargs=PLANE)
+    large.start()
+    small.start()
+    small.join(60)
+    large.join(60)
+    assert ended == ["planes", "volume"]

@@ -36,7 +36,10 @@ def _light_panel(model: Model, aperture: float, medium: float) -> Panel:
     )
 
     def draw(values: Mapping[str, float]) -> PanelContent:
-        from .new_light import pixel_size_of, predict_image  # jax: only where an image is asked for
+        from ... import devices
+
+        devices.use("cpu")  # Before jax is imported: a GPU is left to the run that uses it.
+        from .new_light import pixel_size_of, predict_image
 
         na = (values["na_y"], values["na_x"])
         image = np.asarray(predict_image(model, na, defocus=values["focus"]), np.float64)
