@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from .options import PATH, InputPath, config_options, duration, output_options
 from .watch_lines import WatchLines
 
 if TYPE_CHECKING:
+    from ..recon.experiments.watch import WatchOptions
     from ..recon.runs.folder_source import FolderSource
     from ..recon.runs.stream_source import StreamSource
 
@@ -107,6 +109,12 @@ def _time_option(name: str, default: str, text: str) -> Callable[[Any], Any]:
     "begins again cold. Other methods always begin cold: in a cell, what the images leave open would stay as in the "
     "former one.",
 )
+@click.option(
+    "--learn",
+    is_flag=True,
+    help="While no scan waits, tune the network to the last scans, without any truth. The new network is used from the "
+    "next scan on if pixels that are withheld from it are explained better; it is kept in RUNS.",
+)
 @click.option("--retry-failed", is_flag=True, help="Try again the scans that failed before.")
 @click.option("--resume", is_flag=True, help="Go on with what is there, as the command does in any case.")
 def command(
@@ -126,6 +134,7 @@ def command(
     silence: float,
     poll: bool,
     cold: bool,
+    learn: bool,
     retry_failed: bool,
     resume: bool,
 ) -> int | None:
@@ -149,12 +158,12 @@ def command(
       unflat watch cell.yaml incoming/ -o RUNS --pattern 'day_*/*.h5' --idle '2 h'
       unflat watch crystal.yaml incoming/ -o RUNS --method predict --poll
       unflat watch crystal.yaml tcp://127.0.0.1:5555 -o RUNS --every 4
+      unflat watch crystal.yaml incoming/ -o RUNS --method predict --set predict.refine=true --learn
       unflat status RUNS
     """
     from ..recon.experiments import get_experiment
     from ..recon.experiments.configs import load_config
-    from ..recon.experiments.preview_source import PreviewSource
-    from ..recon.experiments.watch import WatchOptions, run_watch
+    from ..recon.experiments.watch import WatchOptions
     from ..recon.runs.launch import command_line
 
     settings: Any = load_config(config, overrides)
@@ -167,16 +176,51 @@ def command(
         [("set", assignment) for assignment in overrides]
         + [("method", method), ("pattern", pattern), ("every", every)],
         times,
-        {"no-preview": no_preview, "poll": poll, "cold": cold},
+        {"no-preview": no_preview, "poll": poll, "cold": cold, "learn": learn},
     )
     options = WatchOptions(output, force, retry_failed, time_limit, idle, cold, command_line(words, output))
+    source = _SourceOptions(folder, pattern, settle, patience, silence, poll)
     lines = WatchLines(experiment, chosen)
-    with _open_source(folder, output, lines.warn, pattern, settle, patience, silence, poll=poll) as inner:
-        is_stream = not isinstance(folder, Path)
+    return _watch(lines, settings, source, options, every, has_previews=not no_preview, learns=learn)
+
+
+@dataclass(frozen=True)
+class _SourceOptions:
+    """Options of the source of the scans, by the names of the command line."""
+
+    folder: Path | str
+    pattern: str | None
+    settle: float
+    patience: float
+    silence: float
+    poll: bool
+
+
+def _watch(
+    lines: WatchLines,
+    settings: Any,
+    source_options: _SourceOptions,
+    options: "WatchOptions",
+    every: int | None,
+    *,
+    has_previews: bool,
+    learns: bool,
+) -> int | None:
+    """Watch a source until the end, and print what became of the scans."""
+    from ..recon.experiments.learning import LearningOptions
+    from ..recon.experiments.preview_source import PreviewSource
+    from ..recon.experiments.watch import run_watch
+
+    output, is_stream = options.output, not isinstance(source_options.folder, Path)
+    with _open_source(source_options, output, lines.warn) as inner:
         reports = (lines.show_preview, lines.warn)
-        source = PreviewSource(inner, experiment, settings, output, *reports, every, expects_frames=is_stream)
-        with nullcontext(inner) if no_preview else source as watched:
-            outcome = run_watch(chosen, settings, watched, options, console.progress, lines.show_row, lines.waiting)
+        source = PreviewSource(inner, lines.experiment, settings, output, *reports, every, expects_frames=is_stream)
+        if learns:
+            learning = LearningOptions(lines.show_lesson, lines.warn, source.use_config)
+            options = replace(options, learning=learning)
+        with source if has_previews else nullcontext(inner) as watched:
+            shown = (console.progress, lines.show_row, lines.waiting)
+            outcome = run_watch(lines.method, settings, watched, options, *shown)
         left = watched.arriving
     for one in left:
         console.note(f"left: {one.path.name} {one.reason}")
@@ -206,15 +250,7 @@ def _command_words(
 
 
 def _open_source(
-    folder: Path | str,
-    output: Path,
-    warn: Callable[[str], None],
-    pattern: str | None,
-    settle: float,
-    patience: float,
-    silence: float,
-    *,
-    poll: bool,
+    options: _SourceOptions, output: Path, warn: Callable[[str], None]
 ) -> AbstractContextManager["FolderSource | StreamSource"]:
     """Make the source of the scans, a folder or a stream.
 
@@ -225,11 +261,13 @@ def _open_source(
     from ..recon.runs.folder_source import FolderSource
     from ..recon.runs.stream_source import StreamSource
 
+    folder, pattern = options.folder, options.pattern
     if isinstance(folder, Path):
         require_apart(folder, output)
-        return _noting_others(FolderSource(folder, pattern, settle, patience, poll=poll), pattern)
-    _refuse_folder_options(pattern, poll=poll)
-    return StreamSource(folder, output, warn, silence)
+        source = FolderSource(folder, pattern, options.settle, options.patience, poll=options.poll)
+        return _noting_others(source, pattern)
+    _refuse_folder_options(pattern, poll=options.poll)
+    return StreamSource(folder, output, warn, options.silence)
 
 
 @contextmanager

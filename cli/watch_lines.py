@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ..recon.experiments.base import Experiment
     from ..recon.experiments.preview import Preview
     from ..recon.experiments.watch import WatchProgress
+    from ..recon.runs.learning_record import Lesson
     from ..recon.visualization.batch_page import BatchRow
 
 _SHOWN = 3
@@ -27,17 +28,22 @@ class WatchLines:
     """
 
     def __init__(self, experiment: "Experiment", method: str) -> None:
-        self._experiment, self._method = experiment, method
+        self.experiment, self.method = experiment, method
         self.waiting = WaitingLine()
 
     def show_row(self, row: "BatchRow") -> None:
         """Print what became of a scan."""
-        print_row(self._experiment, self._method, row)
+        print_row(self.experiment, self.method, row)
 
     def show_preview(self, name: str, preview: "Preview") -> None:
         """Print a preview in one line."""
         self.waiting(None)
         console.print_line(f"{name}: {preview.line}")
+
+    def show_lesson(self, lesson: "Lesson") -> None:
+        """Print what the network has learned in one line."""
+        self.waiting(None)
+        console.print_line(f"{lesson.line}; {console.format_duration(lesson.seconds)}")
 
     def warn(self, text: str) -> None:
         """Print a fault that stops nothing."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ..visualization.run_data import RunData
     from ..visualization.summary import Finding
     from ..visualization.surface_scene import SurfaceScene
+    from .learner import Learner
     from .plan import Plan
     from .preview import Previewer
 
@@ -240,6 +241,10 @@ class Experiment(ABC):
 
     def previewer(self, config: Any) -> "Previewer | None":
         """Build the maker of previews of a measurement that is under way; None where all of it is needed."""
+        return None
+
+    def learner(self, config: Any) -> "Learner | None":
+        """Build the learner that tunes the network to measurements; None where it needs specimens of known truth."""
         return None
 
     def starts_warm(self, method: str, config: Any) -> bool:

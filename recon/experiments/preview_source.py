@@ -97,7 +97,11 @@ class PreviewSource:
         self._is_off, self._is_begun, self._is_warm, self._expects_frames = False, False, False, expects_frames
         self._scans: dict[Path, _Growing] = {}
         self._current: _Growing | None = None
-        self._fault = ""
+        self._fault, self._is_old = "", False
+
+    def use_config(self, config: object) -> None:
+        """Make the previews with other settings, from the next scan on."""
+        self._config, self._is_old = config, True
 
     @property
     def arriving(self) -> Sequence[Arriving]:
@@ -244,6 +248,8 @@ class PreviewSource:
 
     def _begin(self, scan: _Growing) -> Previewer | None:
         """Return the maker of previews, which begins anew with each scan; None where the kind has none."""
+        if self._is_old and self._current is not scan:
+            self._previewer, self._is_old = None, False
         previewer = self._maker()
         if previewer is not None and self._current is not scan:
             previewer.begin()

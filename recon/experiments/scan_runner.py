@@ -53,6 +53,7 @@ class ScanRunner:
         report_scan: Callback after each scan.
         newest_first: Whether the page shows the newest scan on top.
         is_warm: Whether each scan begins with the result of the last sound one, where the method can.
+        network: Checksum of the learned network that the settings name; empty for that of the user.
     """
 
     experiment: Experiment
@@ -65,6 +66,7 @@ class ScanRunner:
     report_scan: ReportScan
     newest_first: bool = False
     is_warm: bool = False
+    network: str = ""
     _page_written: float = field(default_factory=time.monotonic)
     _is_page_old: bool = False
     _warnings: set[str] = field(default_factory=set)
@@ -105,6 +107,10 @@ class ScanRunner:
 
     def _run(self, scan: ScanFile, record: ScanRecord, title: str) -> None:
         """Run one scan, and once more from a cold start where a warm one has not led to a sound result."""
+        if record.network != self.network:
+            if is_run(self.folder.path / scan.name):  # It could not go on with another network.
+                record.order(anew=True)
+            record.network = self.network
         clock = ScanClock(self.folder.path / scan.name, record)
         self._begin(scan, record, title, clock)
         if record.warm_start and record.status is State.DONE and not _is_sound(self.results.refresh(scan.name)):

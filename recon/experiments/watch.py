@@ -7,6 +7,7 @@ done is not done again, unless its file has changed since.
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -23,6 +24,7 @@ from ..runs.scan_list import ScanFile, name_scan
 from ..runs.watch_state import WatchState
 from . import get_experiment
 from .batch import BatchOptions, BatchOutcome, open_batch
+from .learning import Learning, LearningOptions, require_learner
 from .report_worker import ReportWorkers
 from .run import ShowProgress, no_progress
 from .scan_runner import ReportScan, ScanRunner, no_report
@@ -69,6 +71,7 @@ class WatchOptions:
         idle: [s] Time without a new scan after which it ends; None to go on until it is stopped.
         is_cold: Whether no scan begins with the result of a former one.
         command: Command line of the watch.
+        learning: Options of the network's learning between scans; None where it stays as it is.
     """
 
     output: Path
@@ -78,6 +81,7 @@ class WatchOptions:
     idle: float | None = None
     is_cold: bool = False
     command: CommandLine | None = None
+    learning: LearningOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,9 @@ def run_watch(
         DeviceError: If there is no such device as the config names.
         KeyboardInterrupt: If it was interrupted twice; everything but the scan's last steps is kept.
     """
+    experiment = get_experiment(config.kind)
+    if options.learning is not None:
+        require_learner(experiment, config)
     goes_on = (options.output / BATCH).is_file() and not options.force
     batch = BatchOptions(options.output, options.force, goes_on, options.retry_failed, command=options.command)
     with (
@@ -140,7 +147,6 @@ def run_watch(
         ReportWorkers() as reports,
     ):
         folder.save()
-        experiment = get_experiment(config.kind)
         devices.use(
             config.device, networks=experiment.require(method).convolutional
         )  # Imports jax before a scan comes.
@@ -149,7 +155,15 @@ def run_watch(
             newest_first=True,
             is_warm=not options.is_cold,
         )
-        return _Watch(runner, source, options, show_waiting).run()
+        with _open_learning(runner, options) as learning:
+            return _Watch(runner, source, options, show_waiting, learning).run()
+
+
+def _open_learning(runner: ScanRunner, options: WatchOptions) -> "AbstractContextManager[Learning | None]":
+    """Open what learns from the scans of a runner; None where nothing does."""
+    if options.learning is None:
+        return nullcontext()
+    return Learning(runner.experiment, runner.config, runner.folder, options.learning, is_new=options.force)
 
 
 def require_apart(folder: Path, output: Path) -> None:
@@ -171,6 +185,7 @@ class _Watch:
     source: ScanSource
     options: WatchOptions
     show_waiting: ShowWaiting
+    learning: Learning | None = None
     _last: float = field(default_factory=time.monotonic)
     _skipped: set[str] = field(default_factory=set)
     _written: tuple[WatchState | None, float] = (None, 0.0)
@@ -226,6 +241,8 @@ class _Watch:
         if is_due(path, record, retry_failed=self.options.retry_failed):
             self.show_waiting(None)
             self._write_state(running=scan.name)
+            if self.learning is not None:
+                self.runner.config, self.runner.network = self.learning.config, self.learning.digest
             title = f"{self.runner.method} {scan.name}"
             self.runner.run(scan, title, former, retry_failed=self.options.retry_failed)
             replace_input(path, (), "its acquisition")
@@ -250,7 +267,10 @@ class _Watch:
         statuses = [scan.status for scan in self.folder.record.scans.values()]
         done, failed = (statuses.count(status) for status in (State.DONE, State.FAILED))
         self.show_waiting(WatchProgress(done, failed, arriving))
-        if self.source.idle(_WAIT):
+        is_new = self.source.idle(_WAIT)
+        if self.learning is not None and not is_new:
+            is_new = self.learning.advance()
+        if is_new:
             self.runner.mark_page_old()
 
     def _is_on_its_way(self, one: Arriving) -> bool:
@@ -264,7 +284,8 @@ class _Watch:
     def _write_state(self, *, running: str = "", ended: str = "", is_complete: bool = False) -> None:
         """Write the state of the watch if it has changed, and now and then as a sign of life."""
         arriving = {one.path.name: one.reason for one in self.source.arriving}
-        state = WatchState(arriving, ended, is_complete, running)
+        learning = "" if self.learning is None else self.learning.sentence
+        state = WatchState(arriving, ended, is_complete, running, learning)
         former, when = self._written
         if state == former and time.monotonic() - when < _SIGN_INTERVAL:
             return

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,12 @@ def write(network: Network, path: Path) -> None:
             group.create_dataset(name, data=np.asarray(array, np.float16), **packed).attrs["units"] = "1"
         for name, array in network.statistics.items():
             file.create_dataset(f"statistics/{name}", data=np.asarray(array, np.float64)).attrs["units"] = "1"
+
+
+def as_stored(network: Network) -> Network:
+    """Return a network with the weights that its file holds."""
+    weights = {name: np.asarray(array, np.float16).astype(np.float32) for name, array in network.weights.items()}
+    return replace(network, weights=weights)
 
 
 def read(name: str | Path, kind: str) -> Network:

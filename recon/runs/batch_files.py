@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from ..io.network_file import FILE_NAME as NETWORK
 from .batch_record import BATCH
 from .launch import LAUNCH
+from .learning_record import LEARNING
 from .lock import LOCK
 from .preview_record import PREVIEW
 from .watch_state import WATCH
@@ -12,7 +14,7 @@ RECEIVED = "received"
 """Folder of the acquisitions that a stream brought."""
 TABLE = "results.csv"
 PAGE = "index.html"
-BATCH_FILES = (BATCH, TABLE, PAGE, LAUNCH, LOCK, WATCH, PREVIEW, RECEIVED)
+BATCH_FILES = (BATCH, TABLE, PAGE, LAUNCH, LOCK, WATCH, PREVIEW, LEARNING, NETWORK, RECEIVED)
 
 
 def is_batch(path: Path) -> bool:

@@ -56,6 +56,7 @@ class ScanRecord:
         begins_anew: Whether its run is to begin anew, unless it has done so after ``noted``.
         warm_start: Name of the scan whose result its run was given to begin with; empty for a cold start.
         is_cold: Whether its run is to begin cold, as a warm start has not led to a sound result.
+        network: Checksum of the learned network that its run uses; empty for that of the settings.
     """
 
     name: str
@@ -70,6 +71,7 @@ class ScanRecord:
     begins_anew: bool = False
     warm_start: str = ""
     is_cold: bool = False
+    network: str = ""
 
     def order(self, *, anew: bool = False) -> None:
         """Note that the scan is to be taken again, in spite of what its run folder holds by now.

@@ -20,12 +20,14 @@ class WatchState:
         ended: Reason of its end; empty while it goes on.
         is_complete: Whether it has ended as it was to, so that nothing is left.
         running: Name of the scan that is computed; empty while it waits.
+        learning: Description of what the network learns, or has learned; empty where it does not.
     """
 
     arriving: Mapping[str, str] = field(default_factory=dict)
     ended: str = ""
     is_complete: bool = False
     running: str = ""
+    learning: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> "WatchState | None":
@@ -35,8 +37,8 @@ class WatchState:
         if not isinstance(arriving, dict):
             return None
         names = {str(name): str(reason) for name, reason in arriving.items()}
-        running = str(content.get("running", ""))
-        return cls(names, str(content.get("ended", "")), content.get("is_complete") is True, running)
+        running, learning = (str(content.get(name, "")) for name in ("running", "learning"))
+        return cls(names, str(content.get("ended", "")), content.get("is_complete") is True, running, learning)
 
     def write(self, folder: Path) -> None:
         """Write the state."""
@@ -49,4 +51,5 @@ class WatchState:
             return self.ended
         names = [f"{name} {reason}" for name, reason in self.arriving.items()]
         work = f"computes {self.running}" if self.running else "waits for scans"
-        return "; ".join([work, *names[:3], *(["…"] if len(names) > 3 else [])])
+        learning = [self.learning] if self.learning else []
+        return "; ".join([work, *names[:3], *(["…"] if len(names) > 3 else []), *learning])

@@ -16,6 +16,7 @@ from ..metrics import Metric
 from ..runs.batch_files import PAGE
 from ..runs.batch_record import ScanRecord, State
 from ..runs.contents import REPORT
+from ..runs.learning_record import LearningRecord
 from ..runs.preview_record import PreviewRecord
 from ..runs.verdict import Verdict
 from .templates import load_template
@@ -63,6 +64,7 @@ def write_batch_page(folder: Path, rows: Sequence[BatchRow], metrics: Sequence[M
         rows=[_row(folder, row, shown, embeds=number < _MOST_EMBEDDED) for number, row in enumerate(rows)],
         is_running=is_running,
         preview=_preview(folder, rows) if is_running else None,
+        learning=LearningRecord.read(folder).summary,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     with write_atomically(folder / PAGE) as temporary:

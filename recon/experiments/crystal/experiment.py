@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ...visualization.run_data import RunData
     from ...visualization.summary import Finding
     from ...visualization.surface_scene import SurfaceScene
+    from ..learner import Learner
     from ..plan import Plan
     from ..preview import Previewer
     from .likelihood import CrystalLikelihood
@@ -141,6 +142,12 @@ class CrystalExperiment(Experiment):
         from .network.preview import CurvePreviewer
 
         return CurvePreviewer(config)
+
+    def learner(self, config: CrystalSettings) -> "Learner":
+        """Build the learner that tunes the network to the measured moduli."""
+        from .network.learn import CrystalLearner
+
+        return CrystalLearner(config)
 
     def input_files(self, method: str, config: CrystalSettings) -> dict[str, Path]:
         """Files of networks: phasing takes some of its starts from that of predict."""

@@ -70,7 +70,7 @@ def read_partial_curve(settings: CrystalSettings, path: Path, received: Bool[np.
     """
     section = settings.acquisition.model_copy(update={"doubtful": "warn"})
     settings = settings.model_copy(update={"acquisition": section})
-    with _without_log():
+    with without_log():
         acquisition, selection = read_selected(settings, path)
         there = received[list(selection.indices)]
         acquisition = _mask_frames(acquisition, there)
@@ -130,7 +130,7 @@ def _has_maximum(totals: Float[np.ndarray, " frame"]) -> bool:
 
 
 @contextmanager
-def _without_log() -> Iterator[None]:
+def without_log() -> Iterator[None]:
     """Drop notes and warnings of this thread: those of the finished curve count."""
     thread = threading.get_ident()
 

@@ -153,6 +153,7 @@ class WorkerPool:
         """End the processes: each gives up after its present crystal."""
         self._end.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
+        del self._executor, self._end  # Else their semaphores outlive a process that leaves without its last rites.
 
 
 @contextmanager
