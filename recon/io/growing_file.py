@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from ..errors import DataError, Diagnostic
-from .atomic import disk_fault, flush
+from .atomic import disk_fault, flush, temporary_name
 from .frame_scan import FRAMES, RECEIVED, SCAN, TEXT, FrameArray, FrameScan
 from .growing_state import GrowingState, count_frames, open_growing, state_of
 from .guard import guard
@@ -19,6 +19,8 @@ from .seal import write_seal
 
 _LARGEST = 1 << 34
 """[bytes] Largest snapshot."""
+_ROOM = 1 << 14
+"""[bytes] Size of a file without its arrays, and some more."""
 
 
 BROKEN: list["GrowingWriter"] = []
@@ -41,6 +43,7 @@ class GrowingWriter:
         self.path, self.scan, self.is_broken = path, scan, False
         self._marks: Any = None
         with _writing(path):
+            _require_room(path, sum(array.size for array in scan.fixed) + _ROOM)
             self._file = h5py.File(path, "x" if marked else "w", libver="latest")
             try:
                 _write_fixed(self._file, scan)
@@ -49,7 +52,8 @@ class GrowingWriter:
                     self._marks = self._file.create_dataset(RECEIVED, data=np.zeros(scan.frames, np.uint8))
                 self._file.swmr_mode = True
             except BaseException:
-                self._file.close()
+                self.is_broken = True
+                BROKEN.append(self)
                 path.unlink(missing_ok=True)
                 raise
 
@@ -152,6 +156,19 @@ def _writing(path: Path) -> Iterator[None]:
         fault = disk_fault(error, path)
         text = " ".join(str(error).split())[:200]
         raise DataError(fault or Diagnostic(str(path), f"cannot be written: {text}")) from error
+
+
+def _require_room(path: Path, count: int) -> None:
+    """Write and remove as many bytes as a file begins with: HDF5 crashes where it cannot even begin.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    probe = temporary_name(path)
+    try:
+        probe.write_bytes(bytes(count))
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _write_fixed(file: Any, scan: FrameScan) -> None:

@@ -48,6 +48,7 @@ MODEL_PREVIEW = f"{CHECKPOINTS}/preview.h5"
 TRIALS = "trials"
 """Folder of the states of trials before a run."""
 _FOLDERS = ("figures", "crystals", TRIALS)
+_NO_REASON = "the disk had no room for the reason"
 _MODELS = "models"
 """Folder of models named after specimens: only their format marks them as results of a run."""
 
@@ -72,7 +73,7 @@ def read_ending(path: Path) -> tuple[Sentinel, str] | None:
     for sentinel in Sentinel:
         file = path / sentinel
         if file.is_file():
-            return sentinel, file.read_text(encoding="utf-8", errors="replace").strip()
+            return sentinel, file.read_text(encoding="utf-8", errors="replace").strip() or _NO_REASON
     return None
 
 

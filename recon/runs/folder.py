@@ -299,10 +299,21 @@ class RunFolder:
 
 
 def write_sentinel(run: Path, sentinel: Sentinel, reason: str) -> None:
-    """Write the sentinel of a run in place of any other."""
+    """Write the sentinel of a run in place of any other; an empty one, where the disk has no room for the reason.
+
+    Raises:
+        DataError: If the disk has no room for a name either.
+    """
     remove_sentinels(run)
-    with write_atomically(run / sentinel) as temporary:
-        temporary.write_text(readable(without_absolute_paths(reason)).strip() + "\n", encoding="utf-8")
+    try:
+        with write_atomically(run / sentinel) as temporary:
+            temporary.write_text(readable(without_absolute_paths(reason)).strip() + "\n", encoding="utf-8")
+    except DataError as error:
+        try:
+            (run / sentinel).touch()  # A name needs no room on most full disks.
+        except OSError:
+            raise error from None
+        _log.warning("%s is empty: %s", sentinel, error)
 
 
 def _share_checkpoint(read: Callable[[], Checkpoint | None]) -> Checkpoint | None:

@@ -132,11 +132,12 @@ def test_a_growing_file_is_the_scan_when_it_is_whole(scan: Path, tmp_path: Path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a limit of a process")
-def test_a_disk_that_fills_is_told_in_one_line(scan: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("room", [4000, 20000])
+def test_a_disk_that_fills_is_told_in_one_line(scan: Path, tmp_path: Path, room: int) -> None:
     code = (
         f"import sys; sys.path[:] = {[p for p in sys.path if p]!r}; import resource, signal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (12000, resource.RLIM_INFINITY))\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, resource.RLIM_INFINITY))\n"
         "from unflat.cli.main import main; main()"
     )
     words = ["replay", str(scan), "--into", str(tmp_path / "g.h5"), "--interval", "1 ms"]

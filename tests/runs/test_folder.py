@@ -276,6 +276,23 @@ def test_a_full_disk_gives_one_line_and_loses_no_old_file(tmp_path: Path, what: 
     assert read_ending(tmp_path / "run") == (Sentinel.FAILED, without_absolute_paths(out).strip())
 
 
+def test_a_disk_without_room_for_the_reason_has_a_sentinel_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fail(run: RunFolder) -> None:
+        monkeypatch.setattr("unflat.recon.io.atomic.flush", full)
+        with run:
+            run.save_checkpoint(1, {"w": np.ones(3)}, {})
+
+    with pytest.raises(DataError, match=r"step-000000001\.h5: cannot be written: the disk is full"):
+        fail(RunFolder.create(tmp_path / "run"))
+    assert (tmp_path / "run" / "FAILED").read_text() == ""
+    assert read_ending(tmp_path / "run") == (Sentinel.FAILED, "the disk had no room for the reason")
+
+
 ENDLESS_WRITER = """
     import sys
     import numpy as np
