@@ -19,6 +19,7 @@ NAMES = (
     *("demo", "algae", "phantom", "fdtd", "views", "calibration", "speed", "waiting", "watch", "view"),
     *("gold", "field", "scan54", "phasing-speed", "known-crystals", "strained-crystals", "network"),
     *("simulated-cells", "shapes", "classes", "verdicts-crystal", "verdicts-cell", "verdicts-shape"),
+    "soak",
 )
 HERE = Path(__file__).resolve().parent
 
@@ -27,11 +28,14 @@ HERE = Path(__file__).resolve().parent
 @click.option("--only", type=click.Choice(NAMES), multiple=True, help="Run only this benchmark; may be repeated.")
 @click.option("--quick", is_flag=True, help="Tiny sizes, as a test of the code; the results mean nothing.")
 @click.option("--again", is_flag=True, help="Compute cached parts again.")
+@click.option("--minutes", type=click.FloatRange(min=0), help="Time of the soak; 20 by default.")
 @click.option("--device", type=click.Choice(("auto", "cpu", "gpu")), default="auto", show_default=True)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder for results; benchmarks/results by default."
 )
-def main(only: tuple[str, ...], quick: bool, again: bool, device: str, output: Path | None) -> None:
+def main(
+    only: tuple[str, ...], quick: bool, again: bool, minutes: float | None, device: str, output: Path | None
+) -> None:
     """Run the benchmarks of unflat, and write a table of the results.
 
     Each benchmark caches its numbers after every part, so that an interrupted run continues where it stopped. A part
@@ -41,6 +45,7 @@ def main(only: tuple[str, ...], quick: bool, again: bool, device: str, output: P
     Examples:
       python -m benchmarks
       python -m benchmarks --only algae --only phantom
+      python -m benchmarks --only soak --minutes 5
       python -m benchmarks --quick -o /tmp/trial
     """  # noqa: D301 - click reads the \b
     from unflat.recon import devices
@@ -51,7 +56,7 @@ def main(only: tuple[str, ...], quick: bool, again: bool, device: str, output: P
     for name in NAMES:
         if only and name not in only:
             continue
-        ledger = Ledger(name, folder, quick=quick, device=device, again=again)
+        ledger = Ledger(name, folder, quick=quick, device=device, again=again, minutes=minutes)
         if not _run(name, ledger):
             failed.append(name)
         write_page(folder, NAMES, quick)

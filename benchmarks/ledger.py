@@ -70,6 +70,7 @@ class Ledger:
         quick: Whether sizes are tiny: a test of the code, whose numbers must not be quoted.
         device: ``auto``, ``cpu`` or ``gpu``, for the commands.
         again: Whether cached parts are computed again.
+        minutes: [min] Time of a benchmark that lasts as long as one likes; None for its own.
         parts: Cached parts by name: settings, date, state of the code, machine and numbers.
         rows: Rows of the table.
         notes: Remarks below the table.
@@ -81,6 +82,7 @@ class Ledger:
     quick: bool = False
     device: str = "auto"
     again: bool = False
+    minutes: float | None = None
     parts: dict[str, Numbers] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
