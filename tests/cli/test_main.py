@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from unflat.cli import console
-from unflat.cli.main import COMMANDS
+from unflat.cli.main import COMMANDS, cli, run
 from unflat.recon import devices
 from unflat.recon.errors import DeviceError
 from unflat.recon.experiments import BUILT_IN, get_experiment
@@ -347,3 +347,14 @@ def test_a_stopped_demo_names_the_command_that_goes_on(tmp_path: Path) -> None:
     assert command[0] == "unflat"
     again = unflat(*command[1:], "--time-limit", "0.1 s")
     assert again.returncode == 75, again.stderr
+
+
+def test_a_device_without_memory_ends_with_4(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8589934592 bytes.")
+
+    monkeypatch.setattr(cli, "main", fail)
+    assert run([]) == 4
+    assert "out of memory: RESOURCE_EXHAUSTED" in capfd.readouterr().err

@@ -69,3 +69,11 @@ def test_the_reference_is_generated_from_commands_settings_and_docstrings(tmp_pa
     assert all(f"## unflat {name}\n" in commands for name in COMMANDS)
     assert "`volume.depth`" in (tmp_path / "settings.md").read_text("utf-8")
     assert "## unflat.fit\n" in (tmp_path / "api.md").read_text("utf-8")
+
+
+def test_every_test_that_the_page_on_reliability_names_is_there() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 20
+    for file, name in named:
+        assert f"def {name}(" in (ROOT / file).read_text("utf-8"), name

@@ -276,6 +276,51 @@ def test_a_full_disk_gives_one_line_and_loses_no_old_file(tmp_path: Path, what: 
     assert read_ending(tmp_path / "run") == (Sentinel.FAILED, without_absolute_paths(out).strip())
 
 
+@pytest.mark.parametrize("removals", [0, 3, 6])
+@pytest.mark.parametrize("options", [{"force": True}, {"resume": True}])
+def test_a_process_killed_while_it_replaces_a_run_leaves_a_run(
+    tmp_path: Path, removals: int, options: dict[str, bool]
+) -> None:
+    code = """
+        import os, pathlib, sys
+        from unflat.recon.runs import RunFolder
+        left, unlink = int(sys.argv[2]), pathlib.Path.unlink
+        def die_later(path, **options):
+            global left
+            if path.name in os.listdir(path.parent) and not path.name.startswith(".part-"):
+                left -= 1
+                if left < 0:
+                    os._exit(9)
+            unlink(path, **options)
+        pathlib.Path.unlink = die_later
+        RunFolder.create(sys.argv[1], force=True)
+        os._exit(9)
+    """
+    with RunFolder.create(tmp_path / "run") as run:
+        run.write_config("kind: cell\n")
+        run.append_metrics(1, loss=1.0)
+        run.save_checkpoint(1, {"w": np.ones(3)}, {})
+        run.save_checkpoint(2, {"w": np.ones(3)}, {})
+        run.finish(Sentinel.DONE, "done")
+    killed = run_python(code, run.path, removals)
+    killed.communicate(timeout=30)
+    assert killed.returncode == 9
+    with RunFolder.create(run.path, **options) as again:
+        checkpoint = again.latest_checkpoint()
+        assert checkpoint is None or checkpoint.arrays["w"].shape == (3,)
+        again.finish(Sentinel.DONE, "done again")
+    assert read_ending(run.path) == (Sentinel.DONE, "done again")
+
+
+def test_a_read_only_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(DataError, match="the disk is mounted read-only; write to another folder"):
+        RunFolder.create(tmp_path / "run")
+
+
 def test_a_disk_without_room_for_the_reason_has_a_sentinel_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

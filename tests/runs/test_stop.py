@@ -67,3 +67,11 @@ def test_a_time_limit_waits_for_the_first_step_and_a_signal_does_not() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.01)
         assert stop.reason == "SIGTERM received"
+
+
+def test_a_clock_that_is_set_changes_no_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    with StopRequest(time_limit=0.02) as stop:
+        monkeypatch.setattr(time, "time", lambda: 0.0)
+        assert stop.reason is None
+        time.sleep(0.03)
+        assert stop.reason == "time limit of 0.02 s reached"
