@@ -23,6 +23,7 @@ from ..sampled import Quantity
 from ..volume import Volume
 from .evaluation import Comparison, Evaluation, evaluate_each
 from .methods import METHODS, RECONSTRUCTIONS, Method
+from .questions import Question
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,6 +59,7 @@ class Experiment(ABC):
         default_method: Method that ``unflat demo`` runs.
         memory_remedy: Advice for a run that this machine cannot hold.
         main_numbers: Numbers of ``metrics.json`` that a table of many results shows, in order.
+        questions: Questions that ``unflat init`` asks at a terminal, on the settings that matter most.
         label_quantity: Quantity of a specimen that is one label of a stack, 1 inside; None where labels are none.
     """
 
@@ -70,6 +72,7 @@ class Experiment(ABC):
     memory_remedy: ClassVar[str] = "use a machine with more memory"
     main_numbers: ClassVar[tuple[str, ...]] = ()
     label_quantity: ClassVar[Quantity | None] = None
+    questions: ClassVar[tuple[Question, ...]] = ()
 
     def default_config(self) -> KindSettings:
         """Settings with their defaults."""

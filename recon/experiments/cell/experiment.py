@@ -18,6 +18,7 @@ from ..evaluation import Evaluation
 from . import summary
 from .config import CellSettings
 from .metrics import METRICS
+from .questions import QUESTIONS
 from .schema import QUANTITIES, SCHEMA
 from .verdict import assess, is_empty, leave_out_known_side
 
@@ -48,6 +49,7 @@ class CellExperiment(Experiment):
     memory_remedy = (
         "crop or bin the images, widen volume.spacing, let fit.tiles be auto, or use a machine with more memory"
     )
+    questions = QUESTIONS
     main_numbers = ("residual_withheld", "residual_fitted", "structure_unexplained", "phase_delay", "ncc")
 
     def read(self, config: CellSettings, path: Path) -> Acquisition:

@@ -18,6 +18,7 @@ from ..evaluation import Evaluation
 from . import summary
 from .config import CrystalSettings
 from .metrics import METRICS
+from .questions import QUESTIONS
 from .schema import SCHEMA
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class CrystalExperiment(Experiment):
     )
     default_method = "phase"
     memory_remedy = "crop or bin the patterns (acquisition.crop, acquisition.bin), or use a machine with more memory"
+    questions = QUESTIONS
     main_numbers = ("llk_free", "llk", "chi_rms", "agreement", "prtf_resolution", "strain_rms", "correlation")
 
     def read(self, config: CrystalSettings, path: Path) -> Acquisition:

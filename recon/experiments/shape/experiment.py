@@ -19,6 +19,7 @@ from ..evaluation import Comparison, Evaluation
 from . import summary, verdict
 from .config import ShapeSettings
 from .metrics import METRICS
+from .questions import QUESTIONS
 from .schema import OCCUPANCY, SCHEMA
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class ShapeExperiment(Experiment):
     default_method = "predict"
     label_quantity = OCCUPANCY
     memory_remedy = "predict fewer cells at once (acquisition.cells), or fewer draws"
+    questions = QUESTIONS
     main_numbers = ("cells", "draws", "section", "volume_of_consensus", "volume_of_consensus_voxels", "overlap_error")
 
     def read(self, config: ShapeSettings, path: Path) -> Acquisition:
