@@ -51,9 +51,11 @@ class KindPanel {
     const { factor, name: unitName } = axisUnit(unit, Math.max(Math.abs(low), Math.abs(high)));
     const output = element("output", { class: "value" });
     const input = element("input", { type: "range", min: low, max: high, step: step || "any", value, oninput: () => show() });
+    // Steps from an end that is no round number meet 0 with an error of rounding, which is no number to show.
+    const grain = (high - low) * 1e-9 || 1;
     const show = (ask = true) => {
-      this.values[name] = Number(input.value);
-      output.textContent = `${formatNumber(Number(input.value) * factor, 3)} ${unitName}`;
+      this.values[name] = Math.abs(Number(input.value)) < grain ? 0 : Number(input.value);
+      output.textContent = `${formatNumber(this.values[name] * factor, 3)} ${unitName}`;
       input.setAttribute("aria-valuetext", output.textContent);
       if (ask) this.#ask();
     };
@@ -86,17 +88,21 @@ class KindPanel {
 }
 
 /** Figure of one image, with scale bar where its pixel is known, colour bar and caption. */
-function imageFigure({ title, caption, width, height, low, high, colours, unit, pixel, data }) {
-  const canvas = element("canvas", { width, height, role: "img", "aria-label": `${title}. ${caption}` });
+function imageFigure({ title, caption, width, height, low, high, colours, unit, pixel, data, scale }) {
+  const isLength = unit === "m";
+  const { factor, name } = isLength ? axisUnit(unit, Math.max(Math.abs(low), Math.abs(high))) : { factor: 1, name: "" };
+  const note = isLength || !unit || unit === "1" ? "" : ` (${unit}${scale === "log" ? ", logarithmic" : ""})`;
+  const canvas = element("canvas", { width, height, role: "img", "aria-label": `${title}${note}. ${caption}` });
   const values = decodeFloats(data);
-  canvas.getContext("2d").putImageData(colourise(values, width, { low, high, colours }), 0, 0);
+  const range = scale === "log" ? { low: Math.log10(low), high: Math.log10(high) } : { low, high };
+  const shown = scale === "log" ? values.map((value) => (value === value ? Math.log10(Math.max(value, low)) : NaN)) : values;
+  canvas.getContext("2d").putImageData(colourise(shown, width, { ...range, colours }), 0, 0);
   const frame = element("div", { class: "image" }, canvas);
   if (pixel) frame.append(scaleBar(width, height, pixel));
   const bar = element("canvas", { class: "bar", width: 256, height: 1, "aria-hidden": "true" });
   paintRamp(bar, colours);
-  const { factor, name } = axisUnit(unit, Math.max(Math.abs(low), Math.abs(high)));
   const ends = [low, high].map((value) => element("span", {}, `${formatNumber(value * factor, 3)} ${name}`));
-  const words = element("figcaption", {}, element("strong", {}, title), caption ? ` ${caption}` : "");
+  const words = element("figcaption", {}, element("strong", {}, title), note, caption ? ` ${caption}` : "");
   return element("figure", {}, words, frame, element("div", { class: "image-scale" }, ends[0], bar, ends[1]));
 }
 

@@ -22,6 +22,7 @@ const LINK_PAUSE = 300; // [ms] without a change, after which the address follow
 class App {
   #linkTimer = 0;
   #writtenHash = "";
+  #opening = 0; // descriptions of runs on their way
 
   constructor() {
     useStatusLine(document.getElementById("status"));
@@ -78,6 +79,8 @@ class App {
    * @param {boolean} [isRestored] Whether the view comes from a link to this run.
    */
   async open(id, isRestored = false) {
+    this.#opening++;
+    this.settle();
     try {
       const isNew = id !== this.session.description?.id;
       await this.session.open(id, isRestored);
@@ -85,8 +88,10 @@ class App {
     } catch (error) {
       showError(error);
     }
+    this.#opening--;
     this.layout.refresh();
     this.runs.refresh();
+    this.settle();
   }
 
   /** Show one panel alone, or all again. */
@@ -140,7 +145,7 @@ class App {
   settle() {
     for (const outline of this.outlines) if (this.session.run && outline.panel.exact) outline.refresh();
     const panels = [...this.shownSlices, this.comparison.isShown ? null : this.volume].filter(Boolean);
-    const isBusy = !this.session.description || [...panels, ...this.outlines, this.comparison, this.side.measure].some((each) => each.isBusy);
+    const isBusy = this.#opening > 0 || !this.session.description || [...panels, ...this.outlines, this.comparison, this.side.measure].some((each) => each.isBusy);
     document.body.dataset.busy = String(isBusy);
     if (!isBusy) document.body.dataset.ready = "true";
   }

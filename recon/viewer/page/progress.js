@@ -5,7 +5,7 @@ import { legend, lineChart } from "./chart.js";
 import { element } from "./dom.js";
 import { showError } from "./status.js";
 
-const TITLES = { loss: "Loss" };
+const TITLES = { loss: "Loss", withheld: "Withheld residual" };
 
 export class Progress {
   #serial = 0;

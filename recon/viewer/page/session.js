@@ -19,6 +19,9 @@ export class Session {
     this.runs = [];
     /** Version of the result by run: grows with each new one. */
     this.changed = {};
+    /** Enlargement with which the body fits the volume panel, and the run that it was found for. */
+    this.autoZoom = 1;
+    this.zoomRun = "";
     /** Whether the folder of the shown run is gone: nothing more can be asked of it. */
     this.isGone = false;
     /** Whether a drag over a slice draws a line. */
@@ -160,7 +163,13 @@ export class Session {
 
   /** The view with every number written out, as a link holds it. */
   get wholeView() {
-    return { ...this.view, point: this.point, view: this.eye, scale: this.scale };
+    const volume = { ...this.view.volume, zoom: this.zoom };
+    return { ...this.view, point: this.point, view: this.eye, scale: this.scale, volume };
+  }
+
+  /** Enlargement of the volume: that of the view, or the one with which the body fits the panel. */
+  get zoom() {
+    return this.view.volume.zoom ?? this.autoZoom;
   }
 
   /** Unit in which coordinates of the run are written. */

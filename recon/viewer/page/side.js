@@ -67,6 +67,7 @@ export class Side {
   refresh() {
     const { session } = this.app;
     const { tab: open } = session.view;
+    document.body.dataset.tab = open;
     for (const { name, tab, panel } of this.tabs) {
       const isOpen = name === open;
       tab.setAttribute("aria-selected", String(isOpen));

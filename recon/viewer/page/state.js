@@ -46,7 +46,7 @@ export function defaultView() {
       strength: 1,
       azimuth: -0.5,
       elevation: 0.45,
-      zoom: 1,
+      zoom: null,
       pan: [0, 0],
       spin: false,
       planes: true,

@@ -10,12 +10,14 @@ import { VolumeCamera } from "./volume_camera.js";
 import { VolumeData } from "./volume_data.js";
 import { paintBehind, paintBefore } from "./volume_marks.js";
 import { ServerPictures } from "./volume_pictures.js";
-import { hasWebGl, VolumeScene } from "./volume_scene.js";
+import { BLOCK, VolumeBlocks } from "./volume_blocks.js";
+import { hasWebGl, volumeNumbers, VolumeScene } from "./volume_scene.js";
 
 const STILL = 160; // [ms] without a change, after which the picture is drawn at full resolution
 const MOVING_TIME = 40; // [ms] for a picture in motion
 const STILL_TIME = 1500; // [ms] for the picture when all is still
-const SOFTWARE_TIME = 350; // [ms] for the same without a graphics card, whose work the server's processors do
+const SOFTWARE_TIME = 600; // [ms] for the same without a graphics card, whose work the server's processors do
+const MOST_ZOOM = 1.8; // of the zoom that fits the body into the panel: more of the box would be out of sight
 const TURN = 0.008; // [rad/pixel]
 const SPIN = (2 * Math.PI) / 12; // [rad/s]
 
@@ -27,6 +29,8 @@ export class VolumePanel {
   #cost = 3e-4; // [ms/pixel] of the last picture
   #volumes = {};
   #drawn = false;
+  #blocks = null;
+  #marksKey = "";
   #pending = false; // a picture is with the graphics card
   #again = false; // another is wanted after it
 
@@ -58,7 +62,7 @@ export class VolumePanel {
     }, this.behind, this.canvas, this.before);
     this.heading = element("h2", {}, "Volume");
     const tools = [
-      iconButton("reset", "Look from the front", () => this.session.store.setVolume({ azimuth: 0, elevation: 0, zoom: 1, pan: [0, 0] })),
+      iconButton("reset", "Look from the front", () => this.session.store.setVolume({ azimuth: 0, elevation: 0, zoom: null, pan: [0, 0] })),
       iconButton("picture", "Save picture of the volume", () => this.onSave?.(this)),
       iconButton("maximise", "Maximise the volume", onMaximise),
     ];
@@ -83,7 +87,7 @@ export class VolumePanel {
 
   get camera() {
     const { session, stage } = this;
-    return new VolumeCamera(session.run.bounds, session.view.volume, stage.clientWidth, stage.clientHeight);
+    return new VolumeCamera(session.run.bounds, { ...session.view.volume, zoom: session.zoom }, stage.clientWidth, stage.clientHeight);
   }
 
   /** Follow a change of the view; load what it needs. */
@@ -112,7 +116,35 @@ export class VolumePanel {
   #take(name, volume) {
     this.#volumes[name] = volume;
     this.scene.setVolume(name, volume);
+    if (name === "body") {
+      this.#blocks = new VolumeBlocks(volumeNumbers(volume), volume.shape);
+      this.#marksKey = "";
+      this.#fitZoom(volume);
+    }
     this.invalidate();
+  }
+
+  /** Enlarge a body that is small in its box; once a run, so that nothing jumps with draws and quantities. */
+  #fitZoom({ shape, bounds }) {
+    const { session } = this;
+    if (session.zoomRun === session.run.id) return;
+    session.zoomRun = session.run.id;
+    const { body } = session;
+    const { size } = this.camera.texturePlace(bounds);
+    const edges = [...size].reverse();
+    const marks = this.#blocks.underCurve(session.view.volume.curves[body.name] ?? defaultCurve(body));
+    const reach = this.#blocks.reach(marks, edges, shape) || 1;
+    session.autoZoom = Math.min(Math.max(Math.hypot(...edges) / 2 / (1.12 * reach), 1), MOST_ZOOM);
+  }
+
+  /** Mark the blocks that the mode draws, where they have changed. */
+  #mark(mode, curve, level, inward) {
+    const key = JSON.stringify([mode, mode === "volume" ? curve : [level, inward]]);
+    if (key === this.#marksKey) return;
+    this.#marksKey = key;
+    const blocks = this.#blocks;
+    const marks = mode === "volume" ? blocks.underCurve(curve) : mode === "surface" ? blocks.inside(level, inward) : blocks.all();
+    this.scene.setOccupied(marks, blocks.shape);
   }
 
   /** Draw soon: at once at a resolution that moves fluently, fully when nothing changes. */
@@ -186,7 +218,11 @@ export class VolumePanel {
     const voxel = [box.size[0] / width, box.size[1] / height, box.size[2] / depth];
     scene.setMode(volume.mode);
     scene.setColours(colouring.colours);
-    scene.setCurve(volume.curves[body.name] ?? defaultCurve(body));
+    const curve = volume.curves[body.name] ?? defaultCurve(body);
+    const level = share(session.level, solid);
+    const inward = isBelow(body, session.level) ? -1 : 1;
+    scene.setCurve(curve);
+    this.#mark(volume.mode, curve, level, inward);
     const normals = ["z", "y", "x"].flatMap((name) => [...normal(name, planes[name])].reverse());
     scene.set({
       ...camera.uniforms(),
@@ -196,8 +232,9 @@ export class VolumePanel {
       stepLength: Math.min(...voxel) * (full ? 0.5 : 1),
       colourRange: [share(colouring.low, values), share(colouring.high, values)],
       background: share(session.background, values),
-      level: share(session.level, solid),
-      inward: isBelow(body, session.level) ? -1 : 1,
+      level,
+      inward,
+      blockSize: voxel.map((edge) => edge * BLOCK),
       strength: volume.strength,
       otherBody: session.hasOtherBody,
       masked: session.masked,
@@ -212,7 +249,8 @@ export class VolumePanel {
 
   #drag(dx, dy, pans) {
     const { store, view } = this.session;
-    const { azimuth, elevation, zoom, pan } = view.volume;
+    const { azimuth, elevation, pan } = view.volume;
+    const { zoom } = this.session;
     const side = Math.min(this.stage.clientWidth, this.stage.clientHeight) * zoom;
     if (pans) return store.setVolume({ pan: [pan[0] + dx / side, pan[1] + dy / side] });
     return this.turn(azimuth - dx * TURN, elevation + dy * TURN);
@@ -225,8 +263,8 @@ export class VolumePanel {
   }
 
   #zoom(factor) {
-    const { store, view } = this.session;
-    store.setVolume({ zoom: Math.min(Math.max(view.volume.zoom * factor, 0.3), 40) });
+    const { store, zoom } = this.session;
+    store.setVolume({ zoom: Math.min(Math.max(zoom * factor, 0.3), 40) });
   }
 
   #key(event) {
@@ -238,7 +276,7 @@ export class VolumePanel {
     else if (turns) this.turn(azimuth + turns[0], elevation + turns[1]);
     else if (event.key === "+" || event.key === "=") this.#zoom(1.25);
     else if (event.key === "-") this.#zoom(0.8);
-    else if (event.key === "Home" || event.key === "0") this.session.store.setVolume({ azimuth: 0, elevation: 0, zoom: 1, pan: [0, 0] });
+    else if (event.key === "Home" || event.key === "0") this.session.store.setVolume({ azimuth: 0, elevation: 0, zoom: null, pan: [0, 0] });
     else return;
     event.preventDefault();
     event.stopPropagation();

@@ -13,6 +13,7 @@ import {
   LinearFilter,
   Matrix3,
   Mesh,
+  NearestFilter,
   NoBlending,
   RawShaderMaterial,
   RedFormat,
@@ -101,6 +102,18 @@ export class VolumeScene {
     this.#replace(name, texture);
   }
 
+  /**
+   * Replace the marks of the blocks that hold something to draw.
+   * @param {Uint8Array} marks 255 or 0.
+   * @param {number[]} shape Number of blocks (z, y, x).
+   */
+  setOccupied(marks, [depth, height, width]) {
+    const texture = new Data3DTexture(marks, width, height, depth);
+    Object.assign(texture, { format: RedFormat, type: UnsignedByteType, unpackAlignment: 1, needsUpdate: true });
+    Object.assign(texture, { minFilter: NearestFilter, magFilter: NearestFilter });
+    this.#replace("occupied", texture);
+  }
+
   /** Replace the colour map. */
   setColours(name) {
     const table = colourTable(name);
@@ -161,14 +174,21 @@ export class VolumeScene {
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, 4));
 
+/** Values of a volume as numbers, from 0 to 1 over its range. */
+export function volumeNumbers({ data }) {
+  if (data instanceof Uint8Array) return Float32Array.from(data, (value) => value / 255);
+  return Float32Array.from(data, DataUtils.fromHalfFloat);
+}
+
 function uniforms() {
-  const empty = { values: null, body: null, colourMap: null, opacityCurve: null };
+  const empty = { values: null, body: null, occupied: null, colourMap: null, opacityCurve: null };
   const numbers = { background: 0, level: 0.5, inward: 1, strength: 1, stepLength: 0.01, otherBody: false, masked: true };
   return Object.fromEntries(
     Object.entries({
       ...empty,
       ...numbers,
       boxSize: new Vector3(1, 1, 1),
+      blockSize: new Vector3(1, 1, 1),
       valuesCentre: new Vector3(),
       valuesSize: new Vector3(1, 1, 1),
       bodyCentre: new Vector3(),

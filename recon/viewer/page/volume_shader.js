@@ -22,6 +22,7 @@ precision highp int;
 precision highp sampler3D;
 uniform sampler3D values;      // gives the colours
 uniform sampler3D body;        // gives opacity and surface
+uniform sampler3D occupied;    // 0 in blocks of the body with nothing to draw
 uniform sampler2D colourMap;
 uniform sampler2D opacityCurve;
 uniform vec3 boxSize;
@@ -39,6 +40,7 @@ uniform float level;           // on the surface, of the body
 uniform float inward;          // 1 where the body has more than the level, -1 where less
 uniform float strength;
 uniform float stepLength;
+uniform vec3 blockSize;
 uniform bool otherBody;
 uniform bool masked;
 uniform vec3 planePoint;
@@ -70,6 +72,16 @@ vec2 meetBox(vec3 origin, vec3 direction) {
   return vec2(max(max(near.x, near.y), near.z), min(min(far.x, far.y), far.z));
 }
 
+// Distance from which a ray goes on: beyond the block where that is empty, else the same.
+float passEmpty(vec3 origin, vec3 direction, float t) {
+  vec3 p = (origin + t * direction - bodyCentre + 0.5 * bodySize) / blockSize;
+  ivec3 block = clamp(ivec3(floor(p)), ivec3(0), textureSize(occupied, 0) - 1);
+  if (texelFetch(occupied, block, 0).r > 0.5) return t;
+  vec3 ends = (vec3(block) + step(vec3(0.0), direction)) * blockSize + bodyCentre - 0.5 * bodySize;
+  vec3 times = (ends - origin) / direction;
+  return max(min(min(times.x, times.y), times.z), t) + 1e-5;
+}
+
 vec3 slope(vec3 p) {
   vec3 d = voxel;
   return vec3(
@@ -93,6 +105,11 @@ vec4 volumeColour(vec3 origin, vec3 direction, vec2 span) {
   float clear = 1.0;
   float t = span.x + 0.5 * stepLength;
   for (int i = 0; i < STEPS && t < span.y; i++, t += stepLength) {
+    float next = passEmpty(origin, direction, t);
+    if (next > t) {  // The steps stay on their grid, or else the samples of neighbouring rays would not match.
+      t += (ceil((next - t) / stepLength) - 1.0) * stepLength;
+      continue;
+    }
     vec3 p = origin + t * direction;
     float b = bodyAt(p);
     float amount = opacity(b);
@@ -135,6 +152,12 @@ vec4 surfaceColour(vec3 origin, vec3 direction, vec2 span) {
   }
   float t = before + stepLength;
   for (int i = 0; i < STEPS && before < span.y; i++, t += stepLength) {
+    float next = passEmpty(origin, direction, before);
+    if (next > before) {
+      before = min(next, span.y);
+      t = before;
+      continue;
+    }
     float here = min(t, span.y);
     if (insideBy(origin + here * direction) > 0.0) {
       float low = before;
