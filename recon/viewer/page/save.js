@@ -7,50 +7,74 @@ import { add, boxCorners, dot, scale, subtract } from "./geometry.js";
 import { fetchPicture } from "./picture.js";
 import { PlaneFrame } from "./plane_frame.js";
 import { showError, showMessage } from "./status.js";
-import { axisUnit, formatNumber } from "./units.js";
+import { axisUnit, formatNumber, withMinus } from "./units.js";
 import { paintBefore, paintBehind } from "./volume_marks.js";
 
 const FOOT = 46; // [CSS pixel] height of the caption
 const RATE = 25; // [1/s] frames of movies
-const SPIN_FRAMES = 120;
+const SPIN_FRAMES = 100;
 const SWEEP_FRAMES = 75;
-const MOVIE_EDGE = 720; // [pixel] longest edge of movies
+const PICTURE_EDGE = 1600; // [pixel] longest edge of pictures
+const MOVIE_EDGE = 800; // [pixel] longest edge of movies
 const MOVIE_TYPES = ["video/mp4;codecs=avc1.42E01F", "video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"];
 
-/** Save a panel as PNG. */
+/** Save a panel as PNG, at the resolution of a printed figure. */
 export async function savePicture(panel) {
-  const canvas = composed(panel);
-  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-  saveFile(blob, `${fileName(panel)}.png`);
-  showMessage(`Saved ${fileName(panel)}.png`);
+  try {
+    const canvas = await composed(panel, PICTURE_EDGE / Math.max(panel.stage.clientWidth, panel.stage.clientHeight));
+    const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+    saveFile(blob, `${fileName(panel)}.png`);
+    showMessage(`Saved ${fileName(panel)}.png`);
+  } catch (error) {
+    showError(error);
+  }
 }
 
-function fileName({ session, name }) {
+function fileName({ session, name, title }) {
   const clean = (text) => text.replace(/[^\w.-]+/g, "_");
-  return `${clean(session.run.name)}_${clean(session.quantity.name)}_${name ?? "volume"}`;
+  return [session.run.name, session.quantity.name, title ?? "", name ?? "volume"].filter(Boolean).map(clean).join("_");
 }
 
-/** Draw a panel with its caption on a new canvas. */
-function composed(panel) {
+/**
+ * Draw a panel with its caption on a new canvas.
+ * @param {number} density Pixels a CSS pixel.
+ */
+async function composed(panel, density) {
   const { stage, session } = panel;
-  const density = Math.max(window.devicePixelRatio || 1, 1);
   const [width, height] = [stage.clientWidth, stage.clientHeight];
   const canvas = newCanvas(Math.round(width * density), Math.round((height + FOOT) * density));
   const context = canvas.getContext("2d");
   context.scale(density, density);
   context.fillStyle = getComputedStyle(stage).getPropertyValue("--ground").trim();
   context.fillRect(0, 0, width, height);
-  if (panel.name) {
-    context.drawImage(panel.canvas, 0, 0, width, height);
-    context.save();
-    panel.paintMarks(context, panel.frame(), { lines: false });
-    context.restore();
-  } else {
-    panel.draw({ full: true });
-    for (const layer of [panel.behind, panel.pictures ? panel.pictures.image : panel.canvas, panel.before]) context.drawImage(layer, 0, 0, width, height);
-  }
+  if (panel.name) await paintSlice(context, panel, panel.frame(), density);
+  else await paintVolume(context, panel, density);
   paintCaption(context, session, panel.heading.textContent, width, height);
   return canvas;
+}
+
+async function paintSlice(context, panel, frame, density) {
+  const source = panel.source();
+  const picture = await fetchPicture(frame, density, source);
+  context.save();
+  context.beginPath();
+  context.rect(0, 0, frame.width, frame.height);
+  context.clip();
+  picture.draw(context, frame, source.colouring);
+  panel.paintMarks(context, frame, { lines: false });
+  context.restore();
+}
+
+async function paintVolume(context, panel, density) {
+  const { stage, session, camera } = panel;
+  const [width, height] = [stage.clientWidth, stage.clientHeight];
+  const volume = await panel.capture(density);
+  const layer = newCanvas(Math.round(width * density), Math.round(height * density));
+  paintBehind(layer, camera, session, stage);
+  context.drawImage(layer, 0, 0, width, height);
+  if (volume) context.drawImage(volume, 0, 0, width, height);
+  paintBefore(layer, camera, session, stage);
+  context.drawImage(layer, 0, 0, width, height);
 }
 
 function newCanvas(width, height) {
@@ -82,71 +106,77 @@ function paintCaption(context, session, place, width, top) {
   context.fillText(`${formatNumber(colouring.high * factor)} ${name}`, width - 12, top + 32);
 }
 
-/** Even size of a movie with the shape of a panel. */
-function movieSize(width, height) {
-  const factor = Math.min(1, MOVIE_EDGE / Math.max(width, height));
-  return [width, height].map((edge) => Math.max(2, 2 * Math.round((edge * factor) / 2)));
-}
+/** Pixels a CSS pixel of a movie of a panel. */
+const movieDensity = ({ stage }) => MOVIE_EDGE / Math.max(stage.clientWidth, stage.clientHeight + FOOT);
 
 /** Save a movie of one turn of the volume. */
 export async function saveSpin(panel) {
-  const { stage, session } = panel;
-  const [width, height] = movieSize(stage.clientWidth, stage.clientHeight + FOOT);
+  const { session } = panel;
   const start = session.view.volume.azimuth;
-  await saveMovie(`${fileName(panel)}.spin`, width, height, SPIN_FRAMES, async (context, i) => {
+  panel.isFilming = true;
+  await saveMovie(panel, "spin", SPIN_FRAMES, async (i) => {
     session.store.setVolume({ azimuth: start + (2 * Math.PI * i) / SPIN_FRAMES, spin: false });
-    const picture = composed(panel);
-    context.drawImage(picture, 0, 0, width, height);
+    return composed(panel, movieDensity(panel));
   });
+  panel.isFilming = false;
   session.store.setVolume({ azimuth: start });
 }
 
 /** Save a movie of the slices through the box along the normal of a panel. */
 export async function saveSweep(panel) {
-  const { stage, session } = panel;
-  const [width, height] = movieSize(stage.clientWidth, stage.clientHeight);
+  const { session } = panel;
   const { normal, origin } = panel.frame();
   const depths = boxCorners(session.run.bounds).map((corner) => dot(subtract(corner, origin), normal));
   const [first, last] = [Math.min(...depths), Math.max(...depths)];
-  const pitch = (session.scale * stage.clientWidth) / width;
-  await saveMovie(`${fileName(panel)}.sweep`, width, height + FOOT, SWEEP_FRAMES, async (context, i) => {
-    const offset = first + ((last - first) * (i + 0.5)) / SWEEP_FRAMES;
-    const point = add(origin, scale(normal, offset));
-    const frame = new PlaneFrame(panel.name, session.view.planes[panel.name], point, session.eye, pitch, width, height);
-    const source = panel.source();
-    const picture = await fetchPicture(frame, 1, source);
-    context.fillStyle = getComputedStyle(stage).getPropertyValue("--ground").trim();
-    context.fillRect(0, 0, width, height);
-    picture.draw(context, frame, source.colouring);
-    panel.paintMarks(context, frame, { lines: false });
-    const { factor, name } = session.unit;
-    paintCaption(context, session, `${panel.name} = ${((frame.depth) * factor).toFixed(2).replace("-", "−")} ${name}`, width, height);
+  await saveMovie(panel, "sweep", SWEEP_FRAMES, async (i) => {
+    const depth = first + ((last - first) * (i + 0.5)) / SWEEP_FRAMES;
+    return sweepFrame(panel, add(origin, scale(normal, depth)));
   });
 }
 
-/** Draw frames, then play them into a video of the right speed, however long each took. */
-async function saveMovie(name, width, height, count, draw) {
+async function sweepFrame(panel, point) {
+  const { stage, session } = panel;
+  const [width, height] = [stage.clientWidth, stage.clientHeight];
+  const density = movieDensity(panel);
+  const frame = new PlaneFrame(panel.name, session.view.planes[panel.name], point, session.eye, session.scale, width, height);
+  const canvas = newCanvas(Math.round(width * density), Math.round((height + FOOT) * density));
+  const context = canvas.getContext("2d");
+  context.scale(density, density);
+  context.fillStyle = getComputedStyle(stage).getPropertyValue("--ground").trim();
+  context.fillRect(0, 0, width, height);
+  await paintSlice(context, panel, frame, density);
+  const { factor, name } = session.unit;
+  const depth = withMinus((frame.depth * factor).toFixed(2));
+  paintCaption(context, session, `${frame.axes[2] || "depth"} = ${depth} ${name}`, width, height);
+  return canvas;
+}
+
+/**
+ * Draw frames, then play them into a video of the right speed, however long each took.
+ * @param {(i: number) => Promise<HTMLCanvasElement>} draw
+ */
+async function saveMovie(panel, kind, count, draw) {
   try {
     const frames = [];
     for (let i = 0; i < count; i++) {
-      const canvas = newCanvas(width, height);
-      await draw(canvas.getContext("2d"), i);
-      frames.push(await createImageBitmap(canvas));
+      frames.push(await createImageBitmap(await draw(i)));
       if (i % 5 === 0) showMessage(`Movie: frame ${i + 1} of ${count} …`, 60);
-      await new Promise((resolve) => setTimeout(resolve));
     }
     showMessage("Movie: writing …", 60);
-    const { blob, extension } = await recorded(frames, width, height);
-    saveFile(blob, `${name}.${extension}`);
-    showMessage(`Saved ${name}.${extension}`);
+    const { blob, extension } = await recorded(frames);
+    const name = `${fileName(panel)}.${kind}.${extension}`;
+    saveFile(blob, name);
+    showMessage(`Saved ${name}`);
   } catch (error) {
     showError(error);
   }
 }
 
-async function recorded(frames, width, height) {
+async function recorded(frames) {
   const type = MOVIE_TYPES.find((each) => window.MediaRecorder?.isTypeSupported(each));
   if (!type) throw new Error("This browser records no movies: use `unflat render`, or another browser.");
+  // Encoders take even sizes only.
+  const [width, height] = [frames[0].width, frames[0].height].map((edge) => edge - (edge % 2));
   const canvas = newCanvas(width, height);
   const context = canvas.getContext("2d");
   context.drawImage(frames[0], 0, 0);

@@ -40,10 +40,12 @@ export class VolumePanel {
    */
   constructor(session, { onMaximise, onChange }) {
     Object.assign(this, { session, onChange });
+    /** Whether a movie is made: only its own frames are drawn then. */
+    this.isFilming = false;
     this.#build(onMaximise);
     this.data = new VolumeData((name, volume) => this.#take(name, volume));
     if (hasWebGl()) this.scene = new VolumeScene(this.canvas);
-    else this.pictures = new ServerPictures(session, this.stage, () => this.onChange());
+    else this.pictures = new ServerPictures(session, this.stage, () => this.camera, () => this.onChange());
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.stage);
   }
@@ -93,8 +95,8 @@ export class VolumePanel {
   /** Follow a change of the view; load what it needs. */
   async refresh() {
     if (!this.isVisible || !this.session.run) return;
-    if (this.pictures) return void this.pictures.refresh();
     this.invalidate();
+    if (this.pictures) return this.pictures.refresh();
     const { session } = this;
     if (session.isGone) return;
     const version = session.changed[session.run.id] ?? 0;
@@ -149,6 +151,7 @@ export class VolumePanel {
 
   /** Draw soon: at once at a resolution that moves fluently, fully when nothing changes. */
   invalidate() {
+    if (this.isFilming) return;
     this.#moving = true;
     this.#drawn = false;
     clearTimeout(this.#timer);
@@ -183,28 +186,56 @@ export class VolumePanel {
     } else this.#last = 0;
   }
 
-  /** Draw now: the picture, the box and its marks. The picture is there for other canvases at once. */
-  async draw({ full = !this.#moving } = {}) {
+  /** Draw now, the volume with the box and its marks. */
+  async draw() {
     const { stage } = this;
+    const full = !this.#moving;
     const camera = this.camera;
     const density = window.devicePixelRatio || 1;
+    const [width, height] = [stage.clientWidth, stage.clientHeight];
     for (const canvas of [this.behind, this.before]) {
-      const size = [Math.round(stage.clientWidth * density), Math.round(stage.clientHeight * density)];
+      const size = [Math.round(width * density), Math.round(height * density)];
       if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
     }
     paintBehind(this.behind, camera, this.session, stage);
     paintBefore(this.before, camera, this.session, stage);
-    if (!this.scene || !this.#volumes.values || !this.#volumes.body) return;
-    const pixels = stage.clientWidth * stage.clientHeight;
-    const allowed = (full ? (this.scene.isSoftware ? SOFTWARE_TIME : STILL_TIME) : MOVING_TIME) / this.#cost;
+    if (!this.#isLoaded) return;
+    const time = !full ? MOVING_TIME : this.scene.isSoftware ? SOFTWARE_TIME : STILL_TIME;
     // Two samples a pixel of the screen smooth the outline of a surface.
-    const ratio = Math.min(full ? 2 * density : density, Math.sqrt(allowed / pixels));
-    const [width, height] = [stage.clientWidth, stage.clientHeight].map((n) => Math.max(16, Math.round(n * ratio)));
+    const ratio = Math.min(full ? 2 * density : density, Math.sqrt(time / this.#cost / (width * height)));
     this.#drawn = full;
+    await this.#render(camera, width * ratio, height * ratio, full);
+  }
+
+  get #isLoaded() {
+    return Boolean(this.scene && this.#volumes.values && this.#volumes.body);
+  }
+
+  /** Draw the volume in a number of pixels; the time is noted for the next. */
+  async #render(camera, width, height, full) {
+    const size = [width, height].map((n) => Math.max(16, Math.round(n)));
     this.#prepare(camera, full);
-    const time = await this.scene.render(width, height);
-    const cost = (time / (width * height)) * (full ? 0.5 : 1);
+    const time = await this.scene.render(...size);
+    const cost = (time / (size[0] * size[1])) * (full ? 0.5 : 1);
     this.#cost = Math.max(0.5 * this.#cost + 0.5 * cost, 1e-7);
+  }
+
+  /**
+   * Draw the volume in full quality, for a picture to save.
+   * @param {number} density Pixels a CSS pixel.
+   * @returns {Promise<CanvasImageSource|null>} Null where there is no volume.
+   */
+  async capture(density) {
+    if (this.pictures) return this.pictures.capture(density);
+    while (this.#pending) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (!this.#isLoaded) return null;
+    this.#pending = true;
+    const { clientWidth, clientHeight } = this.stage;
+    await this.#render(this.camera, clientWidth * density, clientHeight * density, true);
+    const bitmap = await createImageBitmap(this.canvas);
+    this.#pending = false;
+    this.invalidate();
+    return bitmap;
   }
 
   #prepare(camera, full) {
