@@ -12,6 +12,8 @@ export class Live {
   /** @param {object} app The page. */
   constructor(app) {
     this.app = app;
+    /** Whether the page has chosen its first run; before, none is opened on news. */
+    this.isStarted = false;
     setInterval(() => this.poll(), PERIOD);
   }
 
@@ -55,7 +57,7 @@ export class Live {
         this.#gone = session.view.run;
         session.isGone = true;
         showError(`${session.description.name} is gone: its folder was removed, moved or renamed. What you see is the last of it.`);
-      } else if (!session.description && added.length) await app.open(added[0].id);
+      } else if (this.isStarted && !session.description && added.length) await app.open(added[0].id);
       return;
     }
     if (session.isGone) await app.open(shown.id);

@@ -128,6 +128,14 @@ class App {
     this.settle();
   }
 
+  /** Show two results of one kind, and no more, side by side: for that they were named together. */
+  #comparePair() {
+    const [first, second, ...more] = this.session.runs;
+    if (!second || more.length || !first.has_result || !second.has_result || first.kind !== second.kind) return;
+    const other = first.id === this.session.run.id ? second.id : first.id;
+    this.store.set({ compare: { kind: "run", plane: "z", run: other } });
+  }
+
   get shownSlices() {
     return this.comparison.isShown ? this.comparison.panels : this.slices;
   }
@@ -153,11 +161,16 @@ class App {
   /** Read the list of runs, and show the one of the link, or the first with a result. */
   async start() {
     await this.live.poll();
+    this.live.isStarted = true;
     const { runs, view } = this.session;
     const first = runs.find((run) => run.id === view.run) ?? runs.find((run) => run.has_result) ?? runs[0];
-    if (!first) return showMessage("There is no run here yet; it appears when it begins.", 3600);
+    if (!first) {
+      clearStatus();
+      return this.layout.refresh();
+    }
     if (view.run && first.id !== view.run) this.fault ??= "The run of the link is not here: another one is shown.";
     await this.open(first.id, first.id === view.run);
+    if (!view.run) this.#comparePair();
     return this.fault && showError(this.fault);
   }
 }

@@ -19,6 +19,7 @@ export class Progress {
 
   /** Read the progress of the run that is shown. */
   async refresh() {
+    if (!this.session.view.run) return;
     const serial = ++this.#serial;
     try {
       const progress = await getJson(runPath(this.session.view.run, "progress"));

@@ -53,7 +53,7 @@ export class RunList {
   refresh() {
     const { runs, view } = this.session;
     const current = runs.find((run) => run.id === view.run);
-    this.name.textContent = current?.name ?? this.session.run?.name ?? "no run";
+    this.name.textContent = current?.name ?? this.session.run?.name ?? "no run yet";
     this.chips.replaceChildren(...(current ? [stateChip(current.state), verdictChip(current.verdict)].filter(Boolean) : []));
     const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.run : null;
     this.list.replaceChildren(...runs.map((run) => this.#row(run, run.id === view.run)));
@@ -63,7 +63,7 @@ export class RunList {
   #row(run, isShown) {
     const loss = run.loss === null || run.loss === undefined ? "" : `, loss ${formatNumber(run.loss, 3)}`;
     const step = run.step === null || run.step === undefined ? "" : `step ${run.step}${loss}`;
-    const detail = [run.kind, run.has_result ? "" : "no result yet", step].filter(Boolean).join(" · ");
+    const detail = [run.kind, !run.has_result ? "no result yet" : run.is_preview ? "result so far" : "", step].filter(Boolean).join(" · ");
     return element("li", { role: "option", tabindex: -1, "data-run": run.id, "aria-selected": String(isShown), title: run.reason || false, onclick: () => this.#choose(run.id) },
       element("span", { class: "row-name" }, run.name), stateChip(run.state), verdictChip(run.verdict),
       element("span", { class: "detail" }, detail));

@@ -19,9 +19,9 @@ export class Session {
     this.runs = [];
     /** Version of the result by run: grows with each new one. */
     this.changed = {};
-    /** Enlargement with which the body fits the volume panel, and the run that it was found for. */
+    /** Enlargement with which the body fits the volume panel, and the result that it was found for. */
     this.autoZoom = 1;
-    this.zoomRun = "";
+    this.zoomResult = "";
     /** Whether the folder of the shown run is gone: nothing more can be asked of it. */
     this.isGone = false;
     /** Whether a drag over a slice draws a line. */

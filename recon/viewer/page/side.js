@@ -21,7 +21,8 @@ export class Side {
     this.measure = new Measure(session, onChange);
     this.panels = new KindPanels(session);
     this.progress = new Progress(session);
-    const contents = { view: [this.controls.element, this.#saving()], measure: [this.measure.element], panels: [this.panels.element], progress: [this.progress.element] };
+    this.saving = this.#saving();
+    const contents = { view: [this.controls.element, this.saving], measure: [this.measure.element], panels: [this.panels.element], progress: [this.progress.element] };
     this.tabs = Object.entries(TITLES).map(([name, title]) => this.#tab(name, title, contents[name]));
     const list = element("div", { class: "tabs", role: "tablist", "aria-label": "Side", onkeydown: (event) => this.#key(event) }, ...this.tabs.map(({ tab }) => tab));
     document.getElementById("side").append(list, ...this.tabs.map(({ panel }) => panel));
@@ -81,6 +82,7 @@ export class Side {
       this.controls.refresh();
       this.measure.refresh();
     }
-    this.controls.element.inert = !session.run;
+    this.controls.element.hidden = !session.run;
+    this.saving.hidden = !session.run;
   }
 }

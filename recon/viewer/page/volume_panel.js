@@ -126,11 +126,12 @@ export class VolumePanel {
     this.invalidate();
   }
 
-  /** Enlarge a body that is small in its box; once a run, so that nothing jumps with draws and quantities. */
+  /** Enlarge a body that is small in its box; once a result, so that nothing jumps with draws and quantities. */
   #fitZoom({ shape, bounds }) {
     const { session } = this;
-    if (session.zoomRun === session.run.id) return;
-    session.zoomRun = session.run.id;
+    const result = `${session.run.id} ${session.changed[session.run.id]}`;
+    if (session.zoomResult === result) return;
+    session.zoomResult = result;
     const { body } = session;
     const { size } = this.camera.texturePlace(bounds);
     const edges = [...size].reverse();

@@ -21,6 +21,7 @@ export class ServerPictures {
     this.#camera = camera;
     this.image = element("img", { class: "picture server-picture", alt: "Volume, drawn by the server" });
     stage.prepend(this.image);
+    stage.classList.add("server-stage");
   }
 
   get isBusy() {
