@@ -12,7 +12,7 @@ export class Comparison {
 
   /**
    * @param {import("./session.js").Session} session
-   * @param {{onChange: () => void, onSave: (panel: SlicePanel) => void}} options
+   * @param {{onChange: () => void, onSave: (panel: SlicePanel) => void, onResize: () => void}} options
    */
   constructor(session, options) {
     Object.assign(this, { session, ...options });
@@ -65,7 +65,7 @@ export class Comparison {
 
   #panel(plane, title, source) {
     const panel = new SlicePanel(this.session, plane, { source, title, onChange: this.onChange });
-    panel.onSave = this.onSave;
+    Object.assign(panel, { onSave: this.onSave, onResize: this.onResize });
     return panel;
   }
 }

@@ -37,7 +37,9 @@ export class Layout {
     const visible = shownSlices.filter((panel) => panel.isVisible);
     const pitches = visible.map(({ name, stage }) =>
       Math.max(sides[name][0] / (stage.clientWidth * 0.94), sides[name][1] / (stage.clientHeight * 0.94)));
-    if (pitches.length) session.fit = Math.max(...pitches);
-    if (!session.view.scale) for (const panel of visible) panel.redraw();
+    const fit = Math.max(...pitches, 0) || session.fit;
+    if (fit === session.fit) return;
+    session.fit = fit;
+    if (!session.view.scale) for (const panel of visible) panel.refresh();
   }
 }

@@ -33,7 +33,7 @@ class App {
     this.slices = ["z", "x", "y"].map((name) => this.#slice(name, onChange));
     this.outlines = this.slices.map((panel) => new Outlines(panel, onChange));
     this.volume = new VolumePanel(this.session, { onMaximise: () => this.maximise("volume"), onChange });
-    this.comparison = new Comparison(this.session, { onChange, onSave: savePicture });
+    this.comparison = new Comparison(this.session, { onChange, onSave: savePicture, onResize: () => this.layout.fit() });
     for (const panel of [...this.slices, this.volume]) panel.onSave = savePicture;
     this.layout = new Layout(this);
     this.side = new Side(this, onChange);
