@@ -86,7 +86,7 @@ class Access:
         origin = headers.get("Origin")
         if origin is not None and origin != f"http://{host}":
             return Refusal(HTTPStatus.FORBIDDEN, f"requests from {origin[:200]!r} are refused")
-        if is_api and headers.get("Sec-Fetch-Site") == "cross-site":
+        if is_api and headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
             return Refusal(HTTPStatus.FORBIDDEN, "requests from other sites are refused")
         return None
 

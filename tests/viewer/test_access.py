@@ -71,6 +71,7 @@ def test_a_browser_without_the_token_gets_a_page_that_asks_for_it(server: ViewSe
         {"Origin": "null"},
         {"Origin": "https://127.0.0.1"},
         {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},  # A page on another port of this machine.
     ],
 )
 def test_foreign_hosts_and_origins_are_refused_even_with_the_token(server: ViewServer, headers: dict[str, str]) -> None:

@@ -19,7 +19,9 @@ from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.experiment import CellExperiment
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.write import write
-from unflat.recon.runs import Gate, describe_input
+from unflat.recon.model import Model
+from unflat.recon.optimize import model_preview
+from unflat.recon.runs import Gate, RunFolder, describe_input
 
 CONFIG = """
 kind: cell
@@ -228,12 +230,16 @@ def test_a_stop_after_the_last_step_is_reported_and_all_results_are_written(
         return compare(experiment, *rest)
 
     monkeypatch.setattr(CellExperiment, "compare_with_truth", stopped)
+    previews: list[Model] = []
+    monkeypatch.setattr(model_preview, "INTERVAL", 0.0)
+    monkeypatch.setattr(RunFolder, "save_preview", lambda _folder, model: previews.append(model))
     run = tmp_path / "run"
     words = ["fit", scan / "run.yaml", scan / "scan.h5", "-o", run, "--set", "fit.steps=2"]
     assert unflat_status([str(word) for word in words]) == status
     assert f"{said}: all results were written nevertheless" in capfd.readouterr().err
     assert "after 2 steps" in (run / "DONE").read_text()
     assert said.removeprefix("error: ") in (run / "DONE").read_text()
+    assert {one.kind for one in previews} == {"cell"}, "models on the way"
     assert {"predictions.h5", "metrics.json", "report.html"} <= {path.name for path in run.iterdir()}
 
 
