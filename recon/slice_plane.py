@@ -93,20 +93,27 @@ class SlicePlane:
         """Evaluate a function of points [m] on the plane, tile by tile on several threads, in single precision."""
         return self.evaluate_tiles(lambda rows, columns: function(self.points(rows, columns)))
 
-    def evaluate_tiles(self, function: Callable[[slice, slice], np.ndarray]) -> Float[np.ndarray, "h w"]:
-        """Evaluate a function of rows and columns, tile by tile on several threads, in single precision."""
+    def evaluate_tiles(
+        self, function: Callable[[slice, slice], np.ndarray], edge: int = _TILE
+    ) -> Float[np.ndarray, "h w"]:
+        """Evaluate a function of rows and columns, tile by tile on several threads, in single precision.
+
+        Args:
+            function: Function of the rows and columns of a tile.
+            edge: Edge of a tile.
+        """
         values = np.empty((self.height, self.width), np.float32)
 
         def fill(tile: tuple[slice, slice]) -> None:
             part = values[tile]
             part[...] = np.reshape(function(*tile), part.shape)
 
-        list(_pool().map(fill, self._tiles()))
+        list(_pool().map(fill, self._tiles(edge)))
         return values
 
-    def _tiles(self) -> Iterator[tuple[slice, slice]]:
-        starts = product(range(0, self.height, _TILE), range(0, self.width, _TILE))
-        return ((slice(row, row + _TILE), slice(column, column + _TILE)) for row, column in starts)
+    def _tiles(self, edge: int) -> Iterator[tuple[slice, slice]]:
+        starts = product(range(0, self.height, edge), range(0, self.width, edge))
+        return ((slice(row, row + edge), slice(column, column + edge)) for row, column in starts)
 
 
 @cache

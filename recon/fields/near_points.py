@@ -55,7 +55,7 @@ def interpolate(coefficients: Float[np.ndarray, "*size f"], s: Float[np.ndarray,
 
 def _chunk_length(mean: float) -> int:
     """Choose the length of chunks, a power of two, for a mean number of points in an interval."""
-    return int(min(2 ** max(round(math.log2(max(mean, 1)) - 1), 0), _LONGEST_CHUNK))
+    return int(min(2 ** max(round(math.log2(max(mean, 1)) - 0.25), 0), _LONGEST_CHUNK))
 
 
 def _chunks(

@@ -102,7 +102,12 @@ def _band(first: Int[np.ndarray, " m"], local: Float[np.ndarray, "m k"]) -> Band
 def on_grid(grid: Float[np.ndarray, "f nz ny nx"], z: Band, y: Band, x: Band) -> Float[np.ndarray, "f lz ly lx"]:
     """Interpolate on a lattice by three small matrix products, one an axis, in the precision of the coefficients."""
     part = grid[:, z.used, y.used, x.used]
-    wz, wy, wx = (band.weights.astype(grid.dtype) for band in (z, y, x))
+    weights = [band.weights.astype(grid.dtype) for band in (z, y, x)]
+    for axis, own in enumerate(weights, start=1):
+        if len(own) == 1:  # A plane: with its one coordinate first, the other products are a quarter as large.
+            part = np.expand_dims(np.einsum("k...,k->...", np.moveaxis(part, axis, 0), own[0]), axis)
+            weights[axis - 1] = np.ones((1, 1), grid.dtype)
+    wz, wy, wx = weights
     along_y = wy @ (part @ wx.T)
     # Many small products rather than few large ones: a BLAS distributes large ones over threads, which here cost more
     # than they save, most of all on a busy machine.

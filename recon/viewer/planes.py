@@ -11,6 +11,9 @@ from ..slice_plane import SlicePlane
 LARGEST = 2048
 """Largest number of samples along an edge."""
 
+_UPRIGHT_TILE = 64
+"""Edge of the tiles of an upright plane: a BLAS distributes the products of larger ones over threads of its own."""
+
 
 def sample_plane(specimen: Sampled, quantity: str, plane: SlicePlane) -> Float[np.ndarray, "h w"]:
     """Sample a quantity on a plane, NaN outside the box of the specimen.
@@ -35,7 +38,7 @@ def sample_plane(specimen: Sampled, quantity: str, plane: SlicePlane) -> Float[n
         tile = values.T if down > right else values
         return np.where(within.reshape(tile.shape), tile, np.nan)
 
-    return plane.evaluate_tiles(sample)
+    return plane.evaluate_tiles(sample, _UPRIGHT_TILE)
 
 
 def sample_profile(
