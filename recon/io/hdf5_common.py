@@ -52,6 +52,21 @@ def write_root_attributes(
     )
 
 
+def mark_as_plot(group: h5py.Group, signal: str, axes: Sequence[str], others: Sequence[str] = ()) -> None:
+    """Mark a group as NXdata, which silx, H5Web and NeXpy plot at once.
+
+    Args:
+        group: Group with the signal and its axes.
+        signal: Name of the dataset to plot.
+        axes: Name of the dataset of each axis; ``.`` for an axis without coordinates.
+        others: Names of further datasets of the shape of the signal.
+    """
+    group.attrs.update({"NX_class": "NXdata", "signal": signal, "axes": list(axes)})
+    group.attrs.update({f"{name}_indices": index for index, name in enumerate(axes) if name != "."})
+    if others:
+        group.attrs["auxiliary_signals"] = list(others)
+
+
 @contextmanager
 def open_checked(path: Path, *format_names: str) -> Iterator[h5py.File]:
     """Open an HDF5 file for a block that does no more than read it, with every fault reported in one line.

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 from .atomic import write_atomically
-from .hdf5_common import write_root_attributes
+from .hdf5_common import mark_as_plot, write_root_attributes
 from .safe_hdf5 import new_hdf5
 
 FORMAT = "unflat-predictions"
+_PLOT = "plot"
+"""Group of links, which viewers plot."""
 
 
 def write_predictions(
@@ -36,8 +39,7 @@ def write_predictions(
         DataError: If the folder is missing, or the disk is full, read-only or forbidden.
     """
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
-        write_root_attributes(file, FORMAT, kind, "/")
-        file.attrs.update({"signal": "measured", "axes": ["views", ".", "."]})
+        write_root_attributes(file, FORMAT, kind, _PLOT)
         known = {"views": views, "withheld": withheld} | ({} if brightness is None else {"brightness": brightness})
         for name, numbers in known.items():
             file.create_dataset(name, data=numbers).attrs["units"] = "1"
@@ -47,3 +49,7 @@ def write_predictions(
                 name, data=images, chunks=chunks, compression="gzip", shuffle=True, fletcher32=True
             )
             data.attrs["units"] = "1"
+        plot = file.create_group(_PLOT)
+        for name in ("views", "measured", "modelled"):
+            plot[name] = h5py.SoftLink(f"/{name}")
+        mark_as_plot(plot, "measured", ("views", ".", "."), ["modelled"])

@@ -21,6 +21,7 @@ from ..volume import Volume
 from .foreign_hdf5 import read_foreign
 from .hdf5_common import (
     BRICK,
+    mark_as_plot,
     number_or_text,
     open_checked,
     read_numbers,
@@ -45,14 +46,10 @@ def write_group(group: h5py.Group, volume: Volume) -> None:
     """Write a volume into an empty group."""
     names = list(volume.values)
     lead = volume.main.ndim - 3  # axes of cells and draws have no coordinates
-    group.attrs.update(
-        {"NX_class": "NXdata", "signal": names[0], "axes": [*["."] * lead, "z", "y", "x"], **volume.attributes}
-    )
-    if len(names) > 1:
-        group.attrs["auxiliary_signals"] = names[1:]
-    for index, (name, axis) in enumerate(zip("zyx", (volume.z, volume.y, volume.x), strict=True)):
-        group.attrs[f"{name}_indices"] = lead + index
-        unit = volume.length_unit
+    group.attrs.update(volume.attributes)
+    mark_as_plot(group, names[0], [*["."] * lead, "z", "y", "x"], names[1:])
+    unit = volume.length_unit
+    for name, axis in zip("zyx", (volume.z, volume.y, volume.x), strict=True):
         group.create_dataset(name, data=axis).attrs.update({"units": unit, "long_name": f"{name} ({unit})"})
     chunks = (*[1] * lead, *(min(n, BRICK) for n in volume.shape))
     for quantity in volume.quantities:

@@ -17,11 +17,12 @@ from jaxtyping import Num
 from ..errors import ConfigError, DataError, Diagnostic
 from ..volume import Volume
 from .atomic import write_atomically
-from .hdf5_common import BRICK, is_hdf5, open_checked, text_of, write_root_attributes
+from .hdf5_common import BRICK, is_hdf5, mark_as_plot, open_checked, text_of, write_root_attributes
 from .safe_hdf5 import new_hdf5
 from .volume_hdf5 import CONSENSUS, FORMAT, GROUP, axes_of, quantity_in, read_cell_attributes, texts_of, volume_group
 
-_AXES = ["cell", "draw", "z", "y", "x"]
+STACK_AXES = (".", ".", "z", "y", "x")
+"""Axes of a volume of many cells and draws; those two have no coordinates."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ def counts(path: Path) -> tuple[int, int] | None:
         if not name:
             return None
         group = file[name]
-        shapes = [item.shape for item in group.values() if isinstance(item, h5py.Dataset) and item.ndim == len(_AXES)]
+        shapes = [
+            item.shape for item in group.values() if isinstance(item, h5py.Dataset) and item.ndim == len(STACK_AXES)
+        ]
         return (int(shapes[0][0]), int(shapes[0][1])) if shapes else None
 
 
@@ -76,7 +79,7 @@ def members(path: Path, cell: int | None = None, draw: int | None = None) -> Ite
     with open_checked(path) as file:
         group = file[volume_group(file) or GROUP]
         z, y, x, unit = axes_of(group)
-        names = [n for n, item in group.items() if isinstance(item, h5py.Dataset) and item.ndim == len(_AXES)]
+        names = [n for n, item in group.items() if isinstance(item, h5py.Dataset) and item.ndim == len(STACK_AXES)]
         if not names:
             raise DataError(Diagnostic(str(path), "holds one volume, and no cells and draws"))
         quantities = tuple(quantity_in(group[name], name) for name in names)
@@ -138,9 +141,10 @@ def write_many(
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         write_root_attributes(file, FORMAT, like.kind, GROUP)
         group = file.create_group(GROUP)
-        group.attrs.update({"NX_class": "NXdata", "signal": quantity.name, "axes": _AXES})
+        mark_as_plot(group, quantity.name, STACK_AXES)
         for name, axis in zip("zyx", (like.z, like.y, like.x), strict=True):
-            group.create_dataset(name, data=axis).attrs.update({"units": like.length_unit})
+            unit = like.length_unit
+            group.create_dataset(name, data=axis).attrs.update({"units": unit, "long_name": f"{name} ({unit})"})
         chunks = (1, 1, *(min(n, BRICK) for n in like.shape))
         dataset = group.create_dataset(
             quantity.name, data=values, chunks=chunks, compression="gzip", shuffle=True, fletcher32=True

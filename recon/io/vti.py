@@ -49,6 +49,7 @@ def write(volume: Volume, path: Path) -> None:
         '<VTKFile type="ImageData" version="1.0" byte_order="LittleEndian" header_type="UInt64">',
         f'<ImageData WholeExtent="{extent}" Origin="{origin}" Spacing="{spacing}">',
         f"<!-- unflat {_escape_hyphens(metadata_json(volume))} -->",
+        _unit_array(volume.length_unit),
         f'<Piece Extent="{extent}"><PointData Scalars={quoteattr(volume.quantities[0].name)}>',
     ]
     for quantity, array, offset in zip(volume.quantities, arrays, offsets, strict=False):
@@ -61,6 +62,13 @@ def write(volume: Volume, path: Path) -> None:
             file.write(struct.pack("<Q", array.nbytes))
             file.write(array.data)  # Not tofile, which misses that the last few kilobytes are refused.
         file.write(b"\n</AppendedData></VTKFile>\n")
+
+
+def _unit_array(unit: str) -> str:
+    """Field data with the unit of lengths, for people: VTK knows none. Text is the codes of its letters and a zero."""
+    codes = " ".join(str(code) for code in (*unit.encode(), 0))
+    head = '<Array type="String" Name="length_unit" NumberOfTuples="1" format="ascii">'
+    return f"<FieldData>{head}{codes}</Array></FieldData>"
 
 
 def read(path: Path, options: VolumeOptions) -> Volume:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from ....physics.psf import gaussian_kernel
 from ...io.atomic import write_atomically
-from ...io.hdf5_common import write_root_attributes
+from ...io.hdf5_common import mark_as_plot, write_root_attributes
 from ...io.safe_hdf5 import extend_hdf5, new_hdf5
 from ...metrics.edge_profile import median_edge_width, sample_central_lines, write_csv
 from ...volume import Volume
@@ -129,7 +129,7 @@ def write_predictions(
     """
     planes = {"measured": scan.counts, "modelled": modelled.astype(np.float32), "good": scan.good.astype(np.uint8)}
     with write_atomically(folder / "predictions.h5") as temporary, new_hdf5(temporary) as file:
-        write_root_attributes(file, "unflat-diffraction", "crystal", "/")
+        write_root_attributes(file, "unflat-diffraction", "crystal", "measured")
         for name, array in planes.items():
             for axis, letter in enumerate(_AXES):
                 # A box that leaves the peak out is cut where it comes nearest to it.
@@ -139,6 +139,7 @@ def write_predictions(
                     f"{name}/{letter}", data=plane, compression="gzip", shuffle=True, fletcher32=True
                 )
                 data.attrs["units"] = "1" if name == "good" else "counts"
+            mark_as_plot(file[name], _AXES[0], (".", "."))
         for name, curve in curves.items():
             file.create_dataset(f"curves/{name}", data=curve).attrs["units"] = "1"
 

@@ -11,10 +11,11 @@ from jaxtyping import Bool, Float, UInt8
 
 from ...grid import Grid
 from ...io.file_names import distinct_file_names
-from ...io.hdf5_common import write_root_attributes
+from ...io.hdf5_common import mark_as_plot, write_root_attributes
 from ...io.hdf5_file import open_careful
 from ...io.model_file import write_model
 from ...io.volume_hdf5 import CONSENSUS, write_cell_arrays
+from ...io.volume_stack import STACK_AXES
 from ...model import Model
 from ...runs import RunContext, new_hdf5, write_atomically
 from ...runs.verdict import SpecimenVerdict
@@ -218,12 +219,17 @@ def _write_volume(
         write_root_attributes(file, "unflat-volume", "shape", "volume")
         file.attrs[TRAINING_NOTE] = note
         group = file.create_group("volume")
-        group.attrs.update({"NX_class": "NXdata", "signal": "occupancy", "axes": ["cell", "draw", "z", "y", "x"]})
+        mark_as_plot(group, "occupancy", STACK_AXES)
         for name, axis in zip("zyx", centred_grid((edge,) * 3, step).axes, strict=True):
-            group.create_dataset(name, data=axis).attrs["units"] = first.length_unit
+            unit = first.length_unit
+            group.create_dataset(name, data=axis).attrs.update({"units": unit, "long_name": f"{name} ({unit})"})
         _write_occupancy(group, filled)
         if consensus is not None:
-            _write_occupancy(file.create_group(CONSENSUS), consensus)
+            one = file.create_group(CONSENSUS)
+            _write_occupancy(one, consensus)
+            for axis in "zyx":
+                one[axis] = group[axis]
+            mark_as_plot(one, "occupancy", STACK_AXES[1:])
         _write_names(file, cells)
         seen = {"images": cells.images, "mask": cells.masks}
         seen |= {} if truth is None else {"truth": truth.astype(np.uint8)}
