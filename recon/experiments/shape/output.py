@@ -227,8 +227,8 @@ def _write_volume(
         if consensus is not None:
             one = file.create_group(CONSENSUS)
             _write_occupancy(one, consensus)
-            for axis in "zyx":
-                one[axis] = group[axis]
+            for name in "zyx":
+                one[name] = group[name]
             mark_as_plot(one, "occupancy", STACK_AXES[1:])
         _write_names(file, cells)
         seen = {"images": cells.images, "mask": cells.masks}
