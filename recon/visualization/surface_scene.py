@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num, UInt8
 
 from ..errors import DataError
 from ..metrics.morphology.surface import Surface, extract_surface
-from ..sampled import Quantity, Sampled
+from ..sampled import Point3, Quantity, Sampled
 from ..volume import SIGNED_DISTANCE, Volume
+from .mesh_picture import draw_mesh
 from .projection import view_rotation
-from .style import add_scale_bar, house_style, new_image_figure, quantity_label, render_png
-from .surface import shade_surface
+from .style import INK, add_scale_bar, house_style, new_figure, quantity_label, render_png
 
 LONGEST = 72
 """Number of samples along the longest edge of the box of a continuous model."""
@@ -29,6 +29,10 @@ _LEAST_SAMPLES = 4
 _STEPS = 65_535
 _VIEW = (0.0, np.radians(55.0))
 """[rad] Azimuth and elevation of the first view."""
+_EDGE = 3.6
+"""[inch] Edge of the picture."""
+_COARSE = 48
+"""Number of samples along the longest edge below which a volume is interpolated before its surface is extracted."""
 _STOPS = 9
 """Number of colours by which the page draws a colour bar."""
 
@@ -128,7 +132,7 @@ def extract_body(volume: Volume, quantity: str, level: float | None, name: str =
     Raises:
         DataError: If there is no surface.
     """
-    values, spacing = np.asarray(volume.values[quantity]), volume.spacing
+    values, spacing = _refine(np.asarray(volume.values[quantity]), volume.spacing)
     origin, background = [float(axis[0]) for axis in volume.grid.axes], volume.background(quantity)
     for step in (1, 2, 3, 4, 6, 8):
         surface = extract_surface(
@@ -143,6 +147,19 @@ def extract_body(volume: Volume, quantity: str, level: float | None, name: str =
         if len(surface.faces) <= share * _MOST_TRIANGLES and len(surface.vertices) <= _STEPS:
             return SurfaceBody(name, surface)
     raise DataError(f"the surface has {len(surface.faces)} triangles, too many for a page")
+
+
+def _refine(values: Num[np.ndarray, "z y x"], spacing: Point3) -> tuple[Num[np.ndarray, "k j i"], Point3]:
+    """Interpolate a coarse volume by cubic splines, so that its surface does not show the voxels."""
+    from scipy.ndimage import zoom
+
+    factor = -(-_COARSE // max(values.shape))
+    if factor == 1 or values.dtype.kind != "f" or min(values.shape) < _LEAST_SAMPLES:
+        return values, spacing
+    sizes = [(n - 1) * factor + 1 for n in values.shape]
+    finer = zoom(values, [new / old for new, old in zip(sizes, values.shape, strict=True)], order=3)
+    z, y, x = (step / factor for step in spacing)
+    return finer, (z, y, x)
 
 
 def result_scene(result: Sampled, level_of: Callable[[Volume], tuple[str, float | None]]) -> SurfaceScene | None:
@@ -173,7 +190,7 @@ def embed_scene(scene: SurfaceScene) -> EmbeddedScene:
     if scene.quantity is not None:
         content["colours"] = _encode(_colour_table(scene.colours))
     data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
-    return EmbeddedScene(scene, data, _draw_body(scene.bodies[0].surface, scene.unit))
+    return EmbeddedScene(scene, data, _draw_body(scene.bodies[0], scene))
 
 
 def _start() -> Float[np.ndarray, "3 3"]:
@@ -188,8 +205,7 @@ def _encode_body(body: SurfaceBody, limits: tuple[float, float]) -> dict[str, An
     places = np.rint((vertices - low) / extent * _STEPS).astype("<u2")
     encoded = {"extent": extent, "places": _encode(places), "faces": _encode(body.surface.faces.astype("<u2"))}
     if body.values is not None:
-        shares = (np.nan_to_num(body.values) - limits[0]) / (limits[1] - limits[0])
-        encoded["values"] = _encode(np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8))
+        encoded["values"] = _encode(_shade_numbers(body.values, limits))
     return encoded
 
 
@@ -204,18 +220,23 @@ def _colour_table(name: str) -> np.ndarray:
     return np.asarray(np.rint(255 * colormaps[name](np.arange(256))[:, :3]), np.uint8)
 
 
-def _draw_body(surface: Surface, unit: str) -> bytes:
-    """Draw a surface as the page first shows it, with a scale bar."""
-    from scipy.ndimage import zoom
-
-    pitch = min(surface.spacing)
-    field = zoom(surface.field, [step / pitch for step in surface.spacing], order=1)
-    shade = shade_surface(field, 0.0, view_rotation(*_VIEW))
+def _draw_body(body: SurfaceBody, scene: SurfaceScene) -> bytes:
+    """Draw a body as the page first shows it, with a scale bar."""
+    colours = None
+    if body.values is not None:
+        colours = _colour_table(scene.colours)[_shade_numbers(body.values, scene.limits)] / 255
+    picture = draw_mesh(body.surface, view_rotation(*_VIEW), colours)
+    size = len(picture.pixels)
     with house_style():
-        figure, axes, bar = new_image_figure((shade.shape[0], shade.shape[1]))
-        axes.imshow(shade, cmap="bone", vmin=0, vmax=1, interpolation="bicubic")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        bar.set_visible(False)
-        add_scale_bar(axes, shade.shape[1] * pitch, unit=unit)
+        figure = new_figure(_EDGE, _EDGE)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.imshow(picture.pixels, interpolation="bilinear")
+        axes.set_axis_off()
+        add_scale_bar(axes, size * picture.pitch, colour=INK, unit=scene.unit)
         return render_png(figure)
+
+
+def _shade_numbers(values: Float[np.ndarray, " v"], limits: tuple[float, float]) -> UInt8[np.ndarray, " v"]:
+    """Numbers of the colours of values in a table of 256."""
+    shares = (np.nan_to_num(values) - limits[0]) / (limits[1] - limits[0])
+    return np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8)

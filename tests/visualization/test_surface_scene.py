@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import imageio.v2 as imageio
 import numpy as np
 import pytest
 
@@ -51,8 +52,13 @@ def test_the_page_holds_the_surface_of_the_specimen() -> None:
     assert volume == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.02)  # Positive: seen from outside, anticlockwise.
     assert np.ptp(corners.reshape(-1, 3), axis=0) == pytest.approx([2 * RADIUS] * 3, rel=0.02)
     assert re.search(r"refractive index at 1\.3[45]", scene.caption)
-    assert embedded.png.startswith(b"\x89PNG")
     assert embedded.colour_bar is None
+    picture = imageio.imread(embedded.png)[..., :3].astype(float) / 255
+    drawn = picture.mean(axis=-1) < 0.95
+    share = np.pi / 4 * 0.9**2  # A disc that leaves a tenth of the edge free; beside it there is the scale bar.
+    assert drawn.mean() == pytest.approx(share, abs=0.02)
+    middle = len(picture) // 2
+    assert np.all(np.ptp(picture[middle - 9 : middle + 9, middle - 9 : middle + 9], axis=(0, 1)) < 0.06)  # No holes.
 
 
 def test_a_finer_specimen_does_not_make_a_larger_page() -> None:

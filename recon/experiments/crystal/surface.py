@@ -42,9 +42,13 @@ def _values_inside(volume: Volume, name: str, surface: Surface) -> Float[np.ndar
     """Return the value of a quantity at each vertex; outside the support it has none, and that beside it is taken."""
     from scipy.ndimage import distance_transform_edt, map_coordinates
 
-    inside = volume.values["support"] > 0
-    nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
-    extended = np.asarray(volume.values[name], np.float64)[tuple(nearest)]
+    values = np.asarray(volume.values[name], np.float64)
+    # A quantity is 0 where it is not defined, as a derivative at the border is.
+    defined = (volume.values["support"] > 0) & np.isfinite(values) & (values != 0)
+    if not defined.any():
+        return np.zeros(len(surface.vertices))
+    nearest = distance_transform_edt(~defined, return_distances=False, return_indices=True)
+    extended = values[tuple(nearest)]
     first = np.array([axis[0] for axis in volume.grid.axes])
     places = (surface.vertices - first) / np.asarray(volume.spacing)
     return np.asarray(map_coordinates(extended, places.T, order=1, mode="nearest"))
