@@ -239,4 +239,4 @@ def _draw_body(body: SurfaceBody, scene: SurfaceScene) -> bytes:
 def _shade_numbers(values: Float[np.ndarray, " v"], limits: tuple[float, float]) -> UInt8[np.ndarray, " v"]:
     """Numbers of the colours of values in a table of 256."""
     shares = (np.nan_to_num(values) - limits[0]) / (limits[1] - limits[0])
-    return np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8)
+    return np.asarray(np.rint(255 * np.clip(shares, 0, 1)), np.uint8)
