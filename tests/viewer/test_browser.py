@@ -198,6 +198,8 @@ def test_tilted_and_turned_planes_show_the_model(page: Page, model: Model) -> No
     assert np.linalg.norm(right) == pytest.approx(1)
     assert abs(right[0]) > 0.1
     assert_picture_is_the_model(page, "z", model)
+    page.drag("z", (40, 50), (-50, -30), Keys.CONTROL)  # Where the window manager takes Alt.
+    assert page.view["planes"]["z"]["right"][0] != right[0]
     page.set(planes={**page.view["planes"], "z": {"right": [0, 0, 1], "down": [0, 1, 0]}})
     line = next(each for each in page.js("unflat.slices[0].lines()") if each["name"] == "y")
     grip = line["grip"] * np.array([line["dx"], line["dy"]])

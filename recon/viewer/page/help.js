@@ -8,7 +8,7 @@ const ENTRIES = [
     ["wheel, pinch, + −", "zoom about the pointer"],
     ["drag a line", "move that plane; where the lines cross, both"],
     ["drag a ring", "turn the other planes"],
-    ["Alt + drag, Alt + arrows", "tilt the plane"],
+    ["Alt or Ctrl + drag, Alt + arrows", "tilt the plane"],
     ["Shift + drag, double-click", "put the planes through the pointer"],
     ["Shift + wheel, Page Up, Page Down", "go deeper or back"],
     ["arrows, Shift + arrows", "shift the picture, move the common point"],

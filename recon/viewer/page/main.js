@@ -35,6 +35,7 @@ class App {
     this.volume = new VolumePanel(this.session, { onMaximise: () => this.maximise("volume"), onChange });
     this.comparison = new Comparison(this.session, { onChange, onSave: savePicture, onResize: () => this.layout.fit() });
     for (const panel of [...this.slices, this.volume]) panel.onSave = savePicture;
+    this.session.isSampling = () => this.shownSlices.some((panel) => panel.isBusy);
     this.layout = new Layout(this);
     this.side = new Side(this, onChange);
     this.help = helpDialog();

@@ -24,6 +24,8 @@ export class Session {
     this.zoomResult = "";
     /** Whether the folder of the shown run is gone: nothing more can be asked of it. */
     this.isGone = false;
+    /** Whether slices are on their way from the server; the page knows. */
+    this.isSampling = () => false;
     /** Whether a drag over a slice draws a line. */
     this.measuring = false;
     /** Metres a CSS pixel with which the box fits the panels. */

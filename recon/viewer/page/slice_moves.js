@@ -23,6 +23,8 @@ export function sliceDrag(panel) {
       if (x !== null && !stage.classList.contains("dragged")) stage.style.cursor = cursorAt(panel, x, y, event);
     },
   });
+  // On a Mac a click with Ctrl would open the menu in place of tilting.
+  stage.addEventListener("contextmenu", (event) => event.ctrlKey && event.preventDefault());
   stage.addEventListener("dblclick", (event) => {
     const box = stage.getBoundingClientRect();
     session.store.set({ point: inBox(session, panel.frame().toPoint(event.clientX - box.left, event.clientY - box.top)) });
@@ -32,7 +34,7 @@ export function sliceDrag(panel) {
 /** Kind of drag that begins at a pixel. */
 function dragAt(panel, x, y, event) {
   if (panel.session.measuring) return measureDrag(panel, x, y);
-  if (event.altKey) return tiltDrag(panel);
+  if (event.altKey || event.ctrlKey) return tiltDrag(panel);
   if (event.shiftKey) return pointDrag(panel, x, y);
   const mark = panel.markAt(x, y);
   if (mark?.kind === "turn") return turnDrag(panel, x, y);
@@ -42,7 +44,8 @@ function dragAt(panel, x, y, event) {
 
 function cursorAt(panel, x, y, event) {
   if (panel.session.measuring) return "crosshair";
-  if (event.altKey || event.shiftKey) return event.altKey ? "all-scroll" : "crosshair";
+  if (event.altKey || event.ctrlKey) return "all-scroll";
+  if (event.shiftKey) return "crosshair";
   const mark = panel.markAt(x, y);
   if (!mark) return "grab";
   if (mark.kind === "turn") return "alias";

@@ -30,15 +30,19 @@ export class VolumeData {
    * @param {string} run
    * @param {{values: {query: object, key: string}, body: {query: object, key: string}}} sources
    * @param {number[]} sizes Longest edges, in the order to ask.
+   * @param {() => Promise<void>} beforeFine Awaited before all but the first.
    */
-  async load(run, sources, sizes) {
+  async load(run, sources, sizes, beforeFine) {
     const names = ["values", "body"].filter((name) => sources[name].key !== this.#keys[name]);
     if (!names.length) return;
     for (const name of names) this.#keys[name] = sources[name].key;
     const leaders = names.filter((name, i) => names.findIndex((each) => sources[each].key === sources[name].key) === i);
     this.#loads++;
     try {
-      for (const longest of sizes) for (const name of leaders) await this.#fetch(run, sources[name], longest);
+      for (const [i, longest] of sizes.entries()) {
+        if (i) await beforeFine();
+        for (const name of leaders) await this.#fetch(run, sources[name], longest);
+      }
     } catch (error) {
       this.forget();
       throw error;

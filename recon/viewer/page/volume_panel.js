@@ -17,6 +17,7 @@ const STILL = 160; // [ms] without a change, after which the picture is drawn at
 const MOVING_TIME = 40; // [ms] for a picture in motion
 const STILL_TIME = 1500; // [ms] for the picture when all is still
 const SOFTWARE_TIME = 600; // [ms] for the same without a graphics card, whose work the server's processors do
+const SLICES_TIME = 4000; // [ms] for which the fine volume waits for the slices at most
 const MOST_ZOOM = 1.8; // of the zoom that fits the body into the panel: more of the box would be out of sight
 const TURN = 0.008; // [rad/pixel]
 const SPIN = (2 * Math.PI) / 12; // [rad/s]
@@ -104,7 +105,7 @@ export class VolumePanel {
     const values = source(session.source());
     const body = source(session.source({ quantity: session.body.name, draw: session.bodyDraw }));
     try {
-      await this.data.load(session.run.id, { values, body }, this.scene.isSoftware ? [48, 112] : [64, 224]);
+      await this.data.load(session.run.id, { values, body }, this.scene.isSoftware ? [48, 112] : [64, 224], () => this.#slicesFirst());
       if (this.failed) clearStatus();
       this.failed = false;
     } catch (error) {
@@ -113,6 +114,12 @@ export class VolumePanel {
       showError(error);
     }
     this.onChange();
+  }
+
+  /** Let the slices have the server first: the fine volume takes it longest, and is needed last. */
+  async #slicesFirst() {
+    const end = performance.now() + SLICES_TIME;
+    while (this.session.isSampling() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 50));
   }
 
   #take(name, volume) {
@@ -203,7 +210,7 @@ export class VolumePanel {
     if (!this.#isLoaded) return;
     const time = !full ? MOVING_TIME : this.scene.isSoftware ? SOFTWARE_TIME : STILL_TIME;
     // Two samples a pixel of the screen smooth the outline of a surface.
-    const ratio = Math.min(full ? 2 * density : density, Math.sqrt(time / this.#cost / (width * height)));
+    const ratio = Math.min(full ? Math.max(2, density) : density, Math.sqrt(time / this.#cost / (width * height)));
     this.#drawn = full;
     await this.#render(camera, width * ratio, height * ratio, full);
   }
