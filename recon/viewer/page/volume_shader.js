@@ -91,13 +91,14 @@ vec3 slope(vec3 p) {
 }
 
 // Brightness of a face with an outward normal in the model; light and eye are fixed in the laboratory.
-vec3 shade(vec3 tone, vec3 normal) {
+// A tone that stands for a value keeps most of its brightness everywhere, so that it can be read from the colour bar.
+vec3 shade(vec3 tone, vec3 normal, float ambient) {
   vec3 n = normalize(normal) * toModel;
   float facing = max(-n.z, 0.0);
   float diffuse = max(dot(n, LIGHT), 0.0);
   vec3 halfway = normalize(LIGHT + vec3(0.0, 0.0, -1.0));
   float gloss = pow(max(dot(n, halfway), 0.0), 40.0);
-  return tone * (0.34 + 0.2 * facing + 0.52 * diffuse) + 0.14 * gloss;
+  return tone * (ambient + (0.98 - ambient) * (0.3 * facing + 0.7 * diffuse)) + 0.12 * gloss;
 }
 
 vec4 volumeColour(vec3 origin, vec3 direction, vec2 span) {
@@ -119,7 +120,7 @@ vec4 volumeColour(vec3 origin, vec3 direction, vec2 span) {
     if (alpha * clear > 0.004) {
       vec3 rise = slope(p) * inward;
       float steep = smoothstep(0.5, 6.0, length(rise));
-      if (steep > 0.0) tone = mix(tone, shade(tone, -rise) * 1.15, 0.75 * steep);
+      if (steep > 0.0) tone = mix(tone, shade(tone, -rise, 0.4) * 1.1, 0.75 * steep);
     }
     sum += clear * alpha * tone;
     clear *= 1.0 - alpha;
@@ -148,7 +149,7 @@ vec4 surfaceColour(vec3 origin, vec3 direction, vec2 span) {
   if (insideBy(entry) > 0.0) {  // The body goes on beyond the box: its cut face.
     vec3 reach = abs(entry) / boxSize;
     vec3 face = step(vec3(max(max(reach.x, reach.y), reach.z) - 1e-5), reach) * sign(entry);
-    return vec4(shade(mapped(valueAt(entry)), face), 1.0);
+    return vec4(shade(mapped(valueAt(entry)), face, 0.7), 1.0);
   }
   float t = before + stepLength;
   for (int i = 0; i < STEPS && before < span.y; i++, t += stepLength) {
@@ -167,8 +168,11 @@ vec4 surfaceColour(vec3 origin, vec3 direction, vec2 span) {
         if (insideBy(origin + middle * direction) > 0.0) high = middle; else low = middle;
       }
       vec3 p = origin + high * direction;
-      vec3 tone = otherBody ? mapped(valueAt(p)) : PLAIN;
-      return vec4(shade(tone, -slope(p) * inward), 1.0);
+      vec3 outward = -slope(p) * inward;
+      if (!otherBody) return vec4(shade(PLAIN, outward, 0.34), 1.0);
+      // A little inside, where the values do not yet fade into those of the outside.
+      vec3 inner = p - normalize(outward) * 1.5 * min(min(voxel.x, voxel.y), voxel.z);
+      return vec4(shade(mapped(valueAt(inner)), outward, 0.66), 1.0);
     }
     before = here;
     if (here >= span.y) break;
