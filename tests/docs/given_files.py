@@ -57,10 +57,11 @@ class GivenFiles:
         """Copy a file, or a folder, to a page's scratch folder.
 
         Args:
-            name: Name of the file in `BUILDERS`.
+            name: Name of the file in `BUILDERS`, or a path inside such a folder.
             target: Path to write.
         """
-        source = self._path(name)
+        folder, _, inside = name.partition("/")
+        source = self._path(folder) / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, dirs_exist_ok=True)
