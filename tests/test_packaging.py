@@ -48,7 +48,7 @@ def test_the_wheel_holds_every_module_and_what_lies_beside_it(wheel: Path) -> No
     expected = {
         f"unflat/{path.relative_to(ROOT)}"
         for room in rooms
-        for pattern in ("*.py", "*.yaml", "*.json", "*.html")
+        for pattern in ("*.py", "*.yaml", "*.json", "*.html", "page/**/*.*")
         for path in (ROOT / room).rglob(pattern)
     }
     assert expected <= inside
