@@ -5,18 +5,18 @@ import shlex
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import webbrowser
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from html import escape
 from pathlib import Path
 
 import click
 
 from . import console
 from .options import PATH
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @click.command()
@@ -48,6 +48,7 @@ def command(paths: tuple[Path, ...], port: int, host: str, browser: bool | None,
       unflat view RUNS --port 8800 --no-browser
       unflat view model.h5
     """
+    from ..recon.viewer.access import LOOPBACK
     from ..recon.viewer.api import Api
     from ..recon.viewer.catalog import Catalog
     from ..recon.viewer.server import ViewServer
@@ -56,16 +57,16 @@ def command(paths: tuple[Path, ...], port: int, host: str, browser: bool | None,
     if not catalog.entries():
         console.note(f"{', '.join(map(str, paths))}: no run yet; it is shown when it begins")
     with ViewServer(Api(catalog), host, port) as server:
-        if host not in _LOOPBACK:
+        if host not in LOOPBACK:
             console.warn(f"--host {host}: others on the network can reach the page, and its traffic is not encrypted")
-        url = server.url + (f"#{link.removeprefix('#')}" if link else "")
-        console.print_line(f"view: {url}")
+        state = f"#{link.removeprefix('#')}" if link else ""
+        console.print_line(f"view: {server.url}{state}")
         if forwarding := forward_command(server.port, os.environ):
             console.print_line(f"from your machine: {forwarding}")
-        if browser or (browser is None and _has_display(os.environ)):
-            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-        with _end_of_process() as ended:
+        with _end_of_process() as ended, ExitStack() as stack:
             server.start()
+            if browser or (browser is None and _has_display(os.environ)):
+                _open_browser(server.local_url + state, stack)
             ended.wait()
             server.shutdown()
 
@@ -83,6 +84,45 @@ def forward_command(port: int, environment: Mapping[str, str]) -> str:
         jump = ("-J", login) if login and login != host else ()
         return shlex.join([*here, *jump, host])
     return shlex.join([*here, host]) if "SSH_CONNECTION" in environment else ""
+
+
+def _open_browser(url: str, stack: ExitStack) -> None:
+    """Open an address in the user's browser.
+
+    Args:
+        url: The address, with the token.
+        stack: Receives what is to be removed at the end.
+    """
+    try:
+        page = stack.enter_context(redirect_page(url))
+    except OSError as error:
+        console.warn(f"no browser is opened: {error}")
+        return
+    threading.Thread(target=webbrowser.open, args=(page.as_uri(),), daemon=True).start()
+
+
+@contextmanager
+def redirect_page(url: str) -> Iterator[Path]:
+    """Yield a page that only the user can read and that leads to an address, until it is no longer needed.
+
+    The browser is started with the name of this file: all users of a machine see the arguments of its processes, and
+    the address holds the token.
+
+    Args:
+        url: The address.
+    """
+    # A browser from a snap sees neither the temporary files of the machine nor hidden folders.
+    folder = Path.home() if Path("/snap/bin").is_dir() else None
+    descriptor, name = tempfile.mkstemp(".html", "unflat-view-", folder)  # Mode 0600.
+    page = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            refresh = f'<meta http-equiv="refresh" content="0; url={escape(url)}">'
+            stream.write(f'<!doctype html><meta charset="utf-8"><title>unflat view</title>{refresh}\n')
+        yield page
+    finally:
+        with suppress(OSError):
+            page.unlink()
 
 
 @contextmanager

@@ -5,14 +5,18 @@ they lack the token, which a cookie holds for the same site only, and name a for
 server, a foreign host.
 """
 
+import hashlib
 import secrets
-from collections.abc import Mapping
+import socket
 from dataclasses import dataclass, field
+from email.message import Message
+from functools import cached_property
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 
 TOKEN_BYTES = 32
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+WILDCARDS = ("0.0.0.0", "::", "")
+"""Addresses that stand for all of a machine."""
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
@@ -65,28 +69,30 @@ class Access:
 
     @property
     def cookie(self) -> str:
-        """Name of the cookie; servers on other ports of the machine have others."""
-        return f"unflat_{self.port}"
+        """Name of the cookie: several views have one host in the browser, and two of them may have one port."""
+        return f"unflat_{hashlib.blake2b(self.token.encode(), digest_size=6).hexdigest()}"
 
     @property
     def set_cookie(self) -> str:
         """Header that stores the token in the browser until it is closed."""
         return f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
 
-    def refuse_place(self, headers: Mapping[str, str], *, is_api: bool) -> Refusal | None:
+    def refuse_place(self, headers: Message, address: str, *, is_api: bool) -> Refusal | None:
         """Refuse a request for a foreign host, or from a foreign origin; None for one that is allowed.
 
         Args:
-            headers: Headers of the request.
+            headers: Headers of the request; their names are compared without regard to case.
+            address: Address of this machine that the connection was made to.
             is_api: Whether it asks for data.
         """
-        host = headers.get("Host", "")
-        if not self._is_own_host(host):
-            return Refusal(HTTPStatus.FORBIDDEN, f"this server is not {host[:200]!r}")
-        origin = headers.get("Origin")
-        if origin is not None and origin != f"http://{host}":
-            return Refusal(HTTPStatus.FORBIDDEN, f"requests from {origin[:200]!r} are refused")
-        if is_api and headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        hosts, origins = headers.get_all("Host", []), headers.get_all("Origin", [])
+        host = hosts[0] if hosts else ""
+        if len(hosts) != 1 or not self._is_own_host(host, address):
+            return Refusal(HTTPStatus.FORBIDDEN, f"this server is not {', '.join(hosts)[:200]!r}")
+        foreign = [origin for origin in origins if origin.lower() != f"http://{host}".lower()]
+        if foreign:
+            return Refusal(HTTPStatus.FORBIDDEN, f"requests from {foreign[0][:200]!r} are refused")
+        if is_api and not {*headers.get_all("Sec-Fetch-Site", [])} <= {"same-origin", "none"}:
             return Refusal(HTTPStatus.FORBIDDEN, "requests from other sites are refused")
         return None
 
@@ -94,22 +100,28 @@ class Access:
         """Whether a text is the token, compared in constant time."""
         return secrets.compare_digest(text.encode("utf-8", "surrogateescape"), self.token.encode())
 
-    def admits(self, headers: Mapping[str, str]) -> bool:
+    def admits(self, headers: Message) -> bool:
         """Whether a request holds the token, in the cookie or as a bearer."""
         scheme, _, bearer = headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.is_token(bearer.strip()):
             return True
-        try:
-            cookie = SimpleCookie(headers.get("Cookie", "")).get(self.cookie)
-        except CookieError:
-            return False
-        return cookie is not None and self.is_token(cookie.value)
+        # By hand: the standard parser gives up all cookies for one of another program that it cannot read.
+        cookies = (part.strip().partition("=") for part in ";".join(headers.get_all("Cookie", [])).split(";"))
+        return any(name == self.cookie and self.is_token(value) for name, _, value in cookies)
 
-    def _is_own_host(self, header: str) -> bool:
+    def _is_own_host(self, header: str, address: str) -> bool:
         """Whether a ``Host`` names this machine; a port that is forwarded differs from the server's own."""
         name = header
         if header.startswith("["):
             name = header[1:].partition("]")[0]
         elif header.count(":") == 1:
             name = header.partition(":")[0]
-        return name.lower().rstrip(".") in (*_LOOPBACK, self.host.lower())
+        own = {*LOOPBACK, *self._names, address.removeprefix("::ffff:").partition("%")[0].lower()}
+        return name.lower().rstrip(".") in own
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        """Address of the server, and the names of the machine where others can reach it."""
+        if self.host in LOOPBACK:
+            return (self.host,)
+        return self.host.lower(), socket.gethostname().lower(), socket.getfqdn().lower()

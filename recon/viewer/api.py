@@ -22,6 +22,8 @@ from ..version import __version__
 from ..visualization.panels import Panel, PanelImage, PanelSubject
 from .access import REPORT_HEADERS
 from .catalog import Catalog, CatalogEntry
+from .curves import CurveCache
+from .files import read_inside
 from .pictures import View, draw_picture
 from .planes import sample_plane, sample_profile
 from .progress import progress_of, verdict_json
@@ -32,6 +34,8 @@ from .textures import sample_texture
 _log = logging.getLogger(__name__)
 _JSON = "application/json; charset=utf-8"
 _BINARY = "application/octet-stream"
+_MOST_OF_REPORT = 200_000_000
+"""[byte] Largest report that is sent."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Api:
 
     def __init__(self, catalog: Catalog):
         self.catalog = catalog
-        self._results = ResultCache()
+        self._results, self._curves = ResultCache(), CurveCache()
         self._routes: dict[str, Callable[[CatalogEntry, Query], Response]] = {
             "": self._describe,
             "plane": self._plane,
@@ -169,7 +173,7 @@ class Api:
             return Response.json({"state": "file", "reason": "", "verdict": None, **empty, "resume": ""})
         if entry.kind:
             get_experiment(entry.kind)  # It registers its metrics.
-        return Response.json(progress_of(entry.path, entry.state))
+        return Response.json(progress_of(entry.path, entry.state, self._curves))
 
     def _picture(self, entry: CatalogEntry, query: Query) -> Response:
         result, selection = self._results.get(entry), query.selection()
@@ -187,7 +191,8 @@ class Api:
         file = entry.path / REPORT
         if not (entry.path.is_dir() and file.is_file()):
             return Response.error("the run has no report yet", HTTPStatus.NOT_FOUND)
-        return Response(file.read_bytes(), "text/html; charset=utf-8", headers=REPORT_HEADERS)
+        content = read_inside(entry.path, REPORT, _MOST_OF_REPORT)
+        return Response(content, "text/html; charset=utf-8", headers=REPORT_HEADERS)
 
     def _panel(self, entry: CatalogEntry, name: str, query: Query) -> Response:
         result = self._results.get(entry) if entry.result else None

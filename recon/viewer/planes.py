@@ -10,6 +10,8 @@ from ..slice_plane import SlicePlane
 
 LARGEST = 2048
 """Largest number of samples along an edge."""
+MOST_POINTS = 10_000
+"""Largest number of points of a profile: more than a screen has pixels."""
 
 _UPRIGHT_TILE = 64
 """Edge of the tiles of an upright plane: a BLAS distributes the products of larger ones over threads of its own."""
@@ -59,8 +61,8 @@ def sample_profile(
     Raises:
         ConfigError: If the number of points is not reasonable.
     """
-    if not 2 <= count <= LARGEST**2:
-        raise ConfigError(f"a profile of {count} points: 2 to {LARGEST**2}")
+    if not 2 <= count <= MOST_POINTS:
+        raise ConfigError(f"a profile of {count} points: 2 to {MOST_POINTS}")
     points = start + np.linspace(0, 1, count)[:, None] * (end - start)
     values = specimen.at(points, [quantity])[:, 0]
     values[~specimen.contains(points)] = np.nan

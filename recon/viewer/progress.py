@@ -1,41 +1,42 @@
 """Progress of a run: its losses and residuals step by step, its numbers and its verdict, from the run folder alone."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..io.json_text import json_object, json_records
+from ..errors import DataError
+from ..io.json_text import parse_json
 from ..metrics import metric_named
 from ..runs.contents import METRICS
 from ..runs.preview_record import PreviewRecord
 from ..runs.run_state import RunState
 from ..runs.verdict import Verdict
+from .curves import CurveCache, is_number
+from .files import open_inside, read_inside
 
-MOST_POINTS = 500
-"""Largest number of points of a curve."""
 LOG_LINES = 20
-_COUNTERS = ("step", "start", "stage", "fit", "tile", "member", "seconds")
-"""Entries of a record that tell its place and are no curves."""
 _LOG_BYTES = 1 << 14
+_MOST_NUMBERS = 1 << 24
+"""[byte] Largest file of final numbers that is read."""
 
 
-def progress_of(run: Path, state: RunState) -> dict[str, Any]:
+def progress_of(run: Path, state: RunState, curves: CurveCache) -> dict[str, Any]:
     """Describe the progress of a run.
 
     Args:
         run: Folder of the run.
         state: State of the run.
+        curves: Curves as far as they have been read.
     """
     return {
         "state": str(state.state),
         "reason": state.reason,
         "verdict": verdict_json(state.verdict),
-        "series": _series(_records(run / "metrics.jsonl")),
-        "numbers": _numbers(json_object(run / METRICS)),
-        "log": _log_end(run / "run.log"),
+        "series": curves.get(run),
+        "numbers": _numbers(_final_numbers(run)),
+        "log": _log_end(run),
         "resume": state.resume_command,
         "preview": _preview(run) if state.is_watch else None,
     }
@@ -54,54 +55,34 @@ def verdict_json(verdict: Verdict | None) -> dict[str, Any] | None:
     return {"soundness": str(verdict.soundness), "reasons": [str(reason) for reason in verdict.reasons]}
 
 
-def _records(file: Path) -> list[dict[str, Any]]:
+def _final_numbers(run: Path) -> Mapping[str, Any]:
+    """Read the final numbers of a run; empty where there are none that are whole."""
     try:
-        return json_records(file)
-    except OSError:
-        return []
-
-
-def _series(records: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float]]]:
-    """Curves by name, over the step, or the number of the start of a phase retrieval."""
-    curves: dict[str, list[list[float]]] = {}
-    for number, record in enumerate(records):
-        step = record.get("step", record.get("start", number))
-        if not _is_number(step):
-            continue
-        for name, value in record.items():
-            if name not in _COUNTERS and _is_number(value):
-                curves.setdefault(str(name), []).append([float(step), float(value)])
-    return {name: _thin(points) for name, points in curves.items()}
-
-
-def _thin(points: list[list[float]]) -> list[list[float]]:
-    """Select points at regular intervals, with the first and the last."""
-    if len(points) <= MOST_POINTS:
-        return points
-    return [points[i] for i in np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int)]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        content = parse_json(read_inside(run, METRICS, _MOST_NUMBERS))
+    except (OSError, DataError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _numbers(content: Mapping[str, Any]) -> list[dict[str, str]]:
     """Final numbers with their titles and units, in the order of the file."""
     rows = []
     for name, value in content.items():
-        if _is_number(value):
+        if is_number(value):
             metric = metric_named(name)
             title, text = metric.title, metric.text(float(value))
             rows.append({"name": name, "title": title, "value": text, "meaning": metric.meaning})
     return rows
 
 
-def _log_end(file: Path) -> list[str]:
+def _log_end(run: Path) -> list[str]:
     """Last lines of a log."""
     try:
-        with file.open("rb") as stream:
-            stream.seek(max(0, file.stat().st_size - _LOG_BYTES))
-            lines = stream.read().decode("utf-8", "replace").splitlines()
+        with open_inside(run, "run.log") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - _LOG_BYTES))
+            lines = stream.read(_LOG_BYTES).decode("utf-8", "replace").splitlines()
     except OSError:
         return []
+    except DataError as error:
+        return [str(error)]
     return lines[-LOG_LINES:]

@@ -1,5 +1,6 @@
 """HTTP server of the view: static files, access, and the answers of the API."""
 
+import errno
 import json
 import logging
 import socket
@@ -14,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import ConfigError, Diagnostic
 from ..version import __version__
-from .access import HEADERS, Access, Refusal
+from .access import HEADERS, WILDCARDS, Access, Refusal
 from .api import Api, Response
 
 _log = logging.getLogger(__name__)
@@ -33,8 +34,14 @@ _TYPES = MappingProxyType(
     }
 )
 """Media types of the files of the page; others, such as licences, are text."""
+_CONNECTIONS = 64
+"""Largest number of connections at a time; a browser keeps six."""
+_STRANGER_TIMEOUT = 5.0
+"""[s] Time after which a connection that has not shown the token yet is closed."""
 _TIMEOUT = 60.0
 """[s] Time after which a connection without a request is closed."""
+_CHUNK = 1 << 18
+"""[byte] Part of an answer that is sent at once: the time limit is that of a part, however slow the line."""
 _POLL = 0.05
 """[s] Time between two looks at whether the server is to end."""
 _LOGIN = (
@@ -43,6 +50,11 @@ _LOGIN = (
     "<form method='get' action='/'><label>Token <input name='token' autocomplete='off'></label> "
     "<button>Open</button></form></main></html>"
 )
+_ENTRY = (
+    "<!doctype html><html lang='en'><meta charset='utf-8'><title>unflat view</title>"
+    "<script src='/enter.js'></script><noscript><a href='/'>Open the view</a></noscript></html>"
+)
+"""Page of a visitor who comes from a file or another site: a redirect would not carry the cookie on."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +98,12 @@ class ViewServer(ThreadingHTTPServer):
     def __init__(self, api: Api, host: str = "127.0.0.1", port: int = 0):
         self.api = api
         self.static = StaticFiles.read()
+        self._places = threading.BoundedSemaphore(_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError) as error:
-            message = f"cannot listen on {host}, port {port}: {getattr(error, 'strerror', None) or error}"
-            raise ConfigError(Diagnostic("--port", message, "take another port, or leave it out")) from error
+            raise ConfigError(_cannot_listen(host, port, error)) from error
         self.access = Access(host, self.port)
 
     @property
@@ -101,8 +113,17 @@ class ViewServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Address of the page, with the token."""
+        """Address of the page, with the token; that of all addresses of the machine has its name."""
         host = self.access.host
+        return self._url_at(socket.gethostname() if host in WILDCARDS else host)
+
+    @property
+    def local_url(self) -> str:
+        """Address of the page on this machine, with the token."""
+        host = self.access.host
+        return self._url_at(("::1" if ":" in host else "127.0.0.1") if host in WILDCARDS else host)
+
+    def _url_at(self, host: str) -> str:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/?token={self.access.token}"
 
     def start(self) -> threading.Thread:
@@ -110,6 +131,25 @@ class ViewServer(ThreadingHTTPServer):
         thread = threading.Thread(target=self.serve_forever, args=(_POLL,), name="view", daemon=True)
         thread.start()
         return thread
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own; close it where there are too many."""
+        if not self._places.acquire(blocking=False):
+            _log.debug("%d connections are open: another one is closed", _CONNECTIONS)
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, and give its place free."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Note a connection that broke; a browser closes those that it needs no more."""
@@ -123,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = f"unflat/{__version__}"
     sys_version = ""
-    timeout = _TIMEOUT
+    timeout = _STRANGER_TIMEOUT
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
@@ -149,22 +189,33 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _answer(self) -> Response:
-        address = urlsplit(self.path)
-        is_api = address.path.startswith("/api/")
-        access, headers = self.server.access, dict(self.headers.items())
-        if (refusal := access.refuse_place(headers, is_api=is_api)) is not None:
+        try:
+            address = urlsplit(self.path)
+        except ValueError:
+            return Response.error("the address of the request is none", HTTPStatus.BAD_REQUEST)
+        is_api, access = address.path.startswith("/api/"), self.server.access
+        local = str(self.connection.getsockname()[0])
+        if (refusal := access.refuse_place(self.headers, local, is_api=is_api)) is not None:
             return _refused(refusal)
         query = dict(parse_qsl(address.query, keep_blank_values=True))
         if address.path == "/" and access.is_token(query.get("token", "")):
-            return Response(b"", "text/plain", HTTPStatus.SEE_OTHER, {"Location": "/", "Set-Cookie": access.set_cookie})
-        if not access.admits(headers):
+            return self._let_in()
+        if not access.admits(self.headers):
             return self._ask_for_token(is_api=is_api)
+        self.connection.settimeout(_TIMEOUT)
         if is_api:
             return self.server.api.respond(address.path.removeprefix("/api/"), query)
         known = self.server.static.files.get(address.path)
         if known is None:
             return Response.error("there is no such file", HTTPStatus.NOT_FOUND)
         return Response(*known, headers={"Cache-Control": "no-cache"})
+
+    def _let_in(self) -> Response:
+        """Store the token in the browser, and go on to the page."""
+        cookie = {"Set-Cookie": self.server.access.set_cookie}
+        if self.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin"):
+            return Response(b"", "text/plain", HTTPStatus.SEE_OTHER, {"Location": "/", **cookie})
+        return Response(_ENTRY.encode(), _TYPES[".html"], headers=cookie)
 
     def _ask_for_token(self, *, is_api: bool) -> Response:
         if is_api or "text/html" not in self.headers.get("Accept", ""):
@@ -181,7 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(response.body)
+            for start in range(0, len(response.body), _CHUNK):
+                self.wfile.write(memoryview(response.body)[start : start + _CHUNK])
 
     def log_message(self, format: str, *args: Any) -> None:
         """Write to the debug log only; the token of the first request is left out."""
@@ -191,3 +243,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _refused(refusal: Refusal) -> Response:
     return Response.error(refusal.message, refusal.status)
+
+
+def _cannot_listen(host: str, port: int, error: OSError | OverflowError) -> Diagnostic:
+    message = f"cannot listen on {host}, port {port}: {getattr(error, 'strerror', None) or error}"
+    if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+        return Diagnostic("--host", message, "name an address of this machine, or leave it out")
+    return Diagnostic("--port", message, "take another port, or leave it out")

@@ -5,11 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from unflat.cli import view
 from unflat.cli.main import run
 from unflat.cli.view import forward_command
 
@@ -52,6 +55,20 @@ def test_a_missing_path_and_a_taken_port_end_in_one_line(
     assert len(lines) == 2
     assert "no such file or folder" in lines[0]
     assert str(port) in lines[1]
+
+
+def test_the_browser_is_started_without_the_token_in_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments: list[str] = []
+    started = threading.Event()
+    monkeypatch.setattr(view.webbrowser, "open", lambda url: (arguments.append(url), started.set()))
+    with ExitStack() as stack:
+        view._open_browser("http://127.0.0.1:80/?token=SECRET#v=1", stack)
+        assert started.wait(20)
+        page = Path(arguments[0].removeprefix("file://"))
+        assert "SECRET" not in arguments[0]
+        assert "url=http://127.0.0.1:80/?token=SECRET#v=1" in page.read_text("utf-8")
+        assert page.stat().st_mode & 0o077 == 0
+    assert not page.exists()
 
 
 def test_on_another_machine_it_names_the_tunnel() -> None:

@@ -3,11 +3,15 @@
 import http.client
 import json
 import socket
+import time
 from collections.abc import Callable
+from email.message import Message
 from pathlib import Path
 
 import pytest
 
+from unflat.recon.viewer import server as server_module
+from unflat.recon.viewer.access import Access
 from unflat.recon.viewer.server import ViewServer
 
 Serve = Callable[[Path], ViewServer]
@@ -19,7 +23,7 @@ def server(serve: Serve, run_folder: Path) -> ViewServer:
 
 
 def ask(
-    server: ViewServer, path: str, method: str = "GET", body: str | None = None, **headers: str
+    server: ViewServer, path: str, method: str = "GET", body: str | None = None, **headers: str | bytes
 ) -> tuple[http.client.HTTPResponse, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     try:
@@ -78,6 +82,76 @@ def test_foreign_hosts_and_origins_are_refused_even_with_the_token(server: ViewS
     assert ask(server, "/api/runs", **bearer(server), **headers)[0].status == 403
 
 
+def test_names_of_headers_are_compared_without_regard_to_case_and_one_host_is_named(server: ViewServer) -> None:
+    def status(*lines: str) -> int:
+        lines = ("GET /api/runs HTTP/1.1", f"authorization: Bearer {server.access.token}", "connection: close", *lines)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            return int(connection.recv(12).split()[1])
+
+    assert status("host: 127.0.0.1") == 200
+    assert status("host: 127.0.0.1", "oRIGIN: http://evil.example") == 403
+    assert status("host: 127.0.0.1", "origin: http://127.0.0.1", "origin: http://evil.example") == 403
+    assert status("host: 127.0.0.1", "host: evil.example") == 403
+    assert status() == 403
+
+
+def test_the_machine_is_known_by_its_name_where_others_may_reach_it() -> None:
+    def is_refused(host: str, name: str) -> bool:
+        headers = Message()
+        headers["Host"] = name
+        return Access(host, 80).refuse_place(headers, "::ffff:192.0.2.7", is_api=True) is not None
+
+    for name in (socket.gethostname(), f"{socket.gethostname().upper()}:8080", "192.0.2.7:80", "127.0.0.1:80"):
+        assert not is_refused("0.0.0.0", name)
+    assert is_refused("0.0.0.0", "evil.example")
+    if socket.gethostname().lower() != "localhost":
+        assert is_refused("127.0.0.1", socket.gethostname())
+
+
+@pytest.mark.parametrize("other", ['a={"b": [1, "x"]}, {', "x=y; =; ;é", "unflat_8000=old", '"'])
+def test_a_cookie_of_another_program_locks_nobody_out(server: ViewServer, other: str) -> None:
+    cookie = f"{other}; {server.access.cookie}={server.access.token}; z=1"
+    assert ask(server, "/api/runs", Cookie=cookie.encode("latin-1"))[0].status == 200
+
+
+def test_views_behind_one_forwarded_port_have_cookies_of_their_own() -> None:
+    names = {Access("127.0.0.1", 8800).cookie for _ in range(2)}
+    assert len(names) == 2
+
+
+def test_a_visitor_from_a_file_or_another_site_is_led_on_by_the_page_itself(server: ViewServer) -> None:
+    response, body = ask(server, f"/?token={server.access.token}", Sec_Fetch_Site="cross-site")
+    assert (response.status, b"/enter.js" in body) == (200, True)  # A redirect would come without the strict cookie.
+    assert response.headers["Set-Cookie"].startswith(server.access.cookie)
+    assert ask(server, "/?token=wrong", Sec_Fetch_Site="cross-site")[0].status == 401
+
+
+def test_connections_are_bounded(serve: Serve, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_CONNECTIONS", 2)
+    server = serve(run_folder)
+    place = ("127.0.0.1", server.port)
+    idle = [socket.create_connection(place, timeout=20) for _ in range(3)]
+    assert idle[2].recv(1) == b"", "the third is closed at once"
+    idle[0].close()
+    for _ in range(200):  # Until the server has seen that it is closed.
+        try:
+            assert ask(server, "/api/runs", **bearer(server))[0].status == 200
+            break
+        except (http.client.RemoteDisconnected, ConnectionError):
+            time.sleep(0.05)
+    else:
+        pytest.fail("no place became free")
+    for connection in idle:
+        connection.close()
+
+
+def test_a_stranger_who_says_nothing_is_sent_away(server: ViewServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module._Handler, "timeout", 0.05)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        assert connection.recv(1) == b""
+
+
 def test_a_forwarded_port_is_no_foreign_host(server: ViewServer) -> None:
     for host in ("localhost:9999", "127.0.0.1:9999", "[::1]:9999"):
         headers = {"Host": host, "Origin": f"http://{host}", **bearer(server)}
@@ -119,6 +193,9 @@ def test_every_answer_forbids_what_comes_from_elsewhere(server: ViewServer) -> N
 
 
 def test_what_is_no_http_breaks_nothing(server: ViewServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
     for junk in (b"\x16\x03\x01\x02\x00\x01", b"GET /" + b"x" * 70000 + b" HTTP/1.1\r\n\r\n", b"GET\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
             connection.sendall(junk)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -10,10 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
+from unflat.recon.errors import DataError
 from unflat.recon.io.model_file import write_model
 from unflat.recon.io.predictions import write_predictions
 from unflat.recon.viewer.api import Api, Response
 from unflat.recon.viewer.catalog import Catalog
+from unflat.recon.viewer.files import read_inside
 
 from .builders import FRAME, voxel_model, write_run
 
@@ -169,6 +172,28 @@ def test_a_report_has_no_origin_and_loads_nothing(run_folder: Path, client: Clie
     assert "http" not in policy
 
 
+@pytest.mark.parametrize("name", ["report.html", "run.log", "metrics.json", "metrics.jsonl"])
+def test_a_link_of_a_run_to_a_file_of_the_user_is_not_followed(tmp_path: Path, name: str) -> None:
+    run = write_run(tmp_path / "run", voxel_model())
+    (tmp_path / "private").write_text('{"step": 1, "secret": 5}\n', "utf-8")
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(tmp_path / "private")
+    client = Client(run)
+    response = client.ask("runs/RUN/report")
+    assert response.status == (409 if name == "report.html" else 404)
+    assert b"secret" not in response.body + client.ask("runs/RUN/progress").body
+
+
+def test_what_is_no_regular_file_or_is_too_large_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(101))
+    assert len(read_inside(tmp_path, "large", 101)) == 101
+    with pytest.raises(DataError, match="larger"):
+        read_inside(tmp_path, "large", 100)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="regular"):
+        read_inside(tmp_path, "pipe", 100)
+
+
 @pytest.mark.parametrize(
     ("path", "query", "status"),
     [
@@ -186,6 +211,7 @@ def test_a_report_has_no_origin_and_loads_nothing(run_folder: Path, client: Clie
         ("runs/RUN/texture", {"longest": "1000"}, 400),
         ("runs/RUN/texture", {"longest": "x"}, 400),
         ("runs/RUN/profile", {"from": "0,0,0", "to": "0,0,1", "count": "1"}, 400),
+        ("runs/RUN/profile", {"from": "0,0,0", "to": "0,0,1", "count": "10001"}, 400),
     ],
 )
 def test_a_wrong_request_is_answered_in_one_line(client: Client, path: str, query: dict[str, str], status: int) -> None:
