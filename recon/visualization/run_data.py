@@ -23,6 +23,8 @@ from ..runs.verdict import Verdict
 from ..sampled import Sampled
 
 _WARNING = re.compile(r"^\S+ \S+ (?:WARNING|ERROR|CRITICAL) +[\w.]+: (.+)$")
+_FAR = re.compile(r"^(\.\./){2,}(.*/)?")
+"""Way to a file of a command from far above the folder that it was given in: most of an absolute path."""
 _SHOWN_VIEWS = 6
 
 
@@ -141,7 +143,8 @@ def _result(run: Path, gaps: list[str]) -> Sampled | None:
 def _provenance(run: Path, result: Sampled | None) -> dict[str, Any]:
     """Command, versions and input: those of the model, or of the volume's file."""
     launch = read_launch(run)
-    own = {} if launch is None or launch.command is None else {"command": shell("unflat", *launch.command.words)}
+    words = () if launch is None or launch.command is None else launch.command.words
+    own = {"command": shell("unflat", *(_FAR.sub("…/", word) for word in words))} if words else {}
     stored = getattr(result, "provenance", None)
     return own | dict(stored or _file_provenance(run / "volume.h5"))
 
