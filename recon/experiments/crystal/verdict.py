@@ -6,7 +6,6 @@ wrong results are named and how many right ones accused.
 
 from collections.abc import Mapping
 
-from ....physics.psf import WIDEST_SIGMA
 from ...runs.verdict import Reason
 
 NOISE_RATIO = 3.0
@@ -88,6 +87,8 @@ def _withheld(numbers: Mapping[str, float]) -> list[Reason]:
 
 
 def _blur(numbers: Mapping[str, float]) -> list[Reason]:
+    from ....physics.psf import WIDEST_SIGMA  # It imports jax, which a report does without.
+
     widths = {axis: numbers.get(f"psf_{axis}", 0.0) for axis in _AXES}
     widest = [axis for axis, width in widths.items() if width >= _AT_BOUND * WIDEST_SIGMA]
     if not widest:
