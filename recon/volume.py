@@ -1,17 +1,17 @@
 """Sampled volume: named quantities on a rectangular grid in metres, axes ``z y x``, cubic splines between samples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Num, Shaped
 from numpy.typing import ArrayLike
 
 from .errors import ConfigError, DataError
 from .grid import Grid
 from .sampled import Axis, Point3, Points, Progress, Quantity, Sampled, as_points
+from .splines import SplineCache, interpolate, nearest_sample
 
 SIGNED_DISTANCE = "signed_distance"
 """Quantity that is 0 on a surface, negative inside."""
@@ -58,6 +58,7 @@ class Volume(Sampled):
     labels: tuple[str, ...] = ()
     cell_attributes: tuple[dict[str, float | str], ...] = ()
     consensus: dict[str, Num[np.ndarray, "cell z y x"]] = field(default_factory=dict)
+    _splines: SplineCache = field(default_factory=SplineCache, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, array in self.values.items():
@@ -173,35 +174,41 @@ class Volume(Sampled):
         inside, nearest = _inside(index, self.shape), np.clip(index, 0, np.array(self.shape) - 1).T
         table = np.empty((len(places), len(names)))
         for column, name in enumerate(names):
-            choice = self.values[name].dtype.kind in "biu"
-            samples = self._single(name) if choice else self._coefficients(name)
+            evaluate = self._evaluator(name)
             for start in range(0, len(places), _BLOCK):
                 part = slice(start, start + _BLOCK)
-                values = _interpolate(samples, nearest[:, part], 0 if choice else 3)
-                table[part, column] = np.where(inside[part], values, self.background(name))
+                table[part, column] = np.where(inside[part], evaluate(nearest[:, part]), self.background(name))
                 if progress is not None:
                     done = column * len(places) + min(part.stop, len(places))
                     progress(done, table.size)
         return table
 
     def sample(self, z: Axis, y: Axis, x: Axis, quantity: str | None = None) -> Float[np.ndarray, "z y x"]:
-        """Interpolate one real quantity on the product of three axes, by cubic splines whatever its type.
+        """Interpolate one real quantity on the product of three axes, by cubic splines.
 
-        At the volume's own samples its values are returned as they are.
+        Integers and truth values are those of the nearest sample. At the volume's own samples its values are returned
+        as they are.
         """
         name = self.real_quantity(quantity).name
         if self.grid.coincides(Grid(z, y, x), _ROUNDING):
-            return self._single(name)
-        coefficients = self._coefficients(name)
+            return self._single(name).astype(np.float64)
         indices = [self._index_along(axis, np.asarray(c, np.float64)) for axis, c in enumerate((z, y, x))]
-        rows, columns = (np.clip(i, 0, n - 1) for i, n in zip(indices[1:], self.shape[1:], strict=True))
-        plane = np.meshgrid(rows, columns, indexing="ij")
+        in_z, in_y, in_x = (_inside(i, n) for i, n in zip(indices, self.shape, strict=True))
+        nearest = [np.clip(i, 0, n - 1) for i, n in zip(indices, self.shape, strict=True)]
+        evaluate, plane = self._evaluator(name), np.meshgrid(*nearest[1:], indexing="ij")
         values = np.empty((len(z), len(y), len(x)))
         # By planes: the coordinates of a whole volume are three times as large as the volume.
-        for k, height in enumerate(np.clip(indices[0], 0, self.shape[0] - 1)):
-            values[k] = _interpolate(coefficients, np.stack([np.full_like(plane[0], height), *plane]), 3)
-        in_z, in_y, in_x = (_inside(i, n) for i, n in zip(indices, self.shape, strict=True))
+        for k, height in enumerate(nearest[0]):
+            values[k] = evaluate(np.stack([np.full_like(plane[0], height), *plane]))
         return np.where(in_z[:, None, None] & in_y[:, None] & in_x, values, self.background(name))
+
+    def _evaluator(self, name: str) -> Callable[[Float[np.ndarray, "3 *n"]], Shaped[np.ndarray, "*n"]]:
+        """Return the function of fractional indices: splines, or the nearest sample of integers and truth values."""
+        samples = self._single(name)
+        if samples.dtype.kind in "biu":
+            return lambda index: samples[tuple(nearest_sample(index))]
+        coefficients = self._splines.get(name, lambda: samples)
+        return lambda index: interpolate(coefficients, index)
 
     def _index(self, points: Points) -> Points:
         """Convert points [m] to fractional indices of samples."""
@@ -211,8 +218,8 @@ class Volume(Sampled):
         spacing, first = self.spacing[axis], (self.z, self.y, self.x)[axis][0]
         return np.asarray((coordinates - first) / spacing if spacing > 0 else np.zeros(len(coordinates)))
 
-    def _single(self, name: str) -> Float[np.ndarray, "z y x"]:
-        """Return the array of a volume of one specimen in double precision.
+    def _single(self, name: str) -> Shaped[np.ndarray, "z y x"]:
+        """Return the array of a volume of one specimen.
 
         Raises:
             DataError: If the volume holds several cells.
@@ -220,20 +227,7 @@ class Volume(Sampled):
         array = self.values[name]
         if array.ndim != 3:
             raise DataError(f"{name} has the shape {array.shape}: choose one cell and one draw")
-        return array.astype(np.float64)
-
-    def _coefficients(self, name: str) -> Float[np.ndarray, "z y x"]:
-        """Return the spline coefficients of a quantity; those of the last one are stored for the next call."""
-        from scipy.ndimage import spline_filter
-
-        if name not in self._cache:
-            self._cache.clear()
-            self._cache[name] = spline_filter(self._single(name), order=3, mode="mirror")
-        return self._cache[name]
-
-    @cached_property
-    def _cache(self) -> dict[str, Float[np.ndarray, "z y x"]]:
-        return {}
+        return array
 
     @property
     def main(self) -> Num[np.ndarray, "*lead z y x"]:
@@ -258,12 +252,3 @@ def _inside(index: Float[np.ndarray, "n *axes"], shape: int | tuple[int, int, in
     """Return which fractional indices lie within half a sample of the samples, along one axis or along three."""
     within = (index >= -0.5 - _ROUNDING) & (index <= np.array(shape) - 0.5 + _ROUNDING)
     return np.asarray(within if within.ndim == 1 else within.all(axis=1))
-
-
-def _interpolate(
-    coefficients: Float[np.ndarray, "z y x"], index: Float[np.ndarray, "3 *n"], order: Literal[0, 3]
-) -> Float[np.ndarray, "*n"]:
-    """Evaluate splines at fractional indices (z, y, x): cubic ones, or the nearest sample."""
-    from scipy.ndimage import map_coordinates
-
-    return np.asarray(map_coordinates(coefficients, index, order=order, mode="mirror", prefilter=False))

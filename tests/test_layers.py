@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "recon/slice_plane.py",
         "recon/ensemble.py",
         "recon/blend.py",
+        "recon/splines.py",
     ),
     ("recon/model.py", "recon/volume.py", "recon/acquisition.py"),
     ("recon/io",),

@@ -1,7 +1,11 @@
 """Volumes between and outside their samples."""
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 import pytest
+import scipy.ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +21,7 @@ def smooth_volume() -> Volume:
     axes = [centred_axis(n, STEP) for n in (20, 22, 24)]
     phase = np.broadcast_to(1e7 * axes[2], (20, 22, 24)).copy()
     amplitude = np.exp(-((axes[0] / 3e-8) ** 2))[:, None, None] * np.ones_like(phase)
-    support = (amplitude > 0.5).astype(np.uint8)
+    support = amplitude > 0.5
     values = {"amplitude": amplitude, "phase": phase, "support": support, "density": amplitude * np.exp(1j * phase)}
     quantities = tuple(Quantity(name, "rad" if name == "phase" else "1", "") for name in values)
     return Volume("crystal", axes[0], axes[1], axes[2], values, quantities)
@@ -53,7 +57,44 @@ def test_a_volume_has_the_same_values_at_points_and_on_axes(seed: int) -> None:
 
 def test_a_support_between_samples_is_that_of_the_nearest_sample() -> None:
     points = np.random.default_rng(0).uniform(-4e-8, 4e-8, (50, 3))
-    assert set(smooth_volume()(points, "support")) <= {0.0, 1.0}
+    volume = smooth_volume()
+    assert set(volume(points, "support")) == {0.0, 1.0}
+    axes = [np.sort(points[:6, axis]) for axis in range(3)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    np.testing.assert_array_equal(volume.sample(*axes, quantity="support").ravel(), volume(grid, "support"))
+
+
+def test_quantities_sampled_in_turn_are_filtered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    filtered: list[int] = []
+    volume, spline_filter = smooth_volume(), scipy.ndimage.spline_filter
+
+    def count(*args: Any, **options: Any) -> Any:
+        filtered.append(1)
+        return spline_filter(*args, **options)
+
+    monkeypatch.setattr(scipy.ndimage, "spline_filter", count)
+    axes = [np.linspace(-3e-8, 3e-8, 5)] * 3
+    names = ["amplitude", "phase"] * 8
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda name: volume.sample(*axes, quantity=name), names))
+    assert len(filtered) == 2
+    for name, values in zip(names, answers, strict=True):
+        np.testing.assert_array_equal(values, volume.sample(*axes, quantity=name))
+
+
+def test_single_precision_is_kept_between_samples() -> None:
+    axis, rng = np.arange(9.0), np.random.default_rng(0)
+    values = rng.normal(1.35, 0.01, (9, 9, 9))
+    places = rng.uniform(0, 8, (100, 3))
+
+    def at(dtype: Any) -> Any:
+        quantity = Quantity("refractive_index", "1", "")
+        return Volume("cell", axis, axis, axis, {quantity.name: values.astype(dtype)}, (quantity,))(places)
+
+    double = at(np.float64)
+    np.testing.assert_allclose(at(np.float32), double, atol=1e-6)
+    np.testing.assert_allclose(at(">f4"), double, atol=1e-6)
+    np.testing.assert_allclose(at(np.float16), double, atol=2e-3)
 
 
 def test_complex_and_unknown_quantities_are_refused() -> None:
