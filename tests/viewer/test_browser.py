@@ -143,8 +143,10 @@ def test_the_colour_maps_are_those_of_matplotlib() -> None:
     tables = dict(re.findall(r'^  (\w+): "([^"]+)"', text, re.MULTILINE))
     assert set(tables) == {"inferno", "viridis", "RdBu_r", "twilight", "gray"}
     for name, table in tables.items():
-        expected = np.round(matplotlib.colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8)
+        expected = np.round(matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
         assert base64.b64decode(table) == expected.tobytes()
+    twilight = np.frombuffer(base64.b64decode(tables["twilight"]), np.uint8).reshape(256, 3).astype(int)
+    assert np.abs(twilight[0] - twilight[-1]).max() <= 2
 
 
 def test_slices_show_the_model_in_its_colours_and_clear_ground_outside(page: Page, model: Model) -> None:
@@ -154,6 +156,53 @@ def test_slices_show_the_model_in_its_colours_and_clear_ground_outside(page: Pag
     assert "sphere" in page.js("document.querySelector('.run-name').textContent")
     axes = page.js("unflat.slices.map((panel) => [panel.name, ...panel.frame().axes])")
     assert axes == [["z", "x", "y", "z"], ["x", "z", "y", "x"], ["y", "x", "z", "y"]]
+
+
+def test_the_pointer_tells_the_value_of_the_sample_under_it(page: Page, model: Model) -> None:
+    edge = (CENTRE * [0, 1, 1] + [0, 0, RADIUS]).tolist()
+    x, y = (int(place) for place in page.js("unflat.slices[0].frame().toPixel(arguments[0])", edge))
+    page.js("unflat.slices[0].point(arguments[0], arguments[1])", x, y)
+    readout = "document.querySelector('[data-panel=z] .readout').textContent"
+    page.wait(f"{readout} !== ''")
+    sample = page.js(f"unflat.slices[0].exact.sampleAt(unflat.slices[0].frame(), {x}, {y})")
+    truth = model.at(np.array(sample["point"])[None], ["refractive_index"])[0, 0]
+    assert sample["value"] == pytest.approx(truth, abs=1e-4 * CONTRAST)
+    low, high = page.js("[unflat.session.colouring.low, unflat.session.colouring.high]")
+    shown = page.js(readout).split("·")[1].strip()
+    assert float(shown) == pytest.approx(sample["value"], abs=(high - low) / 1000)
+    assert len(shown.split(".")[1]) == 5  # A thousandth of the contrast is 5e-5.
+    page.js("unflat.session.isGone = true")  # Now nothing is asked for.
+    page.js("unflat.store.set({draw: '1'})")
+    page.wait(f"{readout}.endsWith('…')")
+    page.js("unflat.slices[0].point(3, 3)")
+    page.wait(f"{readout}.endsWith('outside the model')")
+    page.js("unflat.session.isGone = false")
+
+
+def test_cyclic_colours_are_for_angles_only_and_span_one_turn(page: Page) -> None:
+    page.set(colours={"refractive_index": "twilight"})
+    assert page.js("unflat.session.colouring.colours") == "inferno"
+    assert not page.js("[...unflat.side.controls.colours.options].some(({value}) => value === 'twilight')")
+    quantity = page.js("({...unflat.session.run.quantities[0]})")
+    try:
+        page.js("Object.assign(unflat.session.run.quantities[0], {unit: 'rad', low: -1, high: 1})")
+        colouring = page.js("unflat.session.colouring")
+        assert [colouring["low"], colouring["high"]] == pytest.approx([-np.pi, np.pi])
+        assert colouring["colours"] == "twilight"
+        angles = np.array([-3.1, -1.0, 0.5, 2.9])
+        paint = (
+            "import('./colours.js').then(({colourise}) => Array.from(colourise(arguments[0], 4, arguments[1]).data))"
+        )
+        once, again = (page.js(paint, (angles + shift).tolist(), colouring) for shift in (0, 2 * np.pi))
+        assert once == again
+        assert np.ptp(np.reshape(once, (4, 4)), axis=0)[:3].min() > 50
+        # The surface of a distance is seen at once, its volume is thin.
+        page.js("Object.assign(unflat.session.run.quantities[0], {unit: 'm', low: -2, high: 2, background: 1})")
+        page.js("unflat.store.setVolume({mode: ''})")
+        assert page.js("unflat.session.mode") == "surface"
+    finally:
+        page.js("Object.assign(unflat.session.run.quantities[0], arguments[0])", quantity)
+    assert page.js("unflat.session.mode") == "volume"
 
 
 def test_zooming_in_keeps_the_point_and_shows_no_pixels(page: Page, model: Model) -> None:
@@ -218,11 +267,20 @@ def test_draws_their_mean_and_their_spread(page: Page, model: Model) -> None:
     page.set(draw="spread")
     assert page.js("unflat.session.colouring.colours") == "viridis"
     column, row = page.js("unflat.slices[0].frame().toPixel(arguments[0])", (CENTRE * [0, 1, 1]).tolist())
-    value = page.js("unflat.slices[0].exact.valueAt(unflat.slices[0].frame(), arguments[0], arguments[1])", column, row)
+    sample = "unflat.slices[0].exact.sampleAt(unflat.slices[0].frame(), arguments[0], arguments[1])"
+    value = page.js(f"{sample}.value", column, row)
     assert value == pytest.approx(0, abs=0.02 * CONTRAST)  # All draws agree at the centre of the sphere.
     page.set(draw="mean", compare={"kind": "draws", "plane": "y", "run": ""})
     titles = page.js("[...document.querySelectorAll('.comparison h2')].map((node) => node.textContent)")
     assert titles == ["Draw 0", "Draw 1", "Draw 2"]
+    caption = "import('./save.js').then(({captionOf}) => unflat.comparison.panels.map((p) => captionOf(p, p.frame())))"
+    captions = page.js(caption)
+    assert [each["values"] for each in captions] == [f"refractive index, draw {number}" for number in range(3)]
+    assert {each["title"] for each in captions} == {"runs/sphere · y = 0.00 µm"}
+    assert page.js("[unflat.side.turnMovie.disabled, unflat.side.sliceMovie.disabled]") == [True, False]
+    page.set(compare={"kind": "none", "plane": "z", "run": ""}, layout="volume")
+    assert page.js("[unflat.side.turnMovie.disabled, unflat.side.sliceMovie.disabled]") == [False, True]
+    page.set(layout="grid")
     page.set(compare={"kind": "none", "plane": "z", "run": ""}, contours=True)
     lines = page.js("document.querySelector('[data-panel=z] canvas.marks').toDataURL()")
     page.set(contours=False)
@@ -252,18 +310,32 @@ def test_a_link_restores_the_exact_view(page: Page) -> None:
     page.set(draw="2", point=[1e-7, 2e-7, 3e-7], colours={"refractive_index": "gray"}, volume=volume)
     view, image = page.view, page.pixels("z")
     fragment = page.link()
-    page.open()
-    assert page.view != view
     page.open(fragment)
     assert page.view == view
     np.testing.assert_array_equal(page.pixels("z"), image)
     page.open("v=damaged")
     assert "link is damaged" in page.status
+    parallel = {**view["planes"], "z": {"right": [0, 0, 1], "down": [0, 0, 1]}}
+    for wrong in (
+        {"scale": -1},
+        {"draw": "-1"},
+        {"planes": parallel},
+        {"volume": {**volume, "mode": "x"}},
+        {"ranges": {"refractive_index": [2, 1]}},
+    ):
+        page.js("document.getElementById('status').replaceChildren()")
+        follow = "import('./link.js').then((link) => (location.hash = link.encodeView(arguments[0])))"
+        page.js(follow, {**view, **wrong})
+        page.wait("document.getElementById('status').textContent.includes('link is damaged')")
+        page.settle()
 
 
 def test_the_volume_shows_the_sphere_where_it_is(page: Page) -> None:
     volume = {**page.view["volume"], "mode": "surface", "planes": False, "azimuth": 0.0, "elevation": 0.0}
     page.set(draw="1", volume=volume)
+    uniforms = "unflat.volume.scene.material.uniforms"
+    maps = f"[{uniforms}.colourMap.value.id, {uniforms}.opacityCurve.value.id]"
+    textures = page.js(maps)
     for azimuth, elevation in ((0.0, 0.0), (0.6, 0.35)):
         page.set(volume={**volume, "azimuth": azimuth, "elevation": elevation})
         image = page.pixels("volume")
@@ -276,6 +348,16 @@ def test_the_volume_shows_the_sphere_where_it_is(page: Page) -> None:
         np.testing.assert_allclose([columns.mean(), rows.mean()], expected, atol=1.5)
         assert np.sqrt(len(rows) / np.pi) * pixel == pytest.approx(RADIUS, rel=0.03)
         assert set(image[[0, 0, -1, -1], [0, -1, 0, -1], 3].tolist()) == {0}
+    assert page.js(maps) == textures
+    corners = """[...Array(12).keys()].flatMap((i) => {
+        const camera = new unflat.volume.camera.constructor(unflat.session.run.bounds,
+            {...unflat.store.view.volume, azimuth: i / 2, elevation: 0.45, zoom: unflat.session.autoZoom},
+            unflat.volume.stage.clientWidth, unflat.volume.stage.clientHeight);
+        return camera.edges(true).concat(camera.edges(false)).flat().map((p) => camera.toPixel(p));
+    })"""
+    places = np.array(page.js(corners)) / page.js("[unflat.volume.stage.clientWidth, unflat.volume.stage.clientHeight]")
+    assert places.min() > 0
+    assert places.max() < 1
     page.set(volume={**volume, "mode": "maximum"})
     image = page.pixels("volume")
     column, row = (
@@ -354,11 +436,35 @@ def test_runs_appear_are_shown_and_vanish(page: Page, runs: Path, model: Model) 
     page.wait("unflat.session.run?.name.includes('begun')", 8)
     page.settle()
     assert_picture_is_the_model(page, "z", model.draw(1))
+    choose_among_damaged_runs(page, runs / "begun" / "model.h5")
     shutil.rmtree(runs / "begun")
     page.wait("document.getElementById('status').textContent.includes('is gone')", 8)
     page.drag("z", (40, 50), (20, 10))
     assert page.pixels("z")[..., 3].any()  # The last of it stays in sight.
     page.open()
+
+
+def choose_among_damaged_runs(page: Page, path: Path) -> None:
+    """Choose a run while its model is torn, then while the answer to an earlier choice is still on its way."""
+    begun, sphere = page.js("unflat.session.run.id"), page.start["run"]
+    page.js("unflat.open(arguments[0])", sphere)
+    content = path.read_bytes()
+    path.write_bytes(content[:1000])
+    page.js("unflat.open(arguments[0])", begun)
+    assert "begun cannot be shown" in page.js("document.querySelector('.empty').textContent")
+    assert "begun" in page.js("document.querySelector('.run-name').textContent")
+    assert page.js("document.getElementById('status').dataset.kind") == "error"
+    refusals = [entry for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE"]
+    assert all("409 (Conflict)" in entry["message"] for entry in refusals)
+    path.write_bytes(content)
+    page.wait("unflat.session.run?.name.includes('begun')", 8)
+    assert page.js("document.getElementById('status').dataset.kind") == ""
+    page.js("(unflat.session.direct = unflat.session.describe) && 0")
+    slow = "new Promise((resolve) => setTimeout(resolve, 200)).then(() => unflat.session.direct(id))"
+    page.js(f"(unflat.session.describe = (id) => (id === '{sphere}' ? {slow} : unflat.session.direct(id))) && 0")
+    page.js("Promise.all([unflat.open(arguments[0]), unflat.open(arguments[1])])", sphere, begun)
+    assert page.js("unflat.session.run.id") == begun
+    page.settle()
 
 
 def test_the_page_fits_a_narrow_window_and_a_dark_one(page: Page) -> None:

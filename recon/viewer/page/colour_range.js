@@ -1,6 +1,6 @@
 /** Colour bar with two handles: the values of the first and the last colour. */
 
-import { paintRamp } from "./colours.js";
+import { isCyclic, paintRamp } from "./colours.js";
 import { element } from "./dom.js";
 import { axisUnit, formatNumber } from "./units.js";
 
@@ -75,7 +75,8 @@ export class ColourRange {
   refresh() {
     const { session } = this;
     const { low, high, colours } = session.colouring;
-    const [from, to] = this.#ends;
+    const isTurn = isCyclic(colours);
+    const [from, to] = isTurn ? [low, high] : this.#ends;
     const { factor, name } = axisUnit(session.quantity.unit, Math.max(Math.abs(from), Math.abs(to)));
     this.factor = factor;
     this.unit.textContent = name;
@@ -83,11 +84,14 @@ export class ColourRange {
     paintRamp(this.canvas, colours, share(low), share(high));
     [low, high].forEach((value, i) => {
       const handle = this.handles[i];
+      handle.hidden = isTurn;
       handle.style.left = `${100 * share(value)}%`;
       handle.setAttribute("aria-valuemin", from);
       handle.setAttribute("aria-valuemax", to);
       handle.setAttribute("aria-valuenow", value);
       handle.setAttribute("aria-valuetext", `${formatNumber(value * factor)} ${name}`);
+      this.inputs[i].disabled = isTurn;
+      this.inputs[i].title = isTurn ? "A cyclic map spans one turn" : "";
       if (document.activeElement !== this.inputs[i]) this.inputs[i].value = Number((value * factor).toPrecision(5));
     });
   }

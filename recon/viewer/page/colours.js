@@ -11,7 +11,11 @@ export const COLOUR_MAPS = {
   twilight: "Twilight (cyclic)",
 };
 
+const CYCLIC = new Set(["twilight"]);
 const CACHE = new Map();
+
+/** Whether the last colour of a map is the first again, so that its range must be one period of the values. */
+export const isCyclic = (name) => CYCLIC.has(name);
 
 /**
  * Colours of a map: 256 × (red, green, blue); Inferno for a name that is not known.
@@ -39,7 +43,8 @@ function packedTable(name) {
 }
 
 /**
- * Colour values; what is not finite stays transparent.
+ * Colour values; what is not finite stays transparent. Values beyond the limits have the colour of the nearer one, or
+ * that of the same angle on a cyclic map.
  * @param {Float32Array} values Values, row by row.
  * @param {number} width Samples a row.
  * @param {{low: number, high: number, colours: string}} colouring
@@ -52,11 +57,12 @@ export function colourise(values, width, { low, high, colours }, mask = null, ma
   const pixels = new Uint32Array(image.data.buffer);
   const table = packedTable(colours);
   const factor = 256 / (high - low || 1);
+  const wraps = isCyclic(colours);
   for (let i = 0; i < values.length; i++) {
     const value = values[i];
     if (value !== value || (mask !== null && !(mask[i] >= maskLevel))) continue;
     const index = (value - low) * factor;
-    pixels[i] = table[index <= 0 ? 0 : index >= 255 ? 255 : index | 0];
+    pixels[i] = table[wraps ? Math.floor(index) & 255 : index <= 0 ? 0 : index >= 255 ? 255 : index | 0];
   }
   return image;
 }

@@ -1,6 +1,6 @@
 /** Controls of the view: quantity and draw, colours, slices, volume. */
 
-import { COLOUR_MAPS } from "./colours.js";
+import { COLOUR_MAPS, isCyclic } from "./colours.js";
 import { ColourRange } from "./colour_range.js";
 import { button, checkbox, element, labelled, select, setOptions } from "./dom.js";
 import { HOME } from "./session.js";
@@ -13,6 +13,12 @@ const MODE_TITLES = { volume: "Volume", maximum: "Maximum", surface: "Surface", 
 export function quantityTitle({ name, unit }) {
   const text = name.replaceAll("_", " ");
   return unit && unit !== "1" ? `${text} (${unit})` : text;
+}
+
+/** Title of the values of a run: a draw, the mean, or the standard deviation. */
+export function drawTitle({ draws }, draw) {
+  if (draw === "spread") return draws > 1 ? `standard deviation of ${draws} draws` : "standard deviation";
+  return draw === "mean" ? `mean of ${draws} draws` : `draw ${draw}`;
 }
 
 /** The tab of the view's controls. */
@@ -51,10 +57,10 @@ export class Controls {
   #colours() {
     const { session } = this;
     const set = (colours) => session.store.set({ colours: { ...session.view.colours, [session.scaleKey]: colours } });
-    this.colours = select(Object.entries(COLOUR_MAPS), set);
+    this.colours = select([], set);
     this.mask = checkbox("Only inside the body", (mask) => session.store.set({ mask }), "Hide values outside the surface of the body, where they mean nothing");
-    const reset = button("Whole range", () => this.range.reset(), { class: "small" });
-    return group("Colours", this.range.element, labelled("Map", this.colours), row(reset), this.mask);
+    this.wholeRange = button("Whole range", () => this.range.reset(), { class: "small" });
+    return group("Colours", this.range.element, labelled("Map", this.colours), row(this.wholeRange), this.mask);
   }
 
   #slices() {
@@ -98,7 +104,10 @@ export class Controls {
     if (!quantity) return;
     this.range.refresh();
     this.transfer.refresh();
-    this.colours.value = this.session.colouring.colours;
+    const { colours } = this.session.colouring;
+    const maps = Object.entries(COLOUR_MAPS).filter(([name]) => this.session.turn || !isCyclic(name));
+    setOptions(this.colours, maps, colours);
+    this.wholeRange.disabled = isCyclic(colours);
     this.mask.hidden = !this.session.hasOtherBody;
     this.mask.box.checked = this.session.masked;
     this.#refreshVolume(run, view);
@@ -109,8 +118,10 @@ export class Controls {
     setOptions(this.cell, cells, String(view.cell ?? 0));
     this.cellField.hidden = cells.length < 2;
     const draws = Array.from({ length: run.draws }, (_, i) => [String(i), `Draw ${i}`]);
-    setOptions(this.draw, [["mean", "Mean of the draws"], ...draws, ["spread", "Spread of the draws (standard deviation)"]], view.draw);
-    this.drawField.hidden = run.draws < 2;
+    const isSingle = run.draws < 2;
+    const spread = this.session.hasSpread ? [["spread", isSingle ? "Uncertainty (standard deviation)" : "Spread of the draws (standard deviation)"]] : [];
+    setOptions(this.draw, [["mean", isSingle ? "Values" : "Mean of the draws"], ...(isSingle ? [] : draws), ...spread], this.session.draw);
+    this.drawField.hidden = isSingle && !spread.length;
     this.contours.hidden = run.draws < 2;
     this.contours.box.checked = view.contours;
     const others = this.session.runs.filter((each) => each.has_result && each.id !== run.id);
@@ -123,8 +134,8 @@ export class Controls {
   }
 
   #refreshVolume(run, view) {
-    const { body, level } = this.session;
-    const { mode, strength, spin, planes } = view.volume;
+    const { body, level, mode } = this.session;
+    const { strength, spin, planes } = view.volume;
     for (const each of this.modes) each.input.checked = each.mode === mode;
     setOptions(this.body, run.quantities.map((each) => [each.name, quantityTitle(each)]), body.name);
     this.bodyField.hidden = run.quantities.length < 2 || mode === "maximum" || mode === "slices";

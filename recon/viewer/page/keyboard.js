@@ -29,8 +29,8 @@ function startMeasure(app) {
 
 /** Show the draw before or after; the mean stands before the first. */
 function stepDraw({ session, store }, step) {
-  if (session.run.draws < 2) return;
-  const order = ["mean", ...Array.from({ length: session.run.draws }, (_, i) => String(i)), "spread"];
-  const at = order.indexOf(session.view.draw);
+  const draws = session.run.draws < 2 ? [] : Array.from({ length: session.run.draws }, (_, i) => String(i));
+  const order = ["mean", ...draws, ...(session.hasSpread ? ["spread"] : [])];
+  const at = order.indexOf(session.draw);
   store.set({ draw: order[(at + step + order.length) % order.length] });
 }

@@ -102,8 +102,16 @@ function imageFigure({ title, caption, width, height, low, high, colours, unit, 
   const bar = element("canvas", { class: "bar", width: 256, height: 1, "aria-hidden": "true" });
   paintRamp(bar, colours);
   const ends = [low, high].map((value) => element("span", {}, `${formatNumber(value * factor, 3)} ${name}`));
-  const words = element("figcaption", {}, element("strong", {}, title), note, caption ? ` ${caption}` : "");
+  const words = element("figcaption", {}, element("strong", {}, title), note, caption ? ` ${caption}` : "", uniformNote(values, colours));
   return element("figure", {}, words, frame, element("div", { class: "image-scale" }, ends[0], bar, ends[1]));
+}
+
+/** Note on an image of one value, which would look as if nothing had been drawn. */
+function uniformNote(values, colours) {
+  const finite = values.filter(Number.isFinite);
+  if (!finite.length) return ": no values";
+  if (!finite.every((value) => value === finite[0])) return "";
+  return finite[0] === 0 && colours === "RdBu_r" ? ": no difference" : `: ${formatNumber(finite[0])} everywhere`;
 }
 
 function scaleBar(width, height, pixel) {

@@ -21,8 +21,11 @@ export class Layout {
     const { layout } = session.view;
     this.grid.hidden = !session.run || comparison.isShown;
     this.empty.hidden = session.run !== null;
-    this.empty.textContent = session.description
-      ? `${session.description.name} has no result yet. Its slices appear here with the first one; the tab Progress shows how far it is.`
+    const { description } = session;
+    this.empty.textContent = description?.failure
+      ? `${description.name} cannot be shown. ${description.failure}`
+      : description
+      ? `${description.name} has no result yet. Its slices appear here with the first one; the tab Progress shows how far it is.`
       : "There is no run here yet. The first one appears here by itself when it begins.";
     this.grid.dataset.layout = layout;
     for (const panel of this.grid.children) panel.hidden = layout !== "grid" && panel.dataset.panel !== layout;

@@ -43,7 +43,7 @@ export class Live {
     if (!isFirst && added.length) showMessage(`New: ${added.map((run) => run.name).join(", ")}`);
     const shown = runs.find((run) => run.id === session.view.run);
     await this.#followShown(shown, added);
-    for (const run of runs) session.changed[run.id] = run.changed;
+    for (const run of runs) if (run.id !== this.app.unread) session.changed[run.id] = run.changed;
     list.refresh();
     side.refresh();
     if (session.view.tab === "progress" && shown) side.progress.refresh();
@@ -63,9 +63,10 @@ export class Live {
     if (session.isGone) await app.open(shown.id);
     this.#gone = "";
     const last = session.changed[shown.id];
-    if (session.description && last !== undefined && shown.changed > last) {
-      session.changed[shown.id] = shown.changed;
-      await app.open(shown.id);
-    }
+    const isNewer = last !== undefined && shown.changed > last;
+    if (!session.description || !(isNewer || app.unread === shown.id)) return;
+    session.changed[shown.id] = shown.changed;
+    await app.open(shown.id);
+    if (app.unread === shown.id) session.changed[shown.id] = last;
   }
 }

@@ -4,6 +4,7 @@ import { Comparison } from "./compare.js";
 import { helpDialog } from "./help.js";
 import { Layout } from "./layout.js";
 import { listenToKeys } from "./keyboard.js";
+import { decodeView, encodeView, linkTo } from "./link.js";
 import { Live } from "./live.js";
 import { Outlines } from "./outlines.js";
 import { RunList } from "./run_list.js";
@@ -12,7 +13,7 @@ import { Session } from "./session.js";
 import { Side } from "./side.js";
 import { SlicePanel } from "./slice_panel.js";
 import { viewSource } from "./sources.js";
-import { decodeView, encodeView, linkTo, Store } from "./state.js";
+import { Store } from "./state.js";
 import { clearStatus, showError, showMessage, useStatusLine } from "./status.js";
 import { TopButtons } from "./top.js";
 import { VolumePanel } from "./volume_panel.js";
@@ -23,11 +24,14 @@ class App {
   #linkTimer = 0;
   #writtenHash = "";
   #opening = 0; // descriptions of runs on their way
+  #failure = ""; // message of the last one that did not come
 
   constructor() {
     useStatusLine(document.getElementById("status"));
     this.store = new Store();
     this.session = new Session(this.store);
+    /** Id of the shown run while its newest result could not be read; it is tried again with the next news. */
+    this.unread = "";
     this.#restore();
     const onChange = () => this.settle();
     this.slices = ["z", "x", "y"].map((name) => this.#slice(name, onChange));
@@ -82,12 +86,15 @@ class App {
   async open(id, isRestored = false) {
     this.#opening++;
     this.settle();
+    const isNew = id !== this.session.description?.id;
     try {
-      const isNew = id !== this.session.description?.id;
-      await this.session.open(id, isRestored);
-      if (isNew) clearStatus();
+      if (await this.session.open(id, isRestored)) {
+        if (isNew || this.#failure) clearStatus();
+        [this.unread, this.#failure] = ["", ""];
+      }
     } catch (error) {
-      showError(error);
+      if (isNew || error.message !== this.#failure) showError(error);
+      [this.unread, this.#failure] = [id, error.message];
     }
     this.#opening--;
     this.layout.refresh();

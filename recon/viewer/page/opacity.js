@@ -1,6 +1,6 @@
 /** Opacity curves: points [value from 0 to 1 over the range of a quantity, opacity from 0 to 1], in order. */
 
-import { defaultLevel, isBelow } from "./session.js";
+import { isDistance } from "./session.js";
 
 /**
  * Curve before the user draws one: clear at the background, dense far from it.
@@ -10,9 +10,7 @@ import { defaultLevel, isBelow } from "./session.js";
 export function defaultCurve(quantity) {
   const share = (value) => Math.min(Math.max((value - quantity.low) / (quantity.high - quantity.low || 1), 0), 1);
   const middle = share(quantity.background);
-  const level = defaultLevel(quantity);
-  const isDistance = quantity.low < 0 && quantity.high > 0 && level === 0;
-  if (isDistance && isBelow(quantity, level)) return [[0, 0.8], [share(0) - 0.03, 0.8], [share(0) + 0.01, 0], [1, 0]];
+  if (isDistance(quantity)) return [[0, 0.8], [share(0) - 0.03, 0.8], [share(0) + 0.01, 0], [1, 0]];
   if (middle < 0.2) return [[0, 0], [middle + 0.12, 0], [middle + 0.4 * (1 - middle), 0.32], [1, 1]];
   if (middle > 0.8) return [[0, 1], [0.6 * middle, 0.32], [middle - 0.12, 0], [1, 0]];
   return [[0, 1], [middle - 0.1, 0], [middle + 0.1, 0], [1, 1]];

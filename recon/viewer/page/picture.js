@@ -19,13 +19,17 @@ export class Picture {
     Object.assign(this, { frame, ...size, values, mask, key });
   }
 
-  /** Value at a CSS pixel of a frame in the same plane; NaN outside. */
-  valueAt(frame, x, y) {
+  /**
+   * Sample that is drawn at a CSS pixel of a frame in the same plane.
+   * @returns {{point: number[], value: number}|null} Centre of the sample and its value; null beyond the picture.
+   */
+  sampleAt(frame, x, y) {
     const [u, v] = this.frame.toPixel(frame.toPoint(x, y));
-    const column = Math.floor((u / this.frame.width) * this.width);
-    const row = Math.floor((v / this.frame.height) * this.height);
-    const isInside = column >= 0 && column < this.width && row >= 0 && row < this.height;
-    return isInside ? this.values[row * this.width + column] : NaN;
+    const [across, along] = [this.frame.width / this.width, this.frame.height / this.height];
+    const [column, row] = [Math.floor(u / across), Math.floor(v / along)];
+    if (column < 0 || column >= this.width || row < 0 || row >= this.height) return null;
+    const point = this.frame.toPoint((column + 0.5) * across, (row + 0.5) * along);
+    return { point, value: this.values[row * this.width + column] };
   }
 
   /**

@@ -53,7 +53,7 @@ export class RunList {
   refresh() {
     const { runs, view } = this.session;
     const current = runs.find((run) => run.id === view.run);
-    this.name.textContent = current?.name ?? this.session.run?.name ?? "no run yet";
+    this.name.textContent = current?.name ?? this.session.description?.name ?? "no run yet";
     this.chips.replaceChildren(...(current ? [stateChip(current.state), verdictChip(current.verdict)].filter(Boolean) : []));
     const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.run : null;
     this.list.replaceChildren(...runs.map((run) => this.#row(run, run.id === view.run)));

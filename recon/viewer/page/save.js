@@ -1,13 +1,15 @@
 /** Pictures and movies of the panels, with scale bar, colour bar and caption. */
 
 import { paintRamp } from "./colours.js";
-import { quantityTitle } from "./controls.js";
+import { quantityTitle, drawTitle } from "./controls.js";
 import { saveFile } from "./dom.js";
 import { add, boxCorners, dot, scale, subtract } from "./geometry.js";
 import { fetchPicture } from "./picture.js";
 import { PlaneFrame } from "./plane_frame.js";
+import { placeText } from "./slice_panel.js";
+import { viewSource } from "./sources.js";
 import { showError, showMessage } from "./status.js";
-import { axisUnit, formatNumber, withMinus } from "./units.js";
+import { axisUnit, formatNumber } from "./units.js";
 import { paintBefore, paintBehind } from "./volume_marks.js";
 
 const FOOT = 46; // [CSS pixel] height of the caption
@@ -30,31 +32,54 @@ export async function savePicture(panel) {
   }
 }
 
-function fileName({ session, name, title }) {
+function fileName(panel) {
+  const { description, quantity, query } = sourceOf(panel);
+  const draw = description.draws > 1 ? `draw_${query.draw}` : query.draw === "spread" ? "spread" : "";
   const clean = (text) => text.replace(/[^\w.-]+/g, "_");
-  return [session.run.name, session.quantity.name, title ?? "", name ?? "volume"].filter(Boolean).map(clean).join("_");
+  return [description.name, quantity.name, draw, panel.name ?? "volume"].filter(Boolean).map(clean).join("_");
+}
+
+/** Values that a panel shows. */
+function sourceOf({ source, session }) {
+  const shown = source ? source() : viewSource(session);
+  if (!shown) throw new Error("The panel shows no values, so there is nothing to save.");
+  return shown;
 }
 
 /**
  * Draw a panel with its caption on a new canvas.
  * @param {number} density Pixels a CSS pixel.
+ * @param {PlaneFrame} [frame] Another plane than the one that a slice panel shows.
  */
-async function composed(panel, density) {
+async function composed(panel, density, frame = panel.frame?.()) {
   const { stage, session } = panel;
+  if (!panel.isVisible) throw new Error("The panel is not shown any more, so it could not be saved.");
   const [width, height] = [stage.clientWidth, stage.clientHeight];
   const canvas = newCanvas(Math.round(width * density), Math.round((height + FOOT) * density));
   const context = canvas.getContext("2d");
   context.scale(density, density);
   context.fillStyle = getComputedStyle(stage).getPropertyValue("--ground").trim();
   context.fillRect(0, 0, width, height);
-  if (panel.name) await paintSlice(context, panel, panel.frame(), density);
+  if (frame) await paintSlice(context, panel, frame, density);
   else await paintVolume(context, panel, density);
-  paintCaption(context, session, panel.heading.textContent, width, height);
+  paintCaption(context, captionOf(panel, frame), width, height);
   return canvas;
 }
 
+/**
+ * What a caption says of a panel: run and place, quantity and draw, colours.
+ * @param {PlaneFrame} [frame] Plane of a slice; none for the volume.
+ */
+export function captionOf(panel, frame) {
+  const { description: run, quantity, query, colouring } = sourceOf(panel);
+  const cell = run.cells > 1 ? [run.names[query.cell] || `cell ${query.cell}`] : [];
+  const place = frame ? placeText(frame, panel.session.unit, true) : panel.heading.textContent;
+  const draw = run.draws > 1 || query.draw === "spread" ? [drawTitle(run, query.draw)] : [];
+  return { title: [run.name, ...cell, place].join(" · "), values: [quantityTitle(quantity), ...draw].join(", "), unit: quantity.unit, colouring };
+}
+
 async function paintSlice(context, panel, frame, density) {
-  const source = panel.source();
+  const source = sourceOf(panel);
   const picture = await fetchPicture(frame, density, source);
   context.save();
   context.beginPath();
@@ -81,9 +106,8 @@ function newCanvas(width, height) {
   return Object.assign(document.createElement("canvas"), { width, height });
 }
 
-/** Write run, quantity, place and colour bar below a picture. */
-function paintCaption(context, session, place, width, top) {
-  const { quantity, colouring, view, run } = session;
+/** Write a caption and the colour bar below a picture. */
+function paintCaption(context, { title, values, unit, colouring }, width, top) {
   context.fillStyle = "white";
   context.fillRect(0, top, width, FOOT);
   context.fillStyle = "#1a1a1a";
@@ -91,15 +115,14 @@ function paintCaption(context, session, place, width, top) {
   context.textBaseline = "middle";
   const barWidth = Math.min(150, width * 0.36);
   const room = width - barWidth - 34;
-  const draw = run.draws > 1 ? (view.draw === "mean" || view.draw === "spread" ? `, ${view.draw} of ${run.draws} draws` : `, draw ${view.draw}`) : "";
   context.font = "600 12px system-ui, sans-serif";
-  context.fillText(`${run.name} · ${place}`, 10, top + 15, room);
+  context.fillText(title, 10, top + 15, room);
   context.font = "12px system-ui, sans-serif";
-  context.fillText(`${quantityTitle(quantity)}${draw}`, 10, top + 32, room);
+  context.fillText(values, 10, top + 32, room);
   const ramp = newCanvas(256, 1);
   paintRamp(ramp, colouring.colours);
   context.drawImage(ramp, width - barWidth - 12, top + 9, barWidth, 10);
-  const { factor, name } = axisUnit(quantity.unit, Math.max(Math.abs(colouring.low), Math.abs(colouring.high)));
+  const { factor, name } = axisUnit(unit, Math.max(Math.abs(colouring.low), Math.abs(colouring.high)));
   context.font = "11px system-ui, sans-serif";
   context.fillText(`${formatNumber(colouring.low * factor)} ${name}`, width - barWidth - 12, top + 32);
   context.textAlign = "right";
@@ -134,21 +157,11 @@ export async function saveSweep(panel) {
   });
 }
 
-async function sweepFrame(panel, point) {
+function sweepFrame(panel, point) {
   const { stage, session } = panel;
-  const [width, height] = [stage.clientWidth, stage.clientHeight];
-  const density = movieDensity(panel);
-  const frame = new PlaneFrame(panel.name, session.view.planes[panel.name], point, session.eye, session.scale, width, height);
-  const canvas = newCanvas(Math.round(width * density), Math.round((height + FOOT) * density));
-  const context = canvas.getContext("2d");
-  context.scale(density, density);
-  context.fillStyle = getComputedStyle(stage).getPropertyValue("--ground").trim();
-  context.fillRect(0, 0, width, height);
-  await paintSlice(context, panel, frame, density);
-  const { factor, name } = session.unit;
-  const depth = withMinus((frame.depth * factor).toFixed(2));
-  paintCaption(context, session, `${frame.axes[2] || "depth"} = ${depth} ${name}`, width, height);
-  return canvas;
+  const plane = session.view.planes[panel.name];
+  const frame = new PlaneFrame(panel.name, plane, point, session.eye, session.scale, stage.clientWidth, stage.clientHeight);
+  return composed(panel, movieDensity(panel), frame);
 }
 
 /**

@@ -1,13 +1,16 @@
 /** The run that is shown: its description, and what follows from it and the view. */
 
 import { getJson, runPath } from "./api.js";
+import { isCyclic } from "./colours.js";
 import { boxCentre, boxSize, norm, uprightPlanes } from "./geometry.js";
-import { lengthUnit } from "./units.js";
+import { lengthUnit, period } from "./units.js";
 
 const SPREAD_SCALE = ":spread";
 
 /** Joins the store with the descriptions of runs. */
 export class Session {
+  #opens = 0;
+
   /** @param {import("./state.js").Store} store */
   constructor(store) {
     this.store = store;
@@ -43,9 +46,20 @@ export class Session {
    * Show a run; the view stays where it fits the new box.
    * @param {string} id
    * @param {boolean} [isRestored] Whether the view comes from a link to this run, and stays in any case.
+   * @returns {Promise<boolean>} Whether it is shown; not where another run was chosen meanwhile.
+   * @throws {Error} If the run cannot be read, and no other was chosen meanwhile.
    */
   async open(id, isRestored = false) {
-    const run = await this.describe(id);
+    const serial = ++this.#opens;
+    let run;
+    try {
+      run = await this.describe(id);
+    } catch (error) {
+      if (serial !== this.#opens) return false;
+      if (id !== this.description?.id) this.#showNothing(id, error);
+      throw error;
+    }
+    if (serial !== this.#opens) return false; // Another run was chosen before this one was described.
     this.description = run;
     this.isGone = false;
     const before = this.run;
@@ -56,13 +70,23 @@ export class Session {
       if (!isRestored && !(before && this.#fits(run, before))) Object.assign(changes, HOME);
     }
     this.store.set(changes);
+    return true;
+  }
+
+  /** Show of a run that cannot be read its name and the reason, and nothing of the one before. */
+  #showNothing(id, { message }) {
+    const name = this.runs.find((run) => run.id === id)?.name ?? id;
+    this.description = { id, name, quantities: [], panels: [], failure: message };
+    this.run = null;
+    this.isGone = false;
+    this.store.set({ run: id });
   }
 
   /** Choices of the view that a run does not offer, replaced. */
   #valid(run) {
     const { quantity, draw, cell, compare } = this.view;
     const names = run.quantities.map((each) => each.name);
-    const isDraw = draw === "mean" || (run.draws > 1 && (draw === "spread" || Number(draw) < run.draws));
+    const isDraw = draw === "mean" || draw === "spread" || (run.draws > 1 && /^\d+$/.test(draw) && Number(draw) < run.draws);
     return {
       quantity: names.includes(quantity) ? quantity : (names[0] ?? ""),
       draw: isDraw ? draw : "mean",
@@ -94,47 +118,68 @@ export class Session {
     return tells ? quantity : this.run.quantities[0];
   }
 
+  /** Whether the standard deviation of the shown quantity is known. */
+  get hasSpread() {
+    return Boolean(this.quantity.spread);
+  }
+
+  /** Draw that is shown: the mean where the quantity has no spread. */
+  get draw() {
+    return this.view.draw === "spread" && !this.hasSpread ? "mean" : this.view.draw;
+  }
+
   /** Draw of the body: that of the values, or the mean beside a spread. */
   get bodyDraw() {
-    return this.view.draw === "spread" ? "mean" : this.view.draw;
+    return this.draw === "spread" ? "mean" : this.draw;
   }
 
   /** Whether the values come from other numbers than the body. */
   get hasOtherBody() {
-    return this.body !== this.quantity || this.view.draw === "spread";
+    return this.body !== this.quantity || this.draw === "spread";
   }
 
   /** Whether values outside the body are hidden: by default those that mean nothing there, as phases and strains. */
   get masked() {
-    const means = this.view.draw === "spread" || !(this.quantity.diverging || this.quantity.colours === "twilight");
+    const means = this.draw === "spread" || !(this.quantity.diverging || this.quantity.colours === "twilight");
     return this.hasOtherBody && (this.view.mask ?? !means);
   }
 
   /** Key of the colour scale in the view. */
   get scaleKey() {
-    return this.view.quantity + (this.view.draw === "spread" ? SPREAD_SCALE : "");
+    return this.view.quantity + (this.draw === "spread" ? SPREAD_SCALE : "");
   }
 
   /** Limits and map of the colours that are shown. */
   get colouring() {
     const { view, quantity, scaleKey } = this;
-    const full = this.fullRange;
-    const [low, high] = view.ranges[scaleKey] ?? full;
-    const own = view.draw === "spread" ? (quantity.spread?.colours ?? "viridis") : quantity.colours;
-    const colours = view.colours[scaleKey] ?? own;
+    const own = this.draw === "spread" ? quantity.spread.colours : quantity.colours;
+    const chosen = view.colours[scaleKey];
+    const colours = chosen && (this.turn || !isCyclic(chosen)) ? chosen : own;
+    const [low, high] = (isCyclic(colours) && this.turn) || view.ranges[scaleKey] || this.fullRange;
     return { low, high, colours };
   }
 
   /** Limits of the values that are shown. */
   get fullRange() {
     const { quantity } = this;
-    if (this.view.draw === "spread" && quantity.spread) return [quantity.spread.low, quantity.spread.high];
+    if (this.draw === "spread") return [quantity.spread.low, quantity.spread.high];
     return [quantity.low, quantity.high];
+  }
+
+  /** Limits of one turn, which a cyclic map must have; null for values that are no angles. */
+  get turn() {
+    const whole = this.draw === "spread" ? null : period(this.quantity.unit);
+    return whole && [-whole / 2, whole / 2];
   }
 
   /** Value of the shown numbers where there is no specimen. */
   get background() {
-    return this.view.draw === "spread" ? 0 : this.quantity.background;
+    return this.draw === "spread" ? 0 : this.quantity.background;
+  }
+
+  /** Mode of the volume: the chosen one, or the surface of a distance, whose volume is thin, and else the volume. */
+  get mode() {
+    return this.view.volume.mode || (isDistance(this.body) ? "surface" : "volume");
   }
 
   /** Value on the surface of the body. */
@@ -144,8 +189,8 @@ export class Session {
 
   /** Parameters of a request for values. */
   source(changes = {}) {
-    const { quantity, draw, cell } = this.view;
-    return { quantity, draw, cell, ...changes };
+    const { quantity, cell } = this.view;
+    return { quantity, draw: this.draw, cell, ...changes };
   }
 
   /** Centre of the planes: the box's until one is chosen. */
@@ -165,7 +210,7 @@ export class Session {
 
   /** The view with every number written out, as a link holds it. */
   get wholeView() {
-    const volume = { ...this.view.volume, zoom: this.zoom };
+    const volume = { ...this.view.volume, mode: this.mode, zoom: this.zoom };
     return { ...this.view, point: this.point, view: this.eye, scale: this.scale, volume };
   }
 
@@ -189,6 +234,9 @@ export function defaultLevel({ low, high, background, level }) {
   if (low < 0 && high > 0 && background > 0) return 0;
   return Math.abs(high - background) >= Math.abs(low - background) ? (high + background) / 2 : (low + background) / 2;
 }
+
+/** Whether values are distances from a surface: of both signs, and positive where there is no specimen. */
+export const isDistance = (quantity) => quantity.low < 0 && quantity.high > 0 && quantity.background > 0 && defaultLevel(quantity) === 0;
 
 /** Whether the body has values below its surface, as distances are negative inside. */
 export const isBelow = (quantity, level) => quantity.background > level;

@@ -36,10 +36,15 @@ export class Side {
 
   #saving() {
     const { app } = this;
-    const last = () => app.slices.find((panel) => panel.element.contains(document.activeElement)) ?? app.slices.find((panel) => panel.isVisible) ?? app.slices[0];
+    const slice = () => {
+      const visible = app.shownSlices.filter((panel) => panel.isVisible);
+      return visible.find((panel) => panel.element.contains(document.activeElement)) ?? visible[0];
+    };
+    this.turnMovie = button("Movie of one turn", () => saveSpin(app.volume), { class: "small" });
+    this.sliceMovie = button("Movie through the slices", () => saveSweep(slice()), { class: "small" });
     const buttons = [
-      button("Movie of one turn", () => saveSpin(app.volume), { class: "small" }),
-      button("Movie through the slices", () => saveSweep(last()), { class: "small", title: "Through the z plane, or the one that is maximised" }),
+      this.turnMovie,
+      this.sliceMovie,
       button("Copy link", () => app.copyLink(), { class: "small", title: "A link to exactly this view" }),
     ];
     const hint = element("p", { class: "hint" }, "Each panel has a button that saves its picture.");
@@ -84,5 +89,15 @@ export class Side {
     }
     this.controls.element.hidden = !session.run;
     this.saving.hidden = !session.run;
+    const { layout } = session.view;
+    const isCompared = this.app.comparison.isShown;
+    enable(this.turnMovie, !isCompared && ["grid", "volume"].includes(layout), "Turns the volume once", "The volume is not shown: show all panels, or the volume alone");
+    enable(this.sliceMovie, isCompared || layout !== "volume", "Through the first plane that is shown", "No slice is shown: show all panels, or one slice");
   }
+}
+
+/** Enable or disable a button, with a hint for either. */
+function enable(node, isPossible, hint, reason) {
+  node.disabled = !isPossible;
+  node.title = isPossible ? hint : reason;
 }

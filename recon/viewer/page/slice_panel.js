@@ -2,13 +2,13 @@
 
 import { NewestOnly } from "./api.js";
 import { element, iconButton } from "./dom.js";
-import { axisName } from "./geometry.js";
+import { axisName, clampToBox, norm, subtract } from "./geometry.js";
 import { PlaneFrame } from "./plane_frame.js";
 import { fetchPicture } from "./picture.js";
 import { sliceDrag, sliceKey, stepDepth, zoomAbout } from "./slice_moves.js";
 import { crossLines, drawAxes, drawCrossLines, drawMeasure, drawScaleBar, markAt } from "./slice_marks.js";
 import { clearStatus, showError } from "./status.js";
-import { formatCoordinate, formatValue, withMinus } from "./units.js";
+import { formatCoordinate, formatInRange, withMinus } from "./units.js";
 
 const STILL = 120; // [ms] without a change, after which the exact picture is asked for
 const COARSE = 128; // [sample] longest edge of a picture in motion
@@ -217,24 +217,29 @@ export class SlicePanel {
   }
 
   #describe(frame) {
-    const { unit } = this.session;
-    const axis = axisName(frame.normal);
-    const position = axis
-      ? `${axis} = ${formatCoordinate(frame.depth, unit, frame.pitch / 2)} ${unit.name}`
-      : `oblique, ${tiltText(this.name, frame.normal)}`;
-    const text = this.title ? `${this.title}` : position;
+    const text = this.title || placeText(frame, this.session.unit);
     if (this.heading.textContent !== text) this.heading.textContent = text;
     this.heading.title = `normal (z, y, x) = (${frame.normal.map((c) => withMinus(c.toFixed(3))).join(", ")})`;
     this.readout.textContent = this.#pointer ? this.#pointerText(frame, ...this.#pointer) : this.failure ? "no values" : "";
   }
 
   #pointerText(frame, x, y) {
-    const { unit, quantity } = this.session;
-    const point = frame.toPoint(x, y).map((c) => formatCoordinate(c, unit, frame.pitch));
-    const picture = this.exact ?? this.#coarse;
-    const value = picture?.frame.isSamePlane(frame) ? picture.valueAt(frame, x, y) : NaN;
-    const text = Number.isFinite(value) ? formatValue(value, quantity.unit) : "outside the model";
-    return `x ${point[2]} y ${point[1]} z ${point[0]} ${unit.name} · ${text}`;
+    const { unit } = this.session;
+    const source = this.source();
+    const isFitting = (picture) => picture && picture.key === source?.key && picture.frame.isSamePlane(frame);
+    const picture = this.exact ?? [this.#exact, this.#coarse].find(isFitting);
+    const { point, value = null } = picture?.sampleAt(frame, x, y) ?? { point: frame.toPoint(x, y) };
+    const place = point.map((c) => formatCoordinate(c, unit, frame.pitch));
+    return `x ${place[2]} y ${place[1]} z ${place[0]} ${unit.name} · ${this.#valueText(point, value, source)}`;
+  }
+
+  /** Text of a value; null for one that is not there (yet), NaN for one outside the model. */
+  #valueText(point, value, source) {
+    if (Number.isFinite(value)) return formatInRange(value, source.quantity.unit, source.colouring);
+    const bounds = source?.description.bounds;
+    const isOutside = bounds && norm(subtract(clampToBox(point, bounds), point)) > 0;
+    if (value !== null || isOutside) return "outside the model";
+    return this.failure || !source ? "no value" : "…";
   }
 
   /** Show position and value under the pointer; null hides them. */
@@ -247,6 +252,20 @@ export class SlicePanel {
     if (event?.shiftKey) stepDepth(this, factor < 1 ? 1 : -1);
     else zoomAbout(this, x, y, factor);
   }
+}
+
+/**
+ * Text of the place of a plane: position along its axis, or tilt and a point of it.
+ * @param {PlaneFrame} frame
+ * @param {{factor: number, name: string}} unit
+ */
+export function placeText(frame, unit, isFull = false) {
+  const axis = axisName(frame.normal);
+  if (axis) return `${axis} = ${formatCoordinate(frame.depth, unit, frame.pitch / 2)} ${unit.name}`;
+  const tilt = `oblique, ${tiltText(frame.name, frame.normal)}`;
+  if (!isFull) return tilt;
+  const point = frame.origin.map((c) => formatCoordinate(c, unit, frame.pitch / 2));
+  return `${tilt}, through (z, y, x) = (${point.join(", ")}) ${unit.name}`;
 }
 
 /** Angle between the normal of a plane and the axis of its panel. */

@@ -13,15 +13,18 @@ export const drawSource = (session, draw) => (session.run ? source(session, sess
  * @param {object} run Its description.
  */
 export function runSource(session, run) {
-  const hasQuantity = run.quantities.some(({ name }) => name === session.view.quantity);
-  return session.run && hasQuantity ? source(session, run, { draw: run.draws > 1 ? session.view.draw : "mean", cell: run.cells === null ? null : session.view.cell }) : null;
+  const quantity = run.quantities.find(({ name }) => name === session.view.quantity);
+  if (!session.run || !quantity || (session.draw === "spread" && !quantity.spread)) return null;
+  const isThere = session.draw === "spread" || Number(session.draw) < run.draws;
+  return source(session, run, { draw: isThere ? session.draw : "mean", cell: run.cells === null ? null : session.view.cell });
 }
 
 function source(session, run, changes) {
   const query = session.source(changes);
   const mask = session.masked ? maskOf(session, query) : null;
   const key = JSON.stringify([run.id, session.changed[run.id] ?? 0, query, mask]);
-  return { run: run.id, query, mask, key, colouring: session.colouring };
+  const quantity = run.quantities.find(({ name }) => name === query.quantity) ?? session.quantity;
+  return { run: run.id, description: run, quantity, query, mask, key, colouring: session.colouring };
 }
 
 function maskOf(session, query) {

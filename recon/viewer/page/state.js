@@ -39,7 +39,7 @@ export function defaultView() {
     layout: "grid",
     compare: { kind: "none", plane: "z", run: "" },
     volume: {
-      mode: "volume",
+      mode: "",
       body: "",
       curves: {},
       levels: {},
@@ -87,51 +87,4 @@ export class Store {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
-}
-
-/** Text of a view for the address, after `#`. */
-export function encodeView(view) {
-  const bytes = new TextEncoder().encode(JSON.stringify(view));
-  const text = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-  return `v=${text.replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "")}`;
-}
-
-/**
- * Read a view from the address.
- * @param {string} hash Text after `#`, with or without it.
- * @returns {View|null} Null where there is none.
- * @throws {Error} If it is damaged.
- */
-export function decodeView(hash) {
-  const text = hash.replace(/^#/, "");
-  if (!text.startsWith("v=")) return null;
-  try {
-    const bytes = Uint8Array.from(atob(text.slice(2).replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-    return checked(JSON.parse(new TextDecoder().decode(bytes)));
-  } catch {
-    throw new Error("The link is damaged, so the view in it cannot be restored. Copy it again, whole.");
-  }
-}
-
-/** Keep of a view from outside what has the form of the default; raise for numbers that are none. */
-function checked(given) {
-  const base = defaultView();
-  const view = { ...base };
-  for (const name of Object.keys(base)) if (name in given) view[name] = given[name];
-  view.volume = { ...base.volume, ...given.volume };
-  view.compare = { ...base.compare, ...given.compare };
-  const vectors = [view.point, view.view, view.line?.from, view.line?.to];
-  for (const name of "zyx") vectors.push(view.planes[name].right, view.planes[name].down);
-  const isVector = (v) => Array.isArray(v) && v.length === 3 && v.every(Number.isFinite);
-  if (!vectors.filter((v) => v !== null && v !== undefined).every(isVector)) throw new Error("no vector");
-  if (!Number.isFinite(view.scale)) throw new Error("no number");
-  return view;
-}
-
-/** Address of the page with a view, without the token. */
-export function linkTo(view) {
-  const address = new URL(window.location.href);
-  address.search = "";
-  address.hash = encodeView(view);
-  return address.href;
 }

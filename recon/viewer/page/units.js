@@ -59,9 +59,32 @@ export function formatLength(length, unit = "m", digits = 3) {
  * @param {number} pixel Smallest distance of interest [m].
  */
 export function formatCoordinate(value, unit, pixel) {
-  const decimals = Math.min(6, Math.max(0, Math.ceil(-Math.log10(pixel * unit.factor))));
-  const text = (value * unit.factor).toFixed(decimals);
+  return formatFixed(value * unit.factor, Math.min(6, decimalsOf(pixel * unit.factor)));
+}
+
+/** Decimals that resolve a step. */
+const decimalsOf = (step) => Math.max(0, Math.ceil(-Math.log10(step)));
+
+function formatFixed(value, decimals) {
+  const text = value.toFixed(decimals);
   return withMinus(Number(text) === 0 ? text.replace("-", "") : text);
+}
+
+/**
+ * Format a value of a quantity with its unit, to a thousandth of a range.
+ * @param {number} value
+ * @param {string} unit Unit of the quantity.
+ * @param {{low: number, high: number}} range
+ */
+export function formatInRange(value, unit, { low, high }) {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  const { factor, name } = axisUnit(unit, size);
+  const step = ((high - low) * factor) / 1000 || 1e-6;
+  const isPlain = size * factor < 1e6 && step > 1e-8;
+  const digits = Math.min(8, Math.max(1, Math.ceil(Math.log10(Math.abs(value * factor) / step || 1)) + 1));
+  const text = isPlain ? formatFixed(value * factor, decimalsOf(step)) : formatNumber(value * factor, digits);
+  return name ? `${text} ${name}` : text;
 }
 
 /** Format a value of a quantity with its unit; lengths in a fitting one. */
@@ -80,6 +103,9 @@ export function axisUnit(unit, size) {
   if (unit === "m") return lengthUnit(size || 1e-6);
   return { factor: 1, name: unit === "1" ? "" : unit };
 }
+
+/** Values after which an angle is the same again; null for other quantities. */
+export const period = (unit) => ({ rad: 2 * Math.PI, "°": 360, deg: 360 })[unit] ?? null;
 
 /** Return the largest of 1, 2, 5 × 10ⁿ that is at most a limit. */
 export function roundLength(limit) {

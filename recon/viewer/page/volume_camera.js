@@ -6,6 +6,10 @@
  */
 
 import { BOX_EDGES, boxCentre, boxCorners, boxSize, dot, norm, subtract } from "./geometry.js";
+import { defaultView } from "./state.js";
+
+const { elevation: ELEVATION } = defaultView().volume;
+const MARGIN = 28; // [CSS pixel] both sides together
 
 export class VolumeCamera {
   /**
@@ -27,6 +31,15 @@ export class VolumeCamera {
     /** Metres a CSS pixel. */
     this.pitch = (1.02 * norm(this.size)) / Math.min(width, height) / zoom;
     this.pan = [pan[0] * Math.min(width, height) * zoom, pan[1] * Math.min(width, height) * zoom];
+  }
+
+  /** Largest enlargement with which the box stays in the panel through a whole turn at the first elevation. */
+  get wholeZoom() {
+    const [depth, height, width] = this.size;
+    const across = Math.hypot(width, depth);
+    const upright = height * Math.cos(ELEVATION) + across * Math.sin(ELEVATION);
+    const pitch = Math.max(across / Math.max(this.width - MARGIN, 1), upright / Math.max(this.height - MARGIN, 1));
+    return (1.02 * norm(this.size)) / Math.min(this.width, this.height) / pitch;
   }
 
   /** Pixel of a point. */

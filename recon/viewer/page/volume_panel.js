@@ -1,5 +1,6 @@
 /** Panel of the volume: rendered in the browser where there is WebGL 2, else in pictures from the server. */
 
+import { isCyclic } from "./colours.js";
 import { element, iconButton } from "./dom.js";
 import { normal } from "./geometry.js";
 import { listenToGestures } from "./gestures.js";
@@ -18,7 +19,6 @@ const MOVING_TIME = 40; // [ms] for a picture in motion
 const STILL_TIME = 1500; // [ms] for the picture when all is still
 const SOFTWARE_TIME = 600; // [ms] for the same without a graphics card, whose work the server's processors do
 const SLICES_TIME = 4000; // [ms] for which the fine volume waits for the slices at most
-const MOST_ZOOM = 1.8; // of the zoom that fits the body into the panel: more of the box would be out of sight
 const TURN = 0.008; // [rad/pixel]
 const SPIN = (2 * Math.PI) / 12; // [rad/s]
 
@@ -32,6 +32,7 @@ export class VolumePanel {
   #drawn = false;
   #blocks = null;
   #marksKey = "";
+  #bodyZoom = 1; // enlargement with which the body fills the panel
   #pending = false; // a picture is with the graphics card
   #again = false; // another is wanted after it
 
@@ -144,7 +145,13 @@ export class VolumePanel {
     const edges = [...size].reverse();
     const marks = this.#blocks.underCurve(session.view.volume.curves[body.name] ?? defaultCurve(body));
     const reach = this.#blocks.reach(marks, edges, shape) || 1;
-    session.autoZoom = Math.min(Math.max(Math.hypot(...edges) / 2 / (1.12 * reach), 1), MOST_ZOOM);
+    this.#bodyZoom = Math.hypot(...edges) / 2 / (1.12 * reach);
+    this.#limitZoom();
+  }
+
+  /** Keep the corners of the box in the panel. */
+  #limitZoom() {
+    this.session.autoZoom = Math.min(Math.max(this.#bodyZoom, 1), this.camera.wholeZoom);
   }
 
   /** Mark the blocks that the mode draws, where they have changed. */
@@ -255,13 +262,13 @@ export class VolumePanel {
     const [depth, height, width] = solid.shape;
     const box = camera.texturePlace(solid.bounds);
     const voxel = [box.size[0] / width, box.size[1] / height, box.size[2] / depth];
-    scene.setMode(volume.mode);
+    scene.setMode(session.mode);
     scene.setColours(colouring.colours);
     const curve = volume.curves[body.name] ?? defaultCurve(body);
     const level = share(session.level, solid);
     const inward = isBelow(body, session.level) ? -1 : 1;
     scene.setCurve(curve);
-    this.#mark(volume.mode, curve, level, inward);
+    this.#mark(session.mode, curve, level, inward);
     const normals = ["z", "y", "x"].flatMap((name) => [...normal(name, planes[name])].reverse());
     scene.set({
       ...camera.uniforms(),
@@ -269,6 +276,7 @@ export class VolumePanel {
       ...named("values", camera.texturePlace(values.bounds)),
       voxel,
       stepLength: Math.min(...voxel) * (full ? 0.5 : 1),
+      cyclic: isCyclic(colouring.colours),
       colourRange: [share(colouring.low, values), share(colouring.high, values)],
       background: share(session.background, values),
       level,
@@ -283,7 +291,9 @@ export class VolumePanel {
   }
 
   resize() {
-    if (this.session.run) this.refresh();
+    if (!this.session.run || !this.isVisible) return;
+    this.#limitZoom();
+    this.refresh();
   }
 
   #drag(dx, dy, pans) {

@@ -52,7 +52,8 @@ export class ServerPictures {
   refresh() {
     const { session, stage } = this;
     this.place();
-    const { mode, azimuth, elevation } = session.view.volume;
+    const { mode } = session;
+    const { azimuth, elevation } = session.view.volume;
     const query = session.source({
       style: mode === "surface" ? "surface" : "volume",
       azimuth: (azimuth * 180) / Math.PI,

@@ -42,6 +42,7 @@ export function hasWebGl() {
 /** Renderer of one volume on one canvas. */
 export class VolumeScene {
   #textures = new Map();
+  #keys = new Map();
 
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
@@ -114,8 +115,9 @@ export class VolumeScene {
     this.#replace("occupied", texture);
   }
 
-  /** Replace the colour map. */
+  /** Replace the colour map, where it is another. */
   setColours(name) {
+    if (!this.#isNew("colourMap", name)) return;
     const table = colourTable(name);
     const bytes = new Uint8Array(256 * 4);
     for (let i = 0; i < 256; i++) bytes.set([table[3 * i], table[3 * i + 1], table[3 * i + 2], 255], 4 * i);
@@ -124,13 +126,21 @@ export class VolumeScene {
     this.#replace("colourMap", texture);
   }
 
-  /** Replace the opacity curve: points [value from 0 to 1, opacity], in order. */
+  /** Replace the opacity curve, where it is another: points [value from 0 to 1, opacity], in order. */
   setCurve(points) {
+    if (!this.#isNew("opacityCurve", JSON.stringify(points))) return;
     const data = new Uint16Array(CURVE_SAMPLES);
     for (let i = 0; i < CURVE_SAMPLES; i++) data[i] = DataUtils.toHalfFloat(curveAt(points, i / (CURVE_SAMPLES - 1)));
     const texture = new DataTexture(data, CURVE_SAMPLES, 1, RedFormat, HalfFloatType);
     Object.assign(texture, { minFilter: LinearFilter, magFilter: LinearFilter, needsUpdate: true });
     this.#replace("opacityCurve", texture);
+  }
+
+  /** Whether a texture has other content than the last of its name, and note the content. */
+  #isNew(name, key) {
+    if (this.#keys.get(name) === key) return false;
+    this.#keys.set(name, key);
+    return true;
   }
 
   #replace(name, texture) {
@@ -182,7 +192,7 @@ export function volumeNumbers({ data }) {
 
 function uniforms() {
   const empty = { values: null, body: null, occupied: null, colourMap: null, opacityCurve: null };
-  const numbers = { background: 0, level: 0.5, inward: 1, strength: 1, stepLength: 0.01, otherBody: false, masked: true };
+  const numbers = { background: 0, level: 0.5, inward: 1, strength: 1, stepLength: 0.01, otherBody: false, masked: true, cyclic: false };
   return Object.fromEntries(
     Object.entries({
       ...empty,

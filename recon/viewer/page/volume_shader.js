@@ -35,6 +35,7 @@ uniform mat3 toModel;          // from the laboratory to the model
 uniform vec2 halfView;
 uniform vec2 pan;
 uniform vec2 colourRange;
+uniform bool cyclic;           // the colours begin again beyond the range
 uniform float background;      // of the values
 uniform float level;           // on the surface, of the body
 uniform float inward;          // 1 where the body has more than the level, -1 where less
@@ -59,7 +60,8 @@ float insideBy(vec3 p) { return (bodyAt(p) - level) * inward; }
 float opacity(float t) { return texture(opacityCurve, vec2(clamp(t, 0.0, 1.0) * 511.0 / 512.0 + 0.5 / 512.0, 0.5)).r; }
 vec3 mapped(float value) {
   float t = (value - colourRange.x) / (colourRange.y - colourRange.x);
-  return texture(colourMap, vec2(clamp(t, 0.0, 1.0) * 255.0 / 256.0 + 0.5 / 256.0, 0.5)).rgb;
+  t = cyclic ? fract(t) : clamp(t, 0.0, 1.0);
+  return texture(colourMap, vec2(t * 255.0 / 256.0 + 0.5 / 256.0, 0.5)).rgb;
 }
 
 // Distances along the ray to the box; the first is beyond the second where it misses.
