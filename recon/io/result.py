@@ -10,7 +10,7 @@ from .file_names import distinct_file_names, natural_order
 from .guard import require_file
 from .hdf5_common import open_checked, text_of
 from .metadata import VolumeOptions
-from .volume_formats import read_volume_with
+from .volume_formats import EXTENSIONS, find_format, read_volume_with
 from .volume_stack import names_and_labels
 from .zarr_store import is_zarr
 
@@ -71,6 +71,17 @@ def read_result(path: Path, options: VolumeOptions | None = None) -> Model | Vol
     if not path.is_dir():
         require_file(path)
     return model_file.read_model(path) if _is_model(path) else read_volume_with(path, options)
+
+
+def require_result_name(path: Path) -> None:
+    """Refuse a file that by its name and beginning is neither a model nor a volume, without reading it.
+
+    Raises:
+        DataError: If it is none.
+    """
+    if find_format(path) is None and path.suffix.lower() != ".npy" and not _is_model(path):
+        remedy = f"name a run folder, a model, or a volume ({', '.join(EXTENSIONS)})"
+        raise DataError(Diagnostic(str(path), "is neither a model nor a volume", remedy))
 
 
 def model_of(path: Path) -> Model | None:

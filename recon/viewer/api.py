@@ -140,6 +140,7 @@ class Api:
             "bounds": first.bounds,
             "spacing": first.spacing,
             "draws": result.draws,
+            "draws_name": dict(zip(("one", "many"), result.draws_name, strict=True)),
             "cells": result.cells,
             "names": result.names,
             "quantities": [_quantity_json(result, quantity, selection.cell) for quantity in result.quantities],
@@ -240,7 +241,9 @@ def _summary(entry: CatalogEntry) -> dict[str, Any]:
 def _quantity_json(result: OpenResult, quantity: Quantity, cell: int) -> dict[str, Any]:
     """Describe a quantity, with the range of its values and of their spread."""
     chosen = Selection(quantity.name, "mean", cell)
-    spread = result.limits(Selection(quantity.name, "spread", cell)).to_json() if result.draws > 1 else None
+    spread = None
+    if (known := result.spread_of(quantity)) is not None:
+        spread = {**result.limits(Selection(quantity.name, "spread", cell)).to_json(), "meaning": known.meaning}
     background = result.sampler(chosen).specimen.background(quantity.name)
     named = {"name": quantity.name, "unit": quantity.unit, "meaning": quantity.meaning, "background": background}
     return {**named, **result.limits(chosen).to_json(), "spread": spread}

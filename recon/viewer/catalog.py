@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import DataError, Diagnostic
 from ..io.model_file import FILE_NAME
-from ..io.result import is_result, result_files
+from ..io.result import is_result, require_result_name, result_files
 from ..runs.batch_record import State
 from ..runs.contents import METRICS, MODEL_PREVIEW, Sentinel
 from ..runs.run_state import RunPlace, RunState, places_in
@@ -64,7 +64,7 @@ class Catalog:
         paths: Run folders, folders of runs, model files and volume files.
 
     Raises:
-        DataError: If one is absent.
+        DataError: If one is absent, or a file that is no result.
     """
 
     def __init__(self, paths: Sequence[Path]):
@@ -75,6 +75,8 @@ class Catalog:
         for path in paths:
             if not path.exists():
                 raise DataError(Diagnostic(str(path), "there is no such file or folder", "name a run or a model file"))
+            if path.is_file():
+                require_result_name(path)
 
     def entries(self) -> list[CatalogEntry]:
         """Look at the paths, and list what is there now."""

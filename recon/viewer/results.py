@@ -106,10 +106,23 @@ class OpenResult:
         """Number of draws of a prediction, or of members of an ensemble of fits."""
         return len(self.first.members) if isinstance(self.first, Model) else self.first.draws
 
+    @property
+    def draws_name(self) -> tuple[str, str]:
+        """Word for one of the draws, and for several: the fits of an ensemble are its members."""
+        return ("draw", "draws") if self.first.draws == self.draws else ("member", "members")
+
     @cached_property
     def quantities(self) -> tuple[Quantity, ...]:
-        """Quantities of one draw."""
-        return tuple(q for q in self.first.real_quantities if not q.name.startswith(UNCERTAINTY))
+        """Quantities of one draw, without their uncertainties."""
+        real = {q.name: q for q in self.first.real_quantities}
+        return tuple(q for name, q in real.items() if name.removeprefix(UNCERTAINTY) not in real.keys() - {name})
+
+    def spread_of(self, quantity: Quantity) -> Quantity | None:
+        """Spread of a quantity, over the draws or as the result stores it; None where there is none."""
+        name = UNCERTAINTY + quantity.name
+        if self.draws > 1:
+            return Quantity(name, quantity.unit, f"standard deviation of {quantity.name} over the {self.draws_name[1]}")
+        return next((Quantity(name, q.unit, q.meaning) for q in self.first.real_quantities if q.name == name), None)
 
     def sampler(self, selection: Selection) -> Sampler:
         """Select a quantity of a draw of a specimen.
@@ -122,12 +135,12 @@ class OpenResult:
         quantity = next((q for q in self.quantities if q.name == name), None)
         if quantity is None:
             raise ConfigError(f"no quantity {name!r}: there are {', '.join(q.name for q in self.quantities)}")
-        if selection.draw == "spread" and self.draws < 2:
-            raise ConfigError("there is one draw only, and no spread")
-        specimen = self._specimen(selection.cell, selection.draw)
         if selection.draw == "spread":
-            quantity = Quantity(UNCERTAINTY + name, quantity.unit, f"standard deviation of {name} over the draws")
-        return Sampler(specimen, quantity)
+            spread = self.spread_of(quantity)
+            if spread is None:
+                raise ConfigError(f"no spread of {name} is known: there is one {self.draws_name[0]} only")
+            quantity = spread
+        return Sampler(self._specimen(selection.cell, selection.draw), quantity)
 
     def limits(self, selection: Selection) -> ColourLimits:
         """Range of the values of a quantity, of the mean of all draws, or of their spread."""
@@ -157,9 +170,11 @@ class OpenResult:
         if not 0 <= cell < count:
             raise ConfigError(f"there is no specimen {cell}: they are numbered 0 to {count - 1}")
         if isinstance(draw, int) and not 0 <= draw < self.draws:
-            raise ConfigError(f"there is no draw {draw}: they are numbered 0 to {self.draws - 1}")
+            raise ConfigError(f"there is no {self.draws_name[0]} {draw}: they are numbered 0 to {self.draws - 1}")
         if isinstance(self.first, Volume):
-            return _spread(self.first, cell) if draw == "spread" else self.first.cell(cell, _number(draw))
+            if draw == "spread" and self.draws > 1:
+                return _spread(self.first, cell)
+            return self.first.cell(cell, _number(draw))
         model = read_model(self.files[cell]) if cell and self.files else self.first
         if not isinstance(draw, int) or len(model.members) == 1:
             return model

@@ -48,13 +48,18 @@ def test_a_missing_path_and_a_taken_port_end_in_one_line(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["view", str(tmp_path / "none"), "--no-browser"]) == 3
+    (tmp_path / "x.txt").write_text("words")
+    assert run(["view", str(tmp_path / "x.txt"), "--no-browser"]) == 3
+    assert run(["view", str(folder), "--no-browser", "--host", "192.0.2.1"]) == 2
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert run(["view", str(folder), "--no-browser", "--port", str(port)]) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 2
+    assert len(lines) == 4
     assert "no such file or folder" in lines[0]
-    assert str(port) in lines[1]
+    assert "neither a model nor a volume" in lines[1]
+    assert "an address of this machine" in lines[2]
+    assert str(port) in lines[3]
 
 
 def test_the_browser_is_started_without_the_token_in_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:

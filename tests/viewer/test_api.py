@@ -14,9 +14,14 @@ import pytest
 from unflat.recon.errors import DataError
 from unflat.recon.io.model_file import write_model
 from unflat.recon.io.predictions import write_predictions
+from unflat.recon.io.volume_formats import save
+from unflat.recon.sampled import Quantity
 from unflat.recon.viewer.api import Api, Response
 from unflat.recon.viewer.catalog import Catalog
 from unflat.recon.viewer.files import read_inside
+from unflat.recon.visualization.animation import point_of_highest_contrast
+from unflat.recon.visualization.slices import orthogonal_slices
+from unflat.recon.volume import Volume
 
 from .builders import FRAME, voxel_model, write_run
 
@@ -40,7 +45,7 @@ class Client:
         return json.loads(response.body)
 
     def plane(self, **query: Any) -> np.ndarray:
-        response = self.ask("runs/RUN/plane", **PLANE, **query)
+        response = self.ask("runs/RUN/plane", **{**PLANE, **query})
         assert response.status == 200, response.body
         return np.frombuffer(response.body, "<f4").reshape(10, 20)
 
@@ -85,7 +90,7 @@ def test_draws_their_mean_and_their_spread(tmp_path: Path) -> None:
     model = voxel_model(members=3, draws=True)
     client = Client(write_run(tmp_path / "run", model))
     described = client.json("runs/RUN")
-    assert described["draws"] == 3
+    assert (described["draws"], described["draws_name"]["many"]) == (3, "draws")
     assert [q["name"] for q in described["quantities"]] == ["refractive_index"]
     spread = described["quantities"][0]["spread"]
     assert (spread["low"], spread["colours"]) == (0, "viridis")
@@ -94,6 +99,72 @@ def test_draws_their_mean_and_their_spread(tmp_path: Path) -> None:
     np.testing.assert_allclose(client.plane(draw="mean"), draws.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(client.plane(draw="spread"), draws.std(axis=0, ddof=1), atol=1e-6)
     assert client.ask("runs/RUN/plane", **PLANE, draw=3).status == 400
+
+
+def crystal_volume(**values: np.ndarray) -> Volume:
+    """A volume of one crystal with some quantities on 13 × 15 × 17 samples."""
+    axes = [np.arange(n) * 1e-8 for n in (13, 15, 17)]
+    units = {"phase": "rad", "uncertainty_phase": "rad"}
+    quantities = tuple(Quantity(name, units.get(name, "1"), f"meaning of {name}") for name in values)
+    return Volume("crystal", *axes, values, quantities)
+
+
+def describe(volume: Volume, file: Path) -> tuple[Client, dict[str, Any]]:
+    """Serve a volume; its quantities by name."""
+    save(volume, file)
+    client = Client(file)
+    return client, {q["name"]: q for q in client.json("runs/RUN")["quantities"]}
+
+
+def test_a_phase_has_a_cyclic_map_within_half_a_turn_and_a_mask_its_two_values(tmp_path: Path) -> None:
+    ramp = np.broadcast_to(np.linspace(-9, 9, 17, dtype=np.float32), (13, 15, 17))
+    mask = (np.abs(ramp) < 6).astype(np.uint8)
+    wrapped = ((ramp + np.pi) % (2 * np.pi) - np.pi).astype(np.float32)
+    client, quantities = describe(crystal_volume(support=mask, phase=wrapped), tmp_path / "wrapped.h5")
+    phase, support = quantities["phase"], quantities["support"]
+    assert (phase["low"], phase["high"], phase["colours"]) == (-np.pi, np.pi, "twilight")
+    assert not phase["diverging"]
+    assert (support["low"], support["high"]) == (0, 1)
+    values = client.plane(quantity="support", origin="5e-8,6e-8,7e-8", right="0,0,7e-9", down="0,9e-9,0")
+    assert set(values[np.isfinite(values)]) == {0.0, 1.0}
+    phase = describe(crystal_volume(phase=ramp), tmp_path / "unwrapped.h5")[1]["phase"]
+    assert (phase["colours"], phase["diverging"]) == ("RdBu_r", True)
+    assert -phase["low"] == phase["high"] == pytest.approx(9, rel=0.05)
+
+
+def test_the_uncertainty_that_a_result_stores_is_its_spread(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = {name: rng.random((13, 15, 17)).astype(np.float32) for name in ("amplitude", "phase", "uncertainty_phase")}
+    client, quantities = describe(crystal_volume(**values), tmp_path / "volume.h5")
+    assert list(quantities) == ["amplitude", "phase"]
+    assert quantities["amplitude"]["spread"] is None
+    spread = quantities["phase"]["spread"]
+    assert (spread["low"], spread["colours"], spread["meaning"]) == (0, "viridis", "meaning of uncertainty_phase")
+    place = {"origin": "6e-8,7e-8,8e-8", "right": "0,0,1e-8", "down": "0,1e-8,0", "width": 17, "height": 15}
+    response = client.ask("runs/RUN/plane", **place, quantity="phase", draw="spread")
+    plane = np.frombuffer(response.body, "<f4").reshape(15, 17)
+    np.testing.assert_allclose(plane, values["uncertainty_phase"][6], atol=1e-6)
+    response = client.ask("runs/RUN/plane", **place, quantity="amplitude", draw="spread")
+    assert response.status == 400
+    assert "no spread of amplitude" in json.loads(response.body)["error"]
+
+
+def test_the_fits_of_an_ensemble_are_members(tmp_path: Path) -> None:
+    client = Client(write_run(tmp_path / "run", voxel_model(members=3)))
+    run = client.json("runs/RUN")
+    assert (run["draws"], run["draws_name"]) == (3, {"one": "member", "many": "members"})
+    assert run["quantities"][0]["spread"]["meaning"] == "standard deviation of refractive_index over the members"
+    assert "no member 3" in json.loads(client.ask("runs/RUN/plane", **PLANE, draw=3).body)["error"]
+
+
+def test_the_range_is_that_of_the_report(tmp_path: Path) -> None:
+    z, y, x = np.meshgrid(*(np.arange(n) for n in (13, 15, 17)), indexing="ij")
+    bead = np.exp(-((z - 6) ** 2 + (y - 7) ** 2 + (x - 11) ** 2) / 2)  # Small: few samples have its largest values.
+    volume = crystal_volume(density=(0.2 * bead.astype(np.float32) + 1))
+    quantity = describe(volume, tmp_path / "volume.h5")[1]["density"]
+    figure = orthogonal_slices(volume, point_of_highest_contrast(volume))
+    low, high = next(axes.images[0].get_clim() for axes in figure.axes if axes.images)
+    assert (quantity["low"], quantity["high"]) == pytest.approx((low, high), rel=2e-3)
 
 
 def test_the_specimens_of_a_run_of_many_are_told_apart(tmp_path: Path) -> None:
