@@ -111,13 +111,14 @@ def _axial_bounds(
     the axis, and smallest for the reverse.
     """
     light, objective = (na / aperture.wavelength for na in (aperture.illumination_na, aperture.numerical_aperture))
-
-    def eta(u: Float[np.ndarray, "y x"]) -> Float[np.ndarray, "y x"]:
-        return np.sqrt(np.maximum((aperture.medium_index / aperture.wavelength) ** 2 - u**2, 0))
-
     steepest_in = np.minimum(light, objective + rho)
     steepest_out = np.minimum(objective, light + rho)
     return (
-        eta(steepest_out) - eta(np.abs(steepest_out - rho)),
-        eta(np.abs(steepest_in - rho)) - eta(steepest_in),
+        _eta(steepest_out, aperture) - _eta(np.abs(steepest_out - rho), aperture),
+        _eta(np.abs(steepest_in - rho), aperture) - _eta(steepest_in, aperture),
     )
+
+
+def _eta(u: Float[np.ndarray, "y x"], aperture: Aperture) -> Float[np.ndarray, "y x"]:
+    """[cycles/m] Axial frequency of a wave in the medium."""
+    return np.asarray(np.sqrt(np.maximum((aperture.medium_index / aperture.wavelength) ** 2 - u**2, 0)))

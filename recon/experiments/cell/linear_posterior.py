@@ -18,6 +18,7 @@ in that band; outside it, in the missing cone, nothing is determined.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -75,8 +76,8 @@ class LinearPosterior:
         """[1/m] Radius K of the ball."""
         return (self.aperture.illumination_na + self.aperture.numerical_aperture) / self.aperture.wavelength
 
-    @property
-    def columns(self) -> list[FrequencyColumn]:
+    @cached_property
+    def columns(self) -> tuple[FrequencyColumn, ...]:
         """Columns of the ball along w at transverse frequencies on a grid, one of each pair ±u."""
         axis = np.linspace(-self.radius, self.radius, LATERAL + 2)[1:-1]
         columns = []
@@ -90,7 +91,7 @@ class LinearPosterior:
                 w = np.arange(-most, most + 1) / self.depth
                 in_band = self._in_band(float(uy), float(ux), w)
                 columns.append(FrequencyColumn((float(uy), float(ux)), (2 * order + 1) / len(w), w, in_band))
-        return columns
+        return tuple(columns)
 
     def _in_band(self, uy: float, ux: float, w: Float[np.ndarray, " j"]) -> Bool[np.ndarray, " j"]:
         """Whether the apertures can show axial frequencies at a transverse one, within half a step."""
