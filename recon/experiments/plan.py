@@ -13,6 +13,8 @@ from ..runs.estimate import Estimate
 from ..visualization.fourier_section import FourierSection
 
 _PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"))
+_NO_SHARE = 1e-6
+"""Largest share that is written as 0."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class PlanNumber:
     Args:
         name: Name in JSON.
         title: Name in the table.
-        value: Value in SI; one for each axis if there are several.
+        value: Value in SI, NaN where there is none; one for each axis if there are several.
         unit: SI unit: ``m``, ``1/m``, ``rad``, ``1``, ``%`` for a share, or a noun such as ``photons``.
         axes: Names of the axes, separated by spaces; empty for a single number.
         note: Remark in the table.
@@ -157,11 +159,13 @@ class Plan:
 
 
 def format_value(value: float | int, unit: str) -> str:
-    """Write a number with its unit, in a prefix that suits a length; angles in degrees, shares in percent."""
+    """Write a number with its unit, in a prefix that suits a length; angles in degrees, shares in percent; NaN as -."""
+    if np.isnan(value):
+        return "-"
     if unit == "rad":
         return f"{np.degrees(value):.3g} deg"
     if unit == "%":
-        return f"{100 * value:.3g} %"
+        return f"{100 * value if abs(value) > _NO_SHARE else 0:.3g} %"
     if unit in ("m", "1/m") and np.isfinite(value) and value:
         length = abs(value) if unit == "m" else 1 / abs(value)
         factor, prefix = next(((f, p) for f, p in _PREFIXES if length >= 0.9995 * f), _PREFIXES[-1])

@@ -85,6 +85,51 @@ def count_caps(ball: FrequencyBall, aperture: Aperture, caps: Sequence[Cap]) -> 
     return counts
 
 
+def count_caps_at(
+    points: Float[np.ndarray, "n 3"], tolerance: float, aperture: Aperture, caps: Sequence[Cap]
+) -> Int[np.ndarray, " n"]:
+    """Count the caps that show each of some frequencies.
+
+    Args:
+        points: [1/m] Frequencies (w, u_y, u_x).
+        tolerance: [1/m] Distance along w from a cap up to which a frequency is seen.
+        aperture: Apertures of light and objective.
+        caps: The caps.
+    """
+    counts = np.zeros(len(points), np.int32)
+    for cap in caps:
+        own = points if cap.rotation is None else points @ cap.rotation.T
+        near = [np.abs(s * own[:, 0] - _height(s * own[:, 1], s * own[:, 2], cap, aperture)) for s in (1, -1)]
+        counts += (near[0] <= tolerance) | (near[1] <= tolerance)
+    return counts
+
+
+def highest_frequencies(aperture: Aperture, caps: Sequence[Cap]) -> tuple[float, float, float]:
+    """[1/m] Find the highest frequency along z, y and x that caps show.
+
+    Along a direction (d_z, d_t) of the laboratory a cap's η(q) d_z + q·d_t is extreme where the sphere faces that
+    direction, q = ± (n/λ) d_t, if that passes the pupil, or else on the rim, q = ± (NA/λ) d_t/|d_t|.
+
+    Args:
+        aperture: Apertures of light and objective.
+        caps: The caps, at least one.
+    """
+    cutoff, rim = (n / aperture.wavelength for n in (aperture.medium_index, aperture.numerical_aperture))
+    highest = np.zeros(3)
+    for cap in caps:
+        light = np.array(cap.direction) / aperture.wavelength
+        rotation = np.eye(3) if cap.rotation is None else cap.rotation
+        for axis, direction in enumerate(rotation.T):
+            transverse = float(np.hypot(*direction[1:]))
+            unit = direction[1:] / transverse if transverse > 1e-12 else np.array([1.0, 0.0])
+            radii = np.array([-rim, -min(cutoff * transverse, rim), min(cutoff * transverse, rim), rim])
+            q = np.concatenate([radii[:, None] * unit, light[None]])
+            reach = np.sqrt(np.maximum(cutoff**2 - (q**2).sum(axis=1), 0)) * direction[0] + q @ direction[1:]
+            highest[axis] = max(highest[axis], np.abs(reach[:-1] - reach[-1]).max())
+    z, y, x = highest
+    return float(z), float(y), float(x)
+
+
 def _height(
     uy: Float[np.ndarray, "*n"], ux: Float[np.ndarray, "*n"], cap: Cap, aperture: Aperture
 ) -> Float[np.ndarray, "*n"]:

@@ -77,7 +77,7 @@ def visible_frequencies_at(
     """
     w, uy, ux = axes
     rho = np.hypot(uy[:, None], ux[None, :])
-    low, high = _axial_bounds(rho, aperture)
+    low, high = axial_bounds(rho, aperture)
     w = w[:, None, None]
     within = (rho <= (aperture.illumination_na + aperture.numerical_aperture) / aperture.wavelength)[None]
     return np.asarray(within & (((w >= low) & (w <= high)) | ((-w >= low) & (-w <= high))))
@@ -102,10 +102,10 @@ def filter_visible(volume: Float[np.ndarray, "z y x"], seen: Bool[np.ndarray, "z
     return np.asarray(fft.irfftn(np.where(half, spectrum, 0), volume.shape), np.float64)
 
 
-def _axial_bounds(
-    rho: Float[np.ndarray, "y x"], aperture: Aperture
-) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"]]:
-    """[cycles/m] Smallest and largest w at each |u|.
+def axial_bounds(
+    rho: Float[np.ndarray, "*n"], aperture: Aperture
+) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
+    """[cycles/m] Compute the smallest and the largest w at each |u| up to the lateral cut-off.
 
     η falls with |u|, ever more steeply: η(q) − η(p) is largest for the steepest light and the scattered wave nearest to
     the axis, and smallest for the reverse.
@@ -119,6 +119,6 @@ def _axial_bounds(
     )
 
 
-def _eta(u: Float[np.ndarray, "y x"], aperture: Aperture) -> Float[np.ndarray, "y x"]:
+def _eta(u: Float[np.ndarray, "*n"], aperture: Aperture) -> Float[np.ndarray, "*n"]:
     """[cycles/m] Axial frequency of a wave in the medium."""
     return np.asarray(np.sqrt(np.maximum((aperture.medium_index / aperture.wavelength) ** 2 - u**2, 0)))

@@ -1,9 +1,10 @@
 """Caps of the Ewald sphere: against random scattered waves, against the bounds of all directions, and turned."""
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from unflat.physics.optics.patterns import spiral
-from unflat.recon.metrics.ewald_caps import Cap, FrequencyBall, count_caps
+from unflat.recon.metrics.ewald_caps import Cap, FrequencyBall, count_caps, count_caps_at, highest_frequencies
 from unflat.recon.metrics.missing_cone import Aperture, visible_frequencies_at
 
 APERTURE = Aperture(532e-9, 1.333, 0.5, 0.65)
@@ -50,3 +51,26 @@ def test_a_turned_specimen_shows_a_turned_cap() -> None:
     at_rest, turned = (count_caps(ball, APERTURE, [Cap((0.2, 0.1), r)]) for r in (None, quarter))
     # R (w, uy, ux) = (ux, uy, -w): the turned counts at a point are those at rest at that point.
     assert np.array_equal(turned, np.transpose(at_rest, (2, 1, 0))[::-1])
+
+
+def test_points_of_a_grid_are_counted_as_the_grid() -> None:
+    ball = FrequencyBall.of(APERTURE, DEPTH)
+    caps = [Cap((0.3, -0.2)), Cap((0.2, 0.1), Rotation.from_rotvec([0.3, 0.8, -0.2]).as_matrix())]
+    points = np.stack(np.meshgrid(*ball.axes, indexing="ij"), axis=-1)[::4, ::3, ::3]
+    counts = count_caps_at(points.reshape(-1, 3), ball.tolerance, APERTURE, caps)
+    agrees = counts.reshape(points.shape[:3]) == count_caps(ball, APERTURE, caps)[::4, ::3, ::3]
+    assert agrees.mean() > 0.999  # Rounding at the edge of a cap.
+    assert counts.any()
+
+
+def test_the_highest_frequencies_are_those_of_sampled_waves() -> None:
+    angle = np.linspace(0, 2 * np.pi, 361)
+    q = np.linspace(0, 0.65 / 532e-9, 61)[:, None, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    q = q.reshape(-1, 2)
+    for rotvec in ([0.0, 0.0, 0.0], [0.1, 0.4, -0.2], [0.0, 1.3, 0.0], [0.0, 0.0, 3.0]):
+        turn = Rotation.from_rotvec(rotvec).as_matrix()
+        p = np.array([0.3, -0.2]) / 532e-9
+        own = np.column_stack([eta(q) - eta(p), q - p]) @ turn
+        exact = highest_frequencies(APERTURE, [Cap((0.3, -0.2), turn)])
+        assert np.allclose(exact, np.abs(own).max(axis=0), rtol=2e-3)
+        assert np.all(exact >= np.abs(own).max(axis=0) * (1 - 1e-9))

@@ -4,6 +4,7 @@ import numpy as np
 
 from ...model import UNCERTAINTY
 from ...volume import Volume
+from .caps import axial_resolution
 from .forward_model import CellForwardModel
 from .schema import REFRACTIVE_INDEX
 
@@ -22,7 +23,7 @@ def specimen_numbers(forward_model: CellForwardModel, volume: Volume) -> dict[st
     """Compute the largest delay of light along z, how the specimen fills the box's depth, and the members' spread."""
     contrast = volume.values[REFRACTIVE_INDEX.name].astype(np.float64) - forward_model.microscope.medium_index
     delay = 2 * np.pi / forward_model.microscope.wavelength * volume.spacing[0] * np.abs(contrast.sum(axis=0)).max()
-    axial = forward_model.geometry.resolution[0]
+    axial = axial_resolution(forward_model.acquisition)
     depth_resolved = forward_model.geometry.lattice.thickness / axial
     numbers = {"phase_delay": float(delay), "axial_resolution": axial, "depth_resolved": depth_resolved}
     squares = float(np.sum(contrast**2))

@@ -17,6 +17,7 @@ its diagonal over the band, the frequencies that the apertures can show, is the 
 in that band; outside it, in the missing cone, nothing is determined.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -25,7 +26,7 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float
 
 from ....physics.optics.microscope import RIM_TOLERANCE, Illumination, Microscope
-from ...metrics.missing_cone import Aperture, visible_frequencies_at
+from ...metrics.missing_cone import Aperture, axial_bounds
 
 LATERAL = 13
 """Number of samples of the frequencies along y and x of the whole ball."""
@@ -37,6 +38,8 @@ MANY_PHOTONS = 1e7
 """Photons of a pixel beyond which noise no longer matters: more than a camera collects in an image."""
 ENOUGH = 0.9
 """Part of what many photons determine that is enough."""
+NOTHING = 1e-6
+"""Share determined by many photons below which views determine nothing."""
 LEAST_COSINE = 0.03
 """Floor of the cosine of grazing waves, which no objective passes."""
 
@@ -95,10 +98,10 @@ class LinearPosterior:
 
     def _in_band(self, uy: float, ux: float, w: Float[np.ndarray, " j"]) -> Bool[np.ndarray, " j"]:
         """Whether the apertures can show axial frequencies at a transverse one, within half a step."""
-        at = (np.array([uy]), np.array([ux]))
-        shifts = (-0.5 / self.depth, 0.0, 0.5 / self.depth)
-        masks = [visible_frequencies_at((w + shift, *at), self.aperture)[:, 0, 0] for shift in shifts]
-        return np.asarray(np.any(masks, axis=0))
+        (low,), (high,) = axial_bounds(np.array([np.hypot(uy, ux)]), self.aperture)
+        half = 0.5 / self.depth
+        within = [(s * w + half >= low) & (s * w - half <= high) for s in (1, -1)]
+        return np.asarray(within[0] | within[1])
 
     def gain(self, photons: float) -> float:
         """Compute γ of a number of photons, for the assumed contrast."""
@@ -168,12 +171,14 @@ class LinearPosterior:
             total += column.weight * np.count_nonzero(column.in_band)
         return np.asarray(explained / total)
 
-    def determined(self, light: Illumination, photons: float) -> float:
-        """Compute the share of the band that views determine: 1 minus the squared relative error."""
-        return self.spectrum(light).determined(self.gain(photons))
-
     def photons_needed(self, spectrum: "InformationSpectrum") -> float:
-        """Find the photons of an empty pixel in each view that determine most of what many photons would."""
+        """Find the photons of an empty pixel in each view that determine most of what many photons would.
+
+        Returns:
+            The number; NaN where many photons determine nothing.
+        """
+        if spectrum.determined(self.gain(MANY_PHOTONS)) < NOTHING:
+            return math.nan
         logs = np.linspace(0, np.log10(MANY_PHOTONS), 57)
         shares = np.array([spectrum.determined(self.gain(float(10**log))) for log in logs])
         return float(10 ** np.interp(ENOUGH * shares[-1], shares, logs))

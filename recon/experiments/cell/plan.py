@@ -3,30 +3,29 @@
 ``docs/explanation/planning.md`` derives the formulas. Axes ``z y x``, SI; without jax.
 """
 
+import math
+
 import numpy as np
-from jaxtyping import Int
 
 from ...acquisition import Acquisition
-from ...metrics.ewald_caps import FrequencyBall, count_caps
-from ...metrics.missing_cone import visible_frequencies_at
+from ...metrics.ewald_caps import FrequencyBall, count_caps, count_caps_at
+from ...metrics.frequency_points import band_points, band_share
 from ..plan import Plan, PlanNumber, PlanSection
+from .caps import axial_resolution, caps_of, finest_periods
 from .config import CellSettings
 from .estimate import estimate
 from .geometry import Geometry, geometry_of
-from .linear_posterior import ENOUGH, INDEX_CONTRAST, MANY_PHOTONS, LinearPosterior, relative_error
-from .plan_gains import gains_of
+from .linear_posterior import ENOUGH, INDEX_CONTRAST, MANY_PHOTONS, NOTHING, LinearPosterior, relative_error
+from .plan_gains import SeenPart, gains_of
 from .plan_pictures import pictures_of
-from .planned_light import (
-    PlannedLight,
-    axial_period,
-    axial_resolution,
-    cone_angle,
-    lateral_resolution,
-    photons_of,
-)
+from .planned_light import PlannedLight, coarsest_pixel, cone_angle, largest_gap, photons_of
 from .planned_views import origin, planned_acquisition
 from .schema import measured_views
 from .verdict import DEPTH_RESOLVED
+
+WIDE_GAP = np.radians(45)
+"""[rad] Gap between the angles of a turn from which the wedge that it leaves is warned of."""
+_PRIOR = "relative to its own strength; no forecast of a fit"
 
 
 def plan(settings: CellSettings, acquisition: Acquisition | None) -> Plan:
@@ -46,9 +45,9 @@ def plan(settings: CellSettings, acquisition: Acquisition | None) -> Plan:
     geometry = geometry_of(settings, measured)
     photons = (settings.simulate.photons or MANY_PHOTONS) if acquisition is None else photons_of(measured)
     light = PlannedLight(measured, geometry.lattice.thickness, photons)
-    ball = FrequencyBall.of(light.aperture, light.depth)
-    counts = count_caps(ball, light.aperture, light.caps())
-    sections = [_resolution(light, geometry), _coverage(light, ball, counts)]
+    ball, caps = FrequencyBall.of(light.aperture, light.depth), caps_of(measured)
+    seen = SeenPart.of(light.aperture, light.depth, caps)
+    sections = [_resolution(light, geometry), _coverage(light, seen)]
     posterior = LinearPosterior(light.microscope, light.depth, light.aperture)
     if light.is_linear:
         sections.append(_spread_of_index(light, posterior))
@@ -56,32 +55,33 @@ def plan(settings: CellSettings, acquisition: Acquisition | None) -> Plan:
         "cell",
         f"geometry of the config: {origin(settings)}" if acquisition is None else f"geometry of {acquisition.source}",
         tuple(sections),
-        tuple(gains_of(light, ball, counts, posterior)),
+        tuple(gains_of(light, seen, posterior)),
         tuple(_assumptions(light)),
-        tuple(_warnings(light, geometry, ball, counts)),
-        tuple(pictures_of(light, ball, counts)),
+        tuple(_warnings(light) + _doubts_about_spread(light, posterior)),
+        tuple(pictures_of(light, ball, count_caps(ball, light.aperture, caps))),
         estimate(settings, measured),
     )
 
 
 def _resolution(light: PlannedLight, geometry: Geometry) -> PlanSection:
     """Finest details, and the pixels and the box that hold them."""
-    axial, lateral = axial_resolution(light), lateral_resolution(light)
+    axial, (period, *lateral) = axial_resolution(light.acquisition), finest_periods(light.acquisition)
     pixel = light.microscope.pixel_size
     numbers = [
-        PlanNumber("resolution", "finest detail", (axial, *lateral), "m", "z y x", "as axial_resolution of a fit"),
-        PlanNumber("oversampling", "oversampling by the pixel", _over(lateral, pixel), "1", "y x"),
+        PlanNumber("resolution", "finest detail", (axial, *lateral), "m", "z y x", "z as in a fit"),
+        PlanNumber("oversampling", "oversampling by the pixel", _oversampling(light), "1", "y x"),
         PlanNumber("field_of_view", "field of view", _field(geometry, pixel), "m", "y x"),
         PlanNumber("depth_resolved", "depth of the box, in details", light.depth / axial, "1"),
     ]
     if not light.turns:
-        numbers.insert(1, PlanNumber("axial_period", "finest period along z", axial_period(light), "m"))
+        numbers.insert(1, PlanNumber("axial_period", "finest period along z", period, "m"))
     return PlanSection("resolution", tuple(numbers))
 
 
-def _over(lateral: tuple[float, float], pixel: tuple[float, float]) -> tuple[float, float]:
-    """Largest pixel that holds the finest detail, half its period, over the pixel, along y and x."""
-    return lateral[0] / (2 * pixel[0]), lateral[1] / (2 * pixel[1])
+def _oversampling(light: PlannedLight) -> tuple[float, float]:
+    """Largest pixel that holds what the camera sees over the pixel, along y and x."""
+    limits, pixel = coarsest_pixel(light), light.microscope.pixel_size
+    return limits[0] / pixel[0], limits[1] / pixel[1]
 
 
 def _field(geometry: Geometry, pixel: tuple[float, float]) -> tuple[float, float]:
@@ -89,16 +89,17 @@ def _field(geometry: Geometry, pixel: tuple[float, float]) -> tuple[float, float
     return height * pixel[0], width * pixel[1]
 
 
-def _coverage(light: PlannedLight, ball: FrequencyBall, counts: Int[np.ndarray, "z y x"]) -> PlanSection:
-    """Missing cone, and the part of the ball that the views show."""
-    share = ball.share(counts > 0)
-    seen = PlanNumber("seen", "part of the ball seen by these views", share, "%")
+def _coverage(light: PlannedLight, part: SeenPart) -> PlanSection:
+    """Missing cone or wedge, and the part of the ball that the views show."""
+    seen = PlanNumber("seen", "part of the ball seen by these views", part.share, "%")
     if light.turns:
-        return PlanSection("Fourier space: the ball up to the lateral cut-off", (seen,))
-    band = visible_frequencies_at(ball.axes, light.aperture)
-    filled = float(np.mean(counts[band] > 0)) if band.any() else 1.0
+        gap = PlanNumber("largest_gap", "largest gap between the turns, of 180 deg", largest_gap(light), "rad")
+        return PlanSection("Fourier space: the ball up to the lateral cut-off", (seen, gap))
+    band = band_points(light.aperture)
+    shown = count_caps_at(band, part.tolerance, light.aperture, part.caps) > 0
+    filled = float(shown.mean()) if len(band) else math.nan
     numbers = (
-        PlanNumber("missing_cone", "part of the ball in the missing cone", 1 - ball.share(band), "%"),
+        PlanNumber("missing_cone", "part of the ball in the missing cone", 1 - band_share(light.aperture), "%"),
         PlanNumber("missing_cone_angle", "half angle of the cone about kz", cone_angle(light), "rad"),
         seen,
         PlanNumber("filled", "of the part outside the cone, seen", filled, "%"),
@@ -110,17 +111,18 @@ def _spread_of_index(light: PlannedLight, posterior: LinearPosterior) -> PlanSec
     """Error of the index that counting noise and unseen frequencies leave."""
     spectrum = posterior.spectrum(light.illumination)
     needed = posterior.photons_needed(spectrum)
-    numbers = [PlanNumber("photons_needed", "photons a pixel and view that suffice", needed, "photons")]
+    note = "no number suffices" if math.isnan(needed) else ""
+    numbers = [PlanNumber("photons_needed", "photons a pixel and view that suffice", needed, "photons", note=note)]
     if light.photons is not None:
         least, best = (spectrum.determined(posterior.gain(n)) for n in (light.photons, MANY_PHOTONS))
         numbers = [
             PlanNumber("photons", "photons of an empty pixel in a view", light.photons, "photons"),
             PlanNumber("determined", "part of the band that they determine", least, "%"),
-            PlanNumber("relative_error", "error of the index in the band", relative_error(least), "%"),
-            PlanNumber("relative_error_noiseless", "the same without noise", relative_error(best), "%"),
+            PlanNumber("relative_error", "error of white structure", relative_error(least), "%", note=_PRIOR),
+            PlanNumber("relative_error_noiseless", "without noise", relative_error(best), "%", note=_PRIOR),
             *numbers,
         ]
-    return PlanSection("counts and spread, in the band outside the missing cone", tuple(numbers))
+    return PlanSection("counts, and spread of white structure in the band outside the missing cone", tuple(numbers))
 
 
 def _assumptions(light: PlannedLight) -> list[str]:
@@ -129,7 +131,8 @@ def _assumptions(light: PlannedLight) -> list[str]:
     if light.is_linear:
         sentences += [
             f"spread: linear theory, and an index of standard deviation {INDEX_CONTRAST:g} that is equally strong at "
-            "all frequencies of the ball; errors are relative to it, in the band outside the missing cone",
+            "all frequencies of the ball (white); errors are relative to it, in the band outside the missing cone",
+            "these errors compare measurements: a cell is strongest at low frequencies, and a fit knows more of it",
             f"photons suffice that determine {100 * ENOUGH:.0f} % of what {MANY_PHOTONS:.0e} determine",
         ]
     elif light.turns:
@@ -139,28 +142,45 @@ def _assumptions(light: PlannedLight) -> list[str]:
     return sentences
 
 
-def _warnings(
-    light: PlannedLight, geometry: Geometry, ball: FrequencyBall, counts: Int[np.ndarray, "z y x"]
-) -> list[str]:
-    """List doubts about the measurement."""
+def _warnings(light: PlannedLight) -> list[str]:
+    """List doubts about resolution and sampling."""
     warnings = []
-    m, axial = light.microscope, axial_resolution(light)
+    m, axial = light.microscope, axial_resolution(light.acquisition)
     if light.depth < DEPTH_RESOLVED * axial:
         warnings.append(
             f"the box of {light.depth * 1e6:.3g} um is hardly deeper than the axial resolution of "
             f"{axial * 1e6:.3g} um: the depth is not resolved (verdict depth-unresolved); use steeper light or a "
             "larger aperture"
         )
-    limits = [r / 2 for r in lateral_resolution(light)]
+    if light.turns and largest_gap(light) > WIDE_GAP:
+        warnings.append(
+            f"the turns leave a gap of {np.degrees(largest_gap(light)):.0f} of 180 deg, a missing wedge: faces within "
+            f"it are not seen, and the finest period along z is {axial * 1e6:.3g} um; turn over half a turn"
+        )
+    limits = coarsest_pixel(light)
     if max(p / limit for p, limit in zip(m.pixel_size, limits, strict=True)) > 1.05:
         warnings.append(
             f"a pixel of {max(m.pixel_size) * 1e9:.0f} nm is larger than the {min(limits) * 1e9:.0f} nm that hold the "
-            "finest detail: images alias; use a higher magnification or less binning"
+            "finest detail of an image: images alias; use a higher magnification or less binning"
         )
-    dark = ~light.illumination.transmitted(m.numerical_aperture).astype(bool)
-    if dark.any() and light.is_linear:
-        warnings.append(f"{int(dark.sum())} dark fields: linear theory, and the spread here, leave them out")
     views = len(measured_views(light.acquisition))
     if views < 4 and not light.turns:
         warnings.append(f"{views} view{'s' if views > 1 else ''} cannot tell the depth of what they show")
+    return warnings
+
+
+def _doubts_about_spread(light: PlannedLight, posterior: LinearPosterior) -> list[str]:
+    """List doubts about the light of images at rest."""
+    if not light.is_linear:
+        return []
+    warnings = []
+    dark = ~light.illumination.transmitted(light.microscope.numerical_aperture).astype(bool)
+    if dark.any():
+        warnings.append(f"{int(dark.sum())} dark fields: linear theory, and the spread here, leave them out")
+    many = posterior.spectrum(light.illumination).determined(posterior.gain(MANY_PHOTONS))
+    if many < NOTHING:
+        warnings.append(
+            "no number of photons determines the index by linear theory: in focus along the axis a phase object is "
+            "invisible, and dark fields have no linear signal; take several planes of focus, or tilted bright fields"
+        )
     return warnings

@@ -18,7 +18,7 @@ def pictures_of(light: PlannedLight, ball: FrequencyBall, counts: Int[np.ndarray
     if not light.turns:
         upright["limit of all directions of the light"] = _bounds(light, ball)
     legend = "directions that show it"
-    plane = counts.max(axis=0) if light.turns is False else counts[len(w) // 2]
+    plane = counts.max(axis=0) if not light.turns else counts[len(w) // 2]
     title = "kx-ky, the most along kz" if not light.turns else "kx-ky at kz = 0"
     return [
         FourierSection(

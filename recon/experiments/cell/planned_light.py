@@ -1,20 +1,16 @@
-"""Light of a cell's measurement as its plan sees it: apertures, caps of the Ewald sphere, resolution, photons."""
+"""Light of a cell's measurement as its plan sees it: apertures, pixels that hold it, turns, photons."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float
 
 from ....physics.optics.microscope import Illumination, Microscope
 from ...acquisition import Acquisition
-from ...metrics.ewald_caps import Cap
 from ...metrics.missing_cone import Aperture
-from .geometry import largest_na, resolution_of
+from .caps import aperture_of
 from .illumination import illumination_of, microscope_of
 from .image_noise import estimate_noise
-
-_MOST_SOURCES = 2000
-"""Largest number of caps that are counted, spread over all; more are not told apart by the samples of the ball."""
 
 
 @dataclass(frozen=True)
@@ -49,31 +45,17 @@ class PlannedLight:
     @property
     def aperture(self) -> Aperture:
         """Largest apertures of light and objective."""
-        m = self.microscope
-        return Aperture(m.wavelength, m.medium_index, largest_na(self.acquisition), m.numerical_aperture)
+        return aperture_of(self.acquisition)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the views are images, not complex fields."""
+        return "images" in self.acquisition
 
     @property
     def is_linear(self) -> bool:
         """Whether the linear model of images at rest holds."""
-        return not self.turns and "images" in self.acquisition
-
-    def caps(self) -> list[Cap]:
-        """List the caps of all sources of all views, equal ones once."""
-        light = self.illumination
-        rotations = self.acquisition.arrays.get("rotation")
-        views, sources = np.nonzero(light.weights > 0)
-        keys = np.round(light.na[views, sources], 6)
-        if rotations is None:
-            keys = np.unique(keys, axis=0)
-            chosen = keys[_evenly_spread(len(keys))]
-            return [Cap((float(y), float(x))) for y, x in chosen]
-        order = _evenly_spread(len(views))
-        return [Cap((float(keys[i, 0]), float(keys[i, 1])), rotations[views[i]]) for i in order]
-
-
-def _evenly_spread(count: int) -> Int[np.ndarray, " n"]:
-    """Indices of all of a number, or of as many as are counted, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, _MOST_SOURCES)).round().astype(np.int64))
+        return not self.turns and self.has_images
 
 
 def photons_of(acquisition: Acquisition) -> float | None:
@@ -96,28 +78,38 @@ def photons_of(acquisition: Acquisition) -> float | None:
     return None if noise is None else noise.photons
 
 
-def axial_period(light: PlannedLight) -> float:
-    """[m] Finest period along z that the directions show: each shows w from η(NA) − η(p) to η(0) − η(p)."""
-    m, own = light.microscope, light.illumination
-    tilts = np.hypot(own.na[..., 0], own.na[..., 1])[own.weights > 0]
-    n = m.medium_index
-    along, rim = np.sqrt(np.maximum(n**2 - tilts**2, 0)), np.sqrt(n**2 - m.numerical_aperture**2)
-    return float(m.wavelength / np.maximum(n - along, along - rim).max())
+def coarsest_pixel(light: PlannedLight) -> tuple[float, float]:
+    """[m] Largest pixel along y and along x that holds what the camera sees.
 
-
-def axial_resolution(light: PlannedLight) -> float:
-    """[m] Inverse width of the band of axial frequencies, as a fit states it."""
-    return resolution_of(light.microscope, light.aperture.illumination_na, light.turns)[0]
-
-
-def lateral_resolution(light: PlannedLight) -> tuple[float, float]:
-    """[m] Period of the highest frequency along y and along x."""
-    weights, na = light.illumination.weights, light.illumination.na
-    widest = np.abs(na[weights > 0]).max(axis=0)
-    if light.turns:
-        widest = np.full(2, light.aperture.illumination_na)
-    y, x = light.microscope.wavelength / (light.microscope.numerical_aperture + widest)
+    An image of light along p holds frequencies up to NA + |p| along an axis, that of a dark field up to 2 NA: two waves
+    that pass the pupil. A field, demodulated by its light, fills the pupil only.
+    """
+    m = light.microscope
+    if not light.has_images:
+        return (m.wavelength / (2 * m.numerical_aperture),) * 2
+    own, lit = light.illumination.na, light.illumination.weights > 0
+    is_dark = (own**2).sum(axis=-1, keepdims=True) > m.numerical_aperture**2
+    widest = np.where(is_dark, m.numerical_aperture, np.abs(own))[lit].max(axis=0)
+    y, x = m.wavelength / (2 * (m.numerical_aperture + widest))
     return float(y), float(x)
+
+
+def largest_gap(light: PlannedLight) -> float:
+    """[rad] Largest gap between the angles of a turning specimen, of half a turn: the wedge that they leave."""
+    angles = np.sort(turn_angles(light)[1] % np.pi)
+    return float(np.diff(np.append(angles, angles[0] + np.pi)).max())
+
+
+def turn_angles(light: PlannedLight) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " view"]]:
+    """Find the axis (z, y, x) of a specimen's turn, and the angle [rad] of each view about it from the first."""
+    from scipy.spatial.transform import Rotation
+
+    rotations = light.acquisition["rotation"]
+    steps = np.stack([Rotation.from_matrix(turn @ rotations[0].T).as_rotvec() for turn in rotations])
+    longest = steps[np.argmax(np.linalg.norm(steps, axis=1))]
+    length = float(np.linalg.norm(longest))
+    axis = longest / length if length > 1e-9 else np.array([0.0, 1.0, 0.0])
+    return axis, steps @ axis
 
 
 def cone_angle(light: PlannedLight) -> float:

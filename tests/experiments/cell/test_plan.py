@@ -66,7 +66,7 @@ def test_the_determined_share_is_that_of_the_posterior_covariance() -> None:
         covariance = np.linalg.inv(np.eye(h.shape[1]) + gain * h.conj().T @ h)
         errors += np.real(np.diag(covariance))[column.in_band].sum()
         count += int(column.in_band.sum())
-    share = POSTERIOR.determined(LIGHT, 2000.0)
+    share = POSTERIOR.spectrum(LIGHT).determined(POSTERIOR.gain(2000.0))
     assert share == pytest.approx(1 - errors / count, rel=1e-9)
     assert 0.1 < share < 0.9
 
@@ -83,7 +83,7 @@ def test_noise_added_to_linear_images_leaves_the_error_that_is_told() -> None:
         estimate = h.conj().T @ np.linalg.solve(h @ h.conj().T + np.eye(len(h)) / gain, images)
         squares += float((np.abs(estimate - truth)[column.in_band] ** 2).mean(axis=1).sum())
         count += int(column.in_band.sum())
-    assert POSTERIOR.determined(LIGHT, 500.0) == pytest.approx(1 - squares / count, abs=0.01)
+    assert POSTERIOR.spectrum(LIGHT).determined(POSTERIOR.gain(500.0)) == pytest.approx(1 - squares / count, abs=0.01)
 
 
 def test_the_gain_of_a_view_is_that_of_adding_it() -> None:
@@ -91,7 +91,7 @@ def test_the_gain_of_a_view_is_that_of_adding_it() -> None:
     shares = POSTERIOR.determined_with(LIGHT, added, 1000.0)
     for share, na, focus in zip(shares, added.na[:, 0], added.defocus, strict=True):
         both = Illumination.from_directions(np.vstack([DIRECTIONS, na]), np.append(FOCI, focus))
-        assert share == pytest.approx(POSTERIOR.determined(both, 1000.0), rel=1e-9)
+        assert share == pytest.approx(POSTERIOR.spectrum(both).determined(POSTERIOR.gain(1000.0)), rel=1e-9)
 
 
 def test_noise_in_counts_is_that_of_the_gain() -> None:
