@@ -478,5 +478,7 @@ def test_the_page_fits_a_narrow_window_and_a_dark_one(page: Page) -> None:
         page.settle()
         assert page.js("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         assert page.js("unflat.slices.every(({stage}) => stage.clientWidth > 250 && stage.clientHeight > 200)")
+        page.set(compare={"kind": "draws", "plane": "z", "run": ""})
+        assert page.js("unflat.comparison.panels.every(({stage}) => stage.clientHeight > 200)")
     finally:
         page.driver.set_window_size(size["width"], size["height"])

@@ -102,8 +102,9 @@ function imageFigure({ title, caption, width, height, low, high, colours, unit, 
   const bar = element("canvas", { class: "bar", width: 256, height: 1, "aria-hidden": "true" });
   paintRamp(bar, colours);
   const ends = [low, high].map((value) => element("span", {}, `${formatNumber(value * factor, 3)} ${name}`));
-  const words = element("figcaption", {}, element("strong", {}, title), note, caption ? ` ${caption}` : "", uniformNote(values, colours));
-  return element("figure", {}, words, frame, element("div", { class: "image-scale" }, ends[0], bar, ends[1]));
+  const uniform = uniformNote(values, colours);
+  const words = element("figcaption", {}, element("strong", {}, title), note, caption ? ` ${caption}` : "", uniform);
+  return element("figure", {}, words, frame, uniform ? null : element("div", { class: "image-scale" }, ends[0], bar, ends[1]));
 }
 
 /** Note on an image of one value, which would look as if nothing had been drawn. */
@@ -120,6 +121,9 @@ function scaleBar(width, height, pixel) {
   const length = roundLength(0.28 * width * pixel);
   const long = (length / (width * pixel)) * 512;
   context.fillStyle = "white";
+  context.strokeStyle = "rgb(0 0 0 / 0.6)";
+  context.lineWidth = 3;
+  context.strokeRect(512 - 16 - long, canvas.height - 18, long, 6);
   context.fillRect(512 - 16 - long, canvas.height - 18, long, 6);
   drawText(context, formatLength(length), 512 - 16 - long / 2, canvas.height - 24, { align: "center", baseline: "bottom", size: 22 });
   return canvas;

@@ -12,7 +12,7 @@ import { showError, showMessage } from "./status.js";
 import { axisUnit, formatNumber } from "./units.js";
 import { paintBefore, paintBehind } from "./volume_marks.js";
 
-const FOOT = 46; // [CSS pixel] height of the caption
+const NARROW = 480; // [CSS pixel] width of a picture whose colour bar is below the text
 const RATE = 25; // [1/s] frames of movies
 const SPIN_FRAMES = 100;
 const SWEEP_FRAMES = 75;
@@ -55,7 +55,7 @@ async function composed(panel, density, frame = panel.frame?.()) {
   const { stage, session } = panel;
   if (!panel.isVisible) throw new Error("The panel is not shown any more, so it could not be saved.");
   const [width, height] = [stage.clientWidth, stage.clientHeight];
-  const canvas = newCanvas(Math.round(width * density), Math.round((height + FOOT) * density));
+  const canvas = newCanvas(Math.round(width * density), Math.round((height + footOf(width)) * density));
   const context = canvas.getContext("2d");
   context.scale(density, density);
   context.fillStyle = getComputedStyle(stage).getPropertyValue("--ground").trim();
@@ -102,35 +102,41 @@ async function paintVolume(context, panel, density) {
   context.drawImage(layer, 0, 0, width, height);
 }
 
+/** Height of the caption [CSS pixel]. */
+const footOf = (width) => (width < NARROW ? 82 : 46);
+
 function newCanvas(width, height) {
   return Object.assign(document.createElement("canvas"), { width, height });
 }
 
-/** Write a caption and the colour bar below a picture. */
+/** Write a caption and the colour bar below a picture: beside the text, or below it where the picture is narrow. */
 function paintCaption(context, { title, values, unit, colouring }, width, top) {
   context.fillStyle = "white";
-  context.fillRect(0, top, width, FOOT);
+  context.fillRect(0, top, width, footOf(width));
   context.fillStyle = "#1a1a1a";
   context.textAlign = "left";
   context.textBaseline = "middle";
-  const barWidth = Math.min(150, width * 0.36);
-  const room = width - barWidth - 34;
+  const isNarrow = width < NARROW;
+  const [barWidth, barTop] = isNarrow ? [width - 24, top + 48] : [150, top + 9];
+  const left = width - barWidth - 12;
+  const room = isNarrow ? width - 20 : left - 22;
   context.font = "600 12px system-ui, sans-serif";
   context.fillText(title, 10, top + 15, room);
   context.font = "12px system-ui, sans-serif";
   context.fillText(values, 10, top + 32, room);
   const ramp = newCanvas(256, 1);
   paintRamp(ramp, colouring.colours);
-  context.drawImage(ramp, width - barWidth - 12, top + 9, barWidth, 10);
+  context.drawImage(ramp, left, barTop, barWidth, 10);
   const { factor, name } = axisUnit(unit, Math.max(Math.abs(colouring.low), Math.abs(colouring.high)));
+  const text = (value) => `${formatNumber(value * factor)} ${name}`;
   context.font = "11px system-ui, sans-serif";
-  context.fillText(`${formatNumber(colouring.low * factor)} ${name}`, width - barWidth - 12, top + 32);
+  context.fillText(text(colouring.low), left, barTop + 23, barWidth / 2 - 4);
   context.textAlign = "right";
-  context.fillText(`${formatNumber(colouring.high * factor)} ${name}`, width - 12, top + 32);
+  context.fillText(text(colouring.high), width - 12, barTop + 23, barWidth / 2 - 4);
 }
 
 /** Pixels a CSS pixel of a movie of a panel. */
-const movieDensity = ({ stage }) => MOVIE_EDGE / Math.max(stage.clientWidth, stage.clientHeight + FOOT);
+const movieDensity = ({ stage }) => MOVIE_EDGE / Math.max(stage.clientWidth, stage.clientHeight + footOf(stage.clientWidth));
 
 /** Save a movie of one turn of the volume. */
 export async function saveSpin(panel) {

@@ -77,7 +77,7 @@ export class SlicePanel {
   }
 
   get isVisible() {
-    return this.stage.clientWidth > 0;
+    return this.stage.clientWidth > 0 && this.stage.clientHeight > 0;
   }
 
   /** Exact picture of the plane, or null while it is on its way. */

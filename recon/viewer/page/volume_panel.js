@@ -79,7 +79,7 @@ export class VolumePanel {
   }
 
   get isVisible() {
-    return this.stage.clientWidth > 0;
+    return this.stage.clientWidth > 0 && this.stage.clientHeight > 0;
   }
 
   /** Whether the picture on the screen is not yet the final one. */
