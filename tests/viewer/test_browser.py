@@ -278,9 +278,9 @@ def test_draws_their_mean_and_their_spread(page: Page, model: Model) -> None:
     assert [each["values"] for each in captions] == [f"refractive index, draw {number}" for number in range(3)]
     assert {each["title"] for each in captions} == {"runs/sphere · y = 0.00 µm"}
     assert page.js("[unflat.side.turnMovie.disabled, unflat.side.sliceMovie.disabled]") == [True, False]
-    page.set(compare={"kind": "none", "plane": "z", "run": ""}, layout="volume")
+    page.js("unflat.store.set({compare: {kind: 'none', plane: 'z', run: ''}, layout: 'volume'})")
     assert page.js("[unflat.side.turnMovie.disabled, unflat.side.sliceMovie.disabled]") == [False, True]
-    page.set(layout="grid")
+    page.js("unflat.store.set({layout: 'grid'})")
     page.set(compare={"kind": "none", "plane": "z", "run": ""}, contours=True)
     lines = page.js("document.querySelector('[data-panel=z] canvas.marks').toDataURL()")
     page.set(contours=False)
@@ -327,7 +327,7 @@ def test_a_link_restores_the_exact_view(page: Page) -> None:
         follow = "import('./link.js').then((link) => (location.hash = link.encodeView(arguments[0])))"
         page.js(follow, {**view, **wrong})
         page.wait("document.getElementById('status').textContent.includes('link is damaged')")
-        page.settle()
+    page.settle()
 
 
 def test_the_volume_shows_the_sphere_where_it_is(page: Page) -> None:
@@ -457,6 +457,7 @@ def choose_among_damaged_runs(page: Page, path: Path) -> None:
     refusals = [entry for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE"]
     assert all("409 (Conflict)" in entry["message"] for entry in refusals)
     path.write_bytes(content)
+    page.js("unflat.live.poll()")
     page.wait("unflat.session.run?.name.includes('begun')", 8)
     assert page.js("document.getElementById('status').dataset.kind") == ""
     page.js("(unflat.session.direct = unflat.session.describe) && 0")

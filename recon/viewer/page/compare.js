@@ -4,6 +4,7 @@ import { element } from "./dom.js";
 import { SlicePanel } from "./slice_panel.js";
 import { drawSource, runSource, viewSource } from "./sources.js";
 import { showError } from "./status.js";
+import { capital, drawTitle } from "./titles.js";
 
 const MOST = 6; // draws
 
@@ -54,7 +55,7 @@ export class Comparison {
     const { session } = this;
     if (compare.kind === "draws") {
       const draws = Array.from({ length: Math.min(session.run.draws, MOST) }, (_, draw) => draw);
-      return draws.map((draw) => ({ title: `Draw ${draw}`, source: () => drawSource(session, draw) }));
+      return draws.map((draw) => ({ title: capital(drawTitle(session.run, draw)), source: () => drawSource(session, draw) }));
     }
     const other = await session.describe(compare.run);
     return [

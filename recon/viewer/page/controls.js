@@ -4,22 +4,11 @@ import { COLOUR_MAPS, isCyclic } from "./colours.js";
 import { ColourRange } from "./colour_range.js";
 import { button, checkbox, element, labelled, select, setOptions } from "./dom.js";
 import { HOME } from "./session.js";
+import { capital, drawTitle, meanTitle, quantityTitle } from "./titles.js";
 import { TransferEditor } from "./transfer.js";
 import { axisUnit, formatNumber } from "./units.js";
 
 const MODE_TITLES = { volume: "Volume", maximum: "Maximum", surface: "Surface", slices: "Slices" };
-
-/** Title of a quantity for lists: `refractive index`, with its unit. */
-export function quantityTitle({ name, unit }) {
-  const text = name.replaceAll("_", " ");
-  return unit && unit !== "1" ? `${text} (${unit})` : text;
-}
-
-/** Title of the values of a run: a draw, the mean, or the standard deviation. */
-export function drawTitle({ draws }, draw) {
-  if (draw === "spread") return draws > 1 ? `standard deviation of ${draws} draws` : "standard deviation";
-  return draw === "mean" ? `mean of ${draws} draws` : `draw ${draw}`;
-}
 
 /** The tab of the view's controls. */
 export class Controls {
@@ -40,7 +29,7 @@ export class Controls {
     this.compare = select([], (value) => this.#compareWith(value));
     this.comparePlane = select([["z", "z plane"], ["y", "y plane"], ["x", "x plane"]], (plane) =>
       store.set({ compare: { ...this.session.view.compare, plane } }));
-    this.contours = checkbox("Outlines of the draws", (contours) => store.set({ contours }), "Outline of each draw at the level of the surface, over the slices");
+    this.contours = checkbox("Outlines of the draws", (contours) => store.set({ contours }), "Outline of each at the level of the surface, over the slices");
     this.cellField = labelled("Cell", this.cell);
     this.drawField = labelled("Draw", this.draw);
     this.compareField = labelled("Side by side", this.compare);
@@ -99,7 +88,7 @@ export class Controls {
   refresh() {
     const { run, view, quantity } = this.session;
     setOptions(this.quantity, run.quantities.map((each) => [each.name, quantityTitle(each)]), quantity?.name);
-    this.meaning.textContent = quantity?.meaning ?? "";
+    this.meaning.textContent = (this.session.draw === "spread" ? quantity.spread.meaning : quantity?.meaning) ?? "";
     this.#refreshChoices(run, view);
     if (!quantity) return;
     this.range.refresh();
@@ -117,15 +106,18 @@ export class Controls {
     const cells = Array.from({ length: run.cells ?? 0 }, (_, i) => [String(i), run.names[i] || `cell ${i}`]);
     setOptions(this.cell, cells, String(view.cell ?? 0));
     this.cellField.hidden = cells.length < 2;
-    const draws = Array.from({ length: run.draws }, (_, i) => [String(i), `Draw ${i}`]);
     const isSingle = run.draws < 2;
-    const spread = this.session.hasSpread ? [["spread", isSingle ? "Uncertainty (standard deviation)" : "Spread of the draws (standard deviation)"]] : [];
-    setOptions(this.draw, [["mean", isSingle ? "Values" : "Mean of the draws"], ...(isSingle ? [] : draws), ...spread], this.session.draw);
+    const draws = isSingle ? [] : Array.from({ length: run.draws }, (_, i) => [String(i), capital(drawTitle(run, i))]);
+    const spread = this.session.hasSpread ? [["spread", isSingle ? "Uncertainty" : "Spread (standard deviation)"]] : [];
+    setOptions(this.draw, [["mean", isSingle ? "Values" : capital(meanTitle(run))], ...draws, ...spread], this.session.draw);
+    const { one, many } = run.draws_name;
+    this.drawField.firstChild.textContent = isSingle ? "Values or uncertainty" : capital(one);
+    this.contours.lastChild.textContent = `Outlines of the ${many}`;
     this.drawField.hidden = isSingle && !spread.length;
     this.contours.hidden = run.draws < 2;
     this.contours.box.checked = view.contours;
     const others = this.session.runs.filter((each) => each.has_result && each.id !== run.id);
-    const options = [["none", "Nothing"], ...(run.draws > 1 ? [["draws", "The draws"]] : []), ...others.map(({ id, name }) => [`run:${id}`, name])];
+    const options = [["none", "Nothing"], ...(run.draws > 1 ? [["draws", `The ${many}`]] : []), ...others.map(({ id, name }) => [`run:${id}`, name])];
     const { compare } = view;
     setOptions(this.compare, options, compare.kind === "run" ? `run:${compare.run}` : compare.kind);
     this.compareField.hidden = options.length < 2;

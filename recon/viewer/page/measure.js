@@ -2,10 +2,10 @@
 
 import { getJson, NewestOnly, runPath, vectorText } from "./api.js";
 import { lineChart } from "./chart.js";
-import { quantityTitle } from "./controls.js";
 import { button, element, saveFile } from "./dom.js";
 import { norm, subtract } from "./geometry.js";
 import { showError } from "./status.js";
+import { quantityTitle } from "./titles.js";
 import { axisUnit, formatCoordinate, formatLength, lengthUnit } from "./units.js";
 
 const COUNT = 501; // samples along the line

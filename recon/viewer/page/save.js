@@ -1,7 +1,6 @@
 /** Pictures and movies of the panels, with scale bar, colour bar and caption. */
 
 import { paintRamp } from "./colours.js";
-import { quantityTitle, drawTitle } from "./controls.js";
 import { saveFile } from "./dom.js";
 import { add, boxCorners, dot, scale, subtract } from "./geometry.js";
 import { fetchPicture } from "./picture.js";
@@ -9,6 +8,7 @@ import { PlaneFrame } from "./plane_frame.js";
 import { placeText } from "./slice_panel.js";
 import { viewSource } from "./sources.js";
 import { showError, showMessage } from "./status.js";
+import { quantityTitle, valuesTitle } from "./titles.js";
 import { axisUnit, formatNumber } from "./units.js";
 import { paintBefore, paintBehind } from "./volume_marks.js";
 
@@ -34,7 +34,7 @@ export async function savePicture(panel) {
 
 function fileName(panel) {
   const { description, quantity, query } = sourceOf(panel);
-  const draw = description.draws > 1 ? `draw_${query.draw}` : query.draw === "spread" ? "spread" : "";
+  const draw = description.draws > 1 ? `${description.draws_name.one}_${query.draw}` : query.draw === "spread" ? "spread" : "";
   const clean = (text) => text.replace(/[^\w.-]+/g, "_");
   return [description.name, quantity.name, draw, panel.name ?? "volume"].filter(Boolean).map(clean).join("_");
 }
@@ -74,7 +74,7 @@ export function captionOf(panel, frame) {
   const { description: run, quantity, query, colouring } = sourceOf(panel);
   const cell = run.cells > 1 ? [run.names[query.cell] || `cell ${query.cell}`] : [];
   const place = frame ? placeText(frame, panel.session.unit, true) : panel.heading.textContent;
-  const draw = run.draws > 1 || query.draw === "spread" ? [drawTitle(run, query.draw)] : [];
+  const draw = run.draws > 1 || query.draw === "spread" ? [valuesTitle(run, query.draw)] : [];
   return { title: [run.name, ...cell, place].join(" · "), values: [quantityTitle(quantity), ...draw].join(", "), unit: quantity.unit, colouring };
 }
 

@@ -1,0 +1,22 @@
+/** Titles of quantities and draws. */
+
+/** Title of a quantity for lists: `refractive index`, with its unit. */
+export function quantityTitle({ name, unit }) {
+  const text = name.replaceAll("_", " ");
+  return unit && unit !== "1" ? `${text} (${unit})` : text;
+}
+
+/** Title of one of the models that a result holds, such as `draw 2`, or `member 2` of an ensemble of fits. */
+export const drawTitle = (run, draw) => `${run.draws_name.one} ${draw}`;
+
+/** Title of the mean over them. */
+export const meanTitle = (run) => `mean of the ${run.draws} ${run.draws_name.many}`;
+
+/** Title of the values of a run: of a draw, of the mean, or of their spread; of one model the uncertainty. */
+export function valuesTitle(run, draw) {
+  if (draw === "spread") return run.draws > 1 ? `standard deviation of the ${run.draws} ${run.draws_name.many}` : "uncertainty";
+  return draw === "mean" ? meanTitle(run) : drawTitle(run, draw);
+}
+
+/** Text with a capital letter. */
+export const capital = (text) => text[0].toUpperCase() + text.slice(1);
