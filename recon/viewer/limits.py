@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..metrics.line_profile import index_of_highest_contrast
-from ..model import UNCERTAINTY
+from ..model import UNCERTAINTY, Model
 from ..sampled import Quantity, Sampled
 from ..slice_plane import SlicePlane
 from ..visualization.style import DIFFERENCE_COLOURS, INDEX_COLOURS, colour_range
@@ -19,10 +19,12 @@ PHASE_COLOURS = "twilight"
 """Colour map of phases, the same at −π and π."""
 SPREAD_COLOURS = "viridis"
 """Colour map of standard deviations."""
-_LONGEST = 40
-"""Number of samples along the longest edge of the grid in which the planes are placed."""
-_PLANE_LONGEST = 200
-"""Number of samples along the longest edge of the planes."""
+_FINE, _COARSE = (96, 480), (40, 200)
+"""Number of samples along the longest edge of the grid in which the planes are placed, and of the planes.
+
+The fine ones are those of the report; the coarse ones are for volumes, for many draws, and for networks, which take
+seconds more.
+"""
 _HALF_TURN = np.pi * (1 + 1e-6)
 _BOTH_SIDES = 0.05
 """Least share of the larger side of zero at which values count as of both signs."""
@@ -58,11 +60,13 @@ def limits_of(specimen: Sampled) -> dict[str, ColourLimits]:
 
 def _planes_of(specimen: Sampled) -> list[SlicePlane]:
     """Place three planes through the highest contrast of the main quantity, as the report does."""
-    axes, main = specimen.isotropic_axes(_LONGEST), specimen.real_quantities[0].name
+    is_fast = isinstance(specimen, Model) and not specimen.is_pointwise and specimen.draws == 1
+    longest, size = _FINE if is_fast else _COARSE
+    axes, main = specimen.isotropic_axes(longest), specimen.real_quantities[0].name
     index = index_of_highest_contrast(sample_grid(specimen, main, axes), background=specimen.background(main))
     point = [float(axis[i]) for axis, i in zip(axes, index, strict=True)]
     low, high = (np.asarray(corner) for corner in specimen.bounds)
-    pitch = float((high - low).max()) / _PLANE_LONGEST
+    pitch = float((high - low).max()) / size
     counts = [max(1, int(n)) for n in np.rint((high - low) / pitch)]
     planes = []
     for normal, (down, right) in enumerate(((1, 2), (0, 2), (0, 1))):
