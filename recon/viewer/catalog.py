@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import DataError, Diagnostic
 from ..io.model_file import FILE_NAME
 from ..io.result import is_result, require_result_name, result_files
+from ..io.zarr_store import is_zarr
 from ..runs.batch_record import State
 from ..runs.contents import METRICS, MODEL_PREVIEW, Sentinel
 from ..runs.run_state import RunPlace, RunState, places_in
@@ -101,8 +102,8 @@ class Catalog:
 
     def _scan(self) -> Iterator[CatalogEntry]:
         for name, root in self._roots.items():
-            if not root.is_dir():
-                if root.is_file():
+            if not root.is_dir() or is_zarr(root):
+                if root.exists():
                     yield CatalogEntry(name, root, None, _result(root))
                 continue
             empty = True
@@ -149,7 +150,7 @@ def _paths(entries: dict[str, CatalogEntry]) -> Iterator[Path]:
 
 def _result(path: Path) -> Signature:
     """Signature of a file, of the files of a run's result, or of the model of a fit that goes on."""
-    if path.is_file():
+    if path.is_file() or is_zarr(path):
         return _signature([path])
     preview = path / MODEL_PREVIEW
     return _signature([preview] if preview.is_file() else result_files(path))

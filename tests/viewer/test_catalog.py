@@ -5,17 +5,21 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from unflat.recon.errors import DataError
 from unflat.recon.io.model_file import write_model
+from unflat.recon.io.volume_formats import save
 from unflat.recon.runs.batch_record import BatchRecord, ScanRecord, State
 from unflat.recon.runs.lock import Lock
 from unflat.recon.runs.preview_record import PreviewRecord
 from unflat.recon.runs.provenance import write_fingerprint
 from unflat.recon.runs.watch_state import WatchState
+from unflat.recon.sampled import Quantity
 from unflat.recon.viewer.api import Api
 from unflat.recon.viewer.catalog import Catalog
+from unflat.recon.volume import Volume
 
 from .builders import voxel_model, write_run
 
@@ -85,6 +89,17 @@ def test_files_are_entries_without_a_state(tmp_path: Path) -> None:
     (entry,) = Catalog([tmp_path / "cell.h5"]).entries()
     assert (entry.name, entry.state) == ("cell.h5", None)
     assert entry.result
+
+
+def test_a_zarr_store_is_a_volume_though_it_is_a_folder(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    axis = np.arange(8.0)
+    values = {"density": np.ones((8, 8, 8), np.float32)}
+    save(Volume("cell", axis, axis, axis, values, (Quantity("density", "1", ""),)), tmp_path / "a.ome.zarr")
+    api = Api(Catalog([tmp_path / "a.ome.zarr"]))
+    (row,) = json.loads(api.respond("runs", {}).body)["runs"]
+    assert (row["name"], row["state"], row["has_result"]) == ("a.ome.zarr", "file", True)
+    assert [q["name"] for q in json.loads(api.respond(f"runs/{row['id']}", {}).body)["quantities"]] == ["density"]
 
 
 def test_scans_of_a_batch_that_wait_are_listed(tmp_path: Path) -> None:
