@@ -33,11 +33,13 @@ class Callbacks:
         progress: Called with the number of steps done and their metrics.
         save_checkpoint: Called with the number of steps done, arrays and metadata when a checkpoint is due.
         should_stop: Called before each step; returns the reason to stop, or None.
+        note_step: Called with the number of steps done where there are no metrics.
     """
 
     progress: Callable[[int, dict[str, float]], None] = lambda step, metrics: None
     save_checkpoint: Callable[[int, dict[str, np.ndarray], dict[str, Any]], None] = lambda step, arrays, metadata: None
     should_stop: Callable[[], str | None] = never_stop
+    note_step: Callable[[int], None] = lambda step: None
 
 
 class Trainer(ABC):
@@ -94,6 +96,8 @@ class Trainer(ABC):
                 return Status.STOPPED
             for step, metrics in records:
                 callbacks.progress(step, metrics)
+            if not records:
+                callbacks.note_step(self.step)
             if self.is_converged:
                 return Status.CONVERGED
             if monotonic() - saved > self.checkpoint_interval:

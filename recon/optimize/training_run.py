@@ -51,7 +51,13 @@ class TrainingRun:
             trainer.restore(checkpoint)
             spent = float(checkpoint.metadata["seconds"])
 
+        latest: dict[str, float] = {}
+
+        def note_step(step: int) -> None:  # A time limit counts from the first one on.
+            self.context.progress(self.before + step, self.total, **latest)
+
         def progress(step: int, metrics: dict[str, float]) -> None:
+            latest.update(metrics)
             folder.append_metrics(self.before + step, **metrics)
             self.context.progress(self.before + step, self.total, **metrics)
 
@@ -60,7 +66,7 @@ class TrainingRun:
             folder.save_checkpoint(self.before + step, arrays, dict(metadata) | {"seconds": seconds})
 
         self.context.progress(self.before + trainer.step, self.total)
-        outcome = trainer.run(Callbacks(progress, save_checkpoint, self.context.should_stop))
+        outcome = trainer.run(Callbacks(progress, save_checkpoint, self.context.should_stop, note_step))
         self.seconds = spent + time.monotonic() - began
         if outcome is Status.STOPPED:
             step = self.before + trainer.step

@@ -27,11 +27,12 @@ READ: dict[str, tuple[str, ...]] = {
     "phase": ("phase", "crystal.yaml", "crystal.h5"),
     "predict": ("predict", "crystal.yaml", "crystal.h5"),
     "train": ("train", "crystal.yaml"),
+    "plan": ("plan", "cell.yaml", "acquisition.h5"),
     "watch": ("watch", "cell.yaml", "IN"),
 }
 """Words of each command that reads files, without its output."""
 RUNS = ("fit", "phase", "predict", "train", "watch")
-SUFFIXES = {"query": ".csv", "mesh": ".ply", "render": ".png", "measure": ".csv", "evaluate": ".csv"}
+SUFFIXES = {"query": ".csv", "mesh": ".ply", "render": ".png", "plan": ".png", "measure": ".csv", "evaluate": ".csv"}
 
 
 @pytest.fixture

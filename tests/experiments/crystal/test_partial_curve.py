@@ -137,7 +137,7 @@ def test_fringes_before_the_peak_are_no_maximum(period: int) -> None:
 
 def test_the_log_of_other_threads_is_not_dropped(caplog: pytest.LogCaptureFixture) -> None:
     log = logging.getLogger("elsewhere")
-    with partial_curve._without_log():
+    with partial_curve.without_log():
         log.warning("a doubt about the partial curve")
         thread = threading.Thread(target=log.warning, args=("a report could not be written",))
         thread.start()
