@@ -63,13 +63,22 @@ def run(ledger: Ledger) -> None:
 
 def _soak(ledger: Ledger, minutes: float) -> Numbers:
     """Run rounds for some minutes, after one that imports and compiles everything."""
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=ledger.scratch))
+    (folder / "temporary").mkdir()
+    former = tempfile.tempdir
+    tempfile.tempdir = str(folder / "temporary")  # Other programs of the machine have files in the usual place.
+    try:
+        return _soak_in(folder, minutes)
+    finally:
+        tempfile.tempdir = former
+
+
+def _soak_in(folder: Path, minutes: float) -> Numbers:
+    """Run the rounds with the files of a folder."""
     from unflat.recon.viewer.api import Api
     from unflat.recon.viewer.catalog import Catalog
     from unflat.recon.viewer.server import ViewServer
 
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=ledger.scratch))
-    (folder / "temporary").mkdir()
-    tempfile.tempdir = str(folder / "temporary")  # Other programs of the machine have files in the usual place.
     scan = _read(folder, "cell", _CELL)
     sections = _read(folder, "shape", _SHAPE)
     unflat.fit(scan, folder=folder / "run")

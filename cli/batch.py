@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..recon.io.inputs import replace_input
+from ..recon.signals import ends_with_work
 from . import console
 from .options import Inputs
 
@@ -38,7 +39,8 @@ def run_several(method: str, config: Any, inputs: Inputs, options: "RunOptions")
     def report(row: "BatchRow") -> None:
         print_row(experiment, method, row)
 
-    outcome = run_batch(method, config, scans, batch_options, console.progress, report)
+    with ends_with_work():
+        outcome = run_batch(method, config, scans, batch_options, console.progress, report)
     print_outcome(outcome, options.output, "run again with --resume to go on")
     return outcome.exit_status
 

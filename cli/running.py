@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..recon.errors import ConfigError, Diagnostic, Interrupted, QualityError
+from ..recon.signals import ends_with_work
 from . import console
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def run_command(method: str, config: Any, acquisition: Path | None, options: "Ru
 
     experiment = get_experiment(config.kind)
     try:
-        outcome = run_method(method, config, acquisition, options, console.progress)
+        with ends_with_work():
+            outcome = run_method(method, config, acquisition, options, console.progress)
     except QualityError:  # The result is kept, and its report is where to look.
         _print_files(experiment, method, options.output)
         raise

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..recon.errors import ConfigError
+from ..recon.signals import ends_with_work
 from . import console
 from .batch import print_outcome
 from .options import PATH, InputPath, config_options, duration, output_options
@@ -220,7 +221,8 @@ def _watch(
             options = replace(options, learning=learning)
         with source if has_previews else nullcontext(inner) as watched:
             shown = (console.progress, lines.show_row, lines.waiting)
-            outcome = run_watch(lines.method, settings, watched, options, *shown)
+            with ends_with_work():
+                outcome = run_watch(lines.method, settings, watched, options, *shown)
         left = watched.arriving
     for one in left:
         console.note(f"left: {one.path.name} {one.reason}")

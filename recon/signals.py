@@ -23,6 +23,8 @@ temporary_files: set[str] = set()
 _owner = 0
 """Number of the process that took the signals; its forks end without a word."""
 _was_interrupted = False
+_ends_with_work = False
+"""Whether the command has nothing left to do but lines to print when its work has ended."""
 
 
 def take_signals() -> None:
@@ -41,6 +43,36 @@ def ignore_late_signals() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is end_now:
             signal.signal(number, signal.SIG_IGN)
+
+
+def leave_signals_to_parent() -> None:
+    """Ignore the signals in a process that its parent ends: who sends them to all of a job means the parent."""
+    for name in _NAMES:
+        number = getattr(signal, name, None)
+        if number is not None:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def are_signals_taken() -> bool:
+    """Whether this process is a command, which a signal may end."""
+    return os.getpid() == _owner
+
+
+@contextmanager
+def ends_with_work() -> Iterator[None]:
+    """Let the status of a command be that of the work in the block, whatever signal comes after it."""
+    global _ends_with_work
+    former, _ends_with_work = _ends_with_work, True
+    try:
+        yield
+    finally:
+        _ends_with_work = former
+
+
+def note_end_of_work() -> None:
+    """Ignore late signals from now on, if the command ends with the work that has just ended."""
+    if _ends_with_work:
+        ignore_late_signals()
 
 
 def end_now(number: int, frame: FrameType | None = None) -> None:

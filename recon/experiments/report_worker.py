@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO
 
 from ..errors import UnflatError
+from ..io.child_start import start_child
 from ..visualization.batch_page import write_thumbnail
 from .report import write_run_report
 
@@ -178,15 +179,7 @@ class _ReportProcess:
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            package = __name__.partition(".")[0]
-            code = f"import sys; sys.path[:] = {[p for p in sys.path if p]!r}; import {package}; "
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", f"{code}from {__name__} import serve; serve()"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=os.name != "nt",  # Ctrl-C at the terminal is for the command alone.
-            )
+            self._process = start_child(__name__, stderr=subprocess.DEVNULL)
             threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
         return self._process
 

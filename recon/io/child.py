@@ -23,6 +23,7 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from ..errors import DataError, UnflatError
+from ..signals import leave_signals_to_parent
 from .child_pipe import (
     ARRAY,
     PROGRESS,
@@ -38,6 +39,7 @@ from .child_pipe import (
     receive,
     send,
 )
+from .child_start import start_child
 
 MEMORY_LIMIT = 1 << 30
 """[bytes] Memory that a child may use beside what it has when it starts."""
@@ -113,9 +115,8 @@ def _run_forked(task: Task, arguments: Sequence[Any], memory: int) -> tuple[Any,
 def _serve_once(target: int, task: Task, arguments: Sequence[Any], memory: int) -> NoReturn:
     """Answer in a forked child, and end it; never return to the code of its parent."""
     try:
+        leave_signals_to_parent()
         _silence()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
         _answer(target, task, arguments, memory)
     finally:
         os._exit(0)
@@ -216,19 +217,7 @@ class _Helper:
         """Return the input and the output of the process, started if need be."""
         if self._process is None or self._reader is None or self._process.poll() is not None:
             self._end(kill=True)
-            package = __name__.partition(".")[0]
-            code = (
-                f"import sys; sys.path[:] = {[p for p in sys.path if p]!r}; "
-                f"import {package}; from {__name__} import serve; serve()"
-            )
-            process = subprocess.Popen(
-                [sys.executable, "-c", code],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-                start_new_session=os.name != "nt",  # Ctrl-C at the terminal is for the command alone.
-            )
+            process = start_child(__name__, stderr=subprocess.DEVNULL, bufsize=0)
             self._process = process
             self._target, source = (
                 pipe.fileno() if pipe is not None else -1 for pipe in (process.stdin, process.stdout)

@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from ..errors import ConfigError, DataError, Diagnostic
+from .child_start import start_child
 from .frame_messages import LARGEST, encode_end, encode_frame, encode_header
 from .frame_receiver import FrameReceiver
 from .frame_scan import FrameSource
@@ -108,14 +109,7 @@ class StreamReceiver:
 
     def __init__(self, address: str, folder: Path, timeout: float = 60.0) -> None:
         require_zmq()
-        package = __name__.partition(".")[0]
-        code = f"import sys; sys.path[:] = {[p for p in sys.path if p]!r}; import {package}; "
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", f"{code}from {__name__} import serve; serve()", address, str(folder), str(timeout)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=os.name != "nt",  # Ctrl-C at the terminal is for the command alone.
-        )
+        self._process = start_child(__name__, address, str(folder), str(timeout))
         self._events: SimpleQueue[StreamEvent] = SimpleQueue()
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
         try:

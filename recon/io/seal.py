@@ -19,6 +19,7 @@ _MOST_WRONG = 3
 """Bytes of a seal's last ones that may differ: it is then a damaged seal, not a file without one."""
 _TAIL = struct.Struct(">Q8s")
 _LARGEST = 1 << 24
+"""[bytes] Size from which on a text is taken for damaged."""
 _BLOCK = 1 << 20
 _SMALL = 1 << 20
 """[bytes] Size of a file below which all of it is sealed."""
@@ -33,10 +34,17 @@ def write_seal(path: Path) -> None:
     length = path.stat().st_size
     left_out = _checked_chunks(path) if length > _SMALL else []
     with path.open("r+b") as file:
-        content = {"length": length, "left_out": left_out, "sha256": _checksum(file, length, left_out)}
-        text = json.dumps(content).encode()
+        text = _seal(file, length, left_out)
+        if len(text) >= _LARGEST:  # Too many chunks lie apart.
+            text = _seal(file, length, [])
         file.seek(length)
         file.write(text + _TAIL.pack(len(text), _MAGIC))
+
+
+def _seal(file: BinaryIO, length: int, left_out: list[tuple[int, int]]) -> bytes:
+    """Compose the seal of a file without some parts."""
+    content = {"length": length, "left_out": left_out, "sha256": _checksum(file, length, left_out)}
+    return json.dumps(content).encode()
 
 
 def is_intact(path: str | Path) -> bool | None:

@@ -253,10 +253,12 @@ class _Ensemble:
         place = {"fit": float(part.number * settings.ensemble + fit.member + 1)} if several else {}
 
         preview = self._preview(fits)
+        # One of several tiles is no model of the specimen; the first process alone writes.
+        is_shown = not part.name and processes.current().is_first
 
         def metrics(step: int, numbers: dict[str, float]) -> None:
             folder.append_metrics(before + step, **numbers, **place)
-            if not part.name:  # One of several tiles is no model of the specimen.
+            if is_shown:
                 preview.offer()
             last.update({name: value for name, value in numbers.items() if name != "seconds"})
             self.context.progress(tried + before + step, total, **last)

@@ -1,5 +1,6 @@
 """Model of a fit that goes on, written now and then, so that it can be looked at before the end."""
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -10,9 +11,11 @@ INTERVAL = 10.0
 SHARE = 0.01
 """Largest share of the time that writing them takes."""
 
+_log = logging.getLogger(__name__)
+
 
 class ModelPreview:
-    """Model of a fit that goes on.
+    """Model of a fit that goes on. A fault of a preview ends the previews, and nothing else.
 
     Args:
         build: Function that builds the model of the parameters so far.
@@ -28,6 +31,13 @@ class ModelPreview:
         began = time.monotonic()
         if began < self._next:
             return
-        self._write(self._build())
+        try:
+            self._write(self._build())
+        except Exception as error:  # A lack of memory for the preview is none for the fit.
+            self._next = float("inf")
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            _log.warning("no more previews of the model: %s", reason)
+            _log.debug("preview", exc_info=error)
+            return
         ended = time.monotonic()
         self._next = ended + max(INTERVAL, (ended - began) / SHARE)

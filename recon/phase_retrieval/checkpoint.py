@@ -67,7 +67,7 @@ def to_checkpoint(state: PipelineState, done: int) -> tuple[dict[str, np.ndarray
     refining = None
     if (now := state.refining) is not None:
         arrays |= _named_arrays("refining/state", now.state) | _named_arrays("refining/best", now.best)
-        least = now.least if np.isfinite(now.least) else None
+        least = now.least if np.isfinite(now.least) else str(now.least)  # JSON has no infinity.
         refining = {"name": now.name, "least": least, "best_block": now.best_block, "block": now.block}
     metadata = {
         "table": [{name: row[name] for name in _ROW} for row in state.table],
@@ -139,7 +139,7 @@ def _under_way(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any] | None) 
     if row is None:
         return None
     state, best = (_refinement_state(arrays, f"refining/{name}") for name in ("state", "best"))
-    least = float("nan") if row["least"] is None else float(row["least"])
+    least = float("inf") if row["least"] is None else float(row["least"])
     return RefinementUnderWay(row["name"], state, best, least, row["best_block"], row["block"])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import Interrupted, Stopped
 from ..processes import ProcessGroup
-from ..signals import end_now, interrupt, say_stopping
+from ..signals import are_signals_taken, end_now, interrupt, note_end_of_work, say_stopping
 
 _SIGNALS = ("SIGTERM", "SIGUSR1", "SIGHUP")
 """SLURM sends the first at the end, the second at the time of ``--signal``; the third comes as a terminal is closed."""
@@ -24,7 +24,8 @@ class StopRequest:
     """Flag that is set when the work in the ``with`` block should end at the next checkpoint.
 
     SIGTERM, SIGUSR1, SIGHUP and the first Ctrl-C set it. A second Ctrl-C raises ``KeyboardInterrupt``; where a library
-    has lost that, a later one ends the process. SIGHUP stays ignored under ``nohup``.
+    has lost that, a later one ends the process of a command, and raises it again in a notebook. A signal that the
+    parent ignores stays ignored, as under ``nohup``.
 
     Args:
         time_limit: [s] Time from the creation of this object after which the flag is set; None for no limit.
@@ -68,7 +69,7 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():  # Only the main thread may set handlers.
             for name in (*_SIGNALS, "SIGINT"):
                 number = getattr(signal, name, None)  # Windows has no SIGUSR1.
-                if number is not None and (name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN):
+                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                     self._former[number] = signal.signal(number, self._receive)
         return self
 
@@ -78,6 +79,7 @@ class StopRequest:
         for number, former in self._former.items():
             signal.signal(number, former)
         self._former.clear()
+        note_end_of_work()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if number != signal.SIGINT:
@@ -88,7 +90,7 @@ class StopRequest:
         if not self.interrupted:
             self.interrupted = True
             say_stopping()
-        elif self._raised_at is None:
+        elif self._raised_at is None or not are_signals_taken():
             self._raised_at = time.monotonic()
             interrupt(number)
         elif time.monotonic() - self._raised_at > _TIME_TO_END:

@@ -58,7 +58,7 @@ def draw_mesh(
     points = points[np.argsort(-points[:, 0])]  # The nearest last, which stay.
     rows, columns = (np.clip(np.floor(points[:, axis] + size / 2), 0, size - 1).astype(int) for axis in (1, 2))
     pixels = np.ones((size, size, 3))
-    pixels[rows, columns] = points[:, 3:]
+    pixels[rows, columns] = np.clip(points[:, 3:], 0, 1)  # Sums of weights exceed 1 by rounding.
     return MeshPicture(pixels, pitch)
 
 

@@ -38,7 +38,6 @@ def interrupted(number: signal.Signals, seconds: float, *words: str | Path) -> s
         (0.03, signal.SIGTERM),
         (0.2, signal.SIGINT),
         (0.6, signal.SIGHUP),
-        (1.0, signal.SIGINT),
         (2.5, signal.SIGINT),
     ],
 )
@@ -103,6 +102,29 @@ main.main([])
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (130, "error: interrupted\n")
+
+
+def test_a_signal_after_the_work_of_a_run_changes_no_status(scan: Path) -> None:
+    code = f"""
+import os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+from unflat.recon import signals
+signals.take_signals()
+from unflat.recon.errors import QualityError
+from unflat.recon.experiments import run
+from unflat.recon.runs.stop import StopRequest
+def work(*_):
+    with StopRequest():
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    raise QualityError("below the gate")
+run.run_method = work
+sys.argv[1:] = ["fit", {str(scan.with_name("run.yaml"))!r}, {str(scan)!r}, "-o", "run"]
+from unflat.cli.main import main
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (5, "error: below the gate\n")
 
 
 def test_a_command_that_is_done_keeps_its_status() -> None:

@@ -1,6 +1,8 @@
 """Damaged and hostile files: one line with status 3, never a crash, a hang, or numbers that are not the file's."""
 
+import os
 import shlex
+import signal
 import struct
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import tifffile
 
 from unflat.cli.main import run
 from unflat.recon.errors import DataError, DeviceError
-from unflat.recon.io import child, child_pipe
+from unflat.recon.io import child, child_pipe, seal
 from unflat.recon.io.child import Answer, Report, run_in_child
 from unflat.recon.io.child_pipe import CrashError
 from unflat.recon.io.guard import guard
@@ -52,6 +54,16 @@ def double(report: Report, number: int) -> Answer:
     return 2 * number, (IMAGES, np.array("µm"), np.zeros((0, 2)))
 
 
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT)
+
+
+def signalled(report: Report) -> Answer:
+    """Task in a process that receives what a cluster sends to all of a job."""
+    for number in _SIGNALS:
+        os.kill(os.getpid(), number)
+    return "goes on", ()
+
+
 @pytest.mark.parametrize(
     "error",
     [EOFError(), RecursionError("deep"), SyntaxError("x"), KeyError("k"), ZeroDivisionError(), struct.error("s")],
@@ -79,6 +91,7 @@ def test_a_child_gives_arrays_back_and_may_crash_or_hang(forked: bool, monkeypat
         assert value == 42
         assert [array.shape for array in arrays] == [(3, 8, 8), (), (0, 2)]
         assert str(arrays[1]) == "µm"
+        assert run_in_child(signalled)[0] == "goes on", "its parent ends it"
         with pytest.raises(CrashError, match="SIGSEGV"):
             run_in_child(crash)
         with pytest.raises(CrashError, match="did not go on"):
@@ -86,6 +99,13 @@ def test_a_child_gives_arrays_back_and_may_crash_or_hang(forked: bool, monkeypat
     else:
         with open_matlab5_of(IMAGES) as arrays:
             np.testing.assert_array_equal(arrays, IMAGES)
+        helper = child._helper()._process
+        assert helper is not None
+        for number in _SIGNALS:
+            helper.send_signal(number)
+        with open_matlab5_of(IMAGES) as arrays:
+            np.testing.assert_array_equal(arrays, IMAGES)
+        assert child._helper()._process is helper
 
 
 def open_matlab5_of(images: np.ndarray) -> Any:
@@ -261,6 +281,18 @@ def test_any_changed_byte_of_a_small_file_of_ours_is_seen(tmp_path: Path) -> Non
             stream.seek(place)
             stream.write(whole[place : place + 1])
     assert is_intact(path)
+
+
+def test_a_file_of_too_many_pieces_is_sealed_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(bytes(2 << 20))
+    monkeypatch.setattr(seal, "_LARGEST", 1000)
+    monkeypatch.setattr(seal, "_checked_chunks", lambda _path: [(2 * i, 1) for i in range(1000)])
+    seal.write_seal(path)
+    assert is_intact(path)
+    with path.open("r+b") as file:
+        file.write(b"x")
+    assert is_intact(path) is False
 
 
 def test_an_attribute_may_be_added_to_our_files(tmp_path: Path) -> None:

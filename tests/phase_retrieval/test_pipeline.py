@@ -1,18 +1,21 @@
 """The phasing pipeline: recipes of the config, a known crystal, stagnated starts, and resumption from checkpoints."""
 
+import json
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from unflat.recon.errors import DataError, Stopped
 from unflat.recon.phase_retrieval.align import align
-from unflat.recon.phase_retrieval.checkpoint import from_checkpoint
+from unflat.recon.phase_retrieval.checkpoint import from_checkpoint, to_checkpoint
 from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.pipeline import InitialStarts, phase
 from unflat.recon.phase_retrieval.recipe import init_state_from_density
+from unflat.recon.phase_retrieval.refinement import RefinementState, RefinementUnderWay
 from unflat.recon.phase_retrieval.result import PhasingResult
 from unflat.recon.phase_retrieval.settings import PhaseSettings
 from unflat.recon.phase_retrieval.solutions import CLEARLY
@@ -431,6 +434,20 @@ def test_arrays_are_restored_by_name_in_any_order(checkpoint: Checkpoint) -> Non
     np.testing.assert_array_equal(state.pool[0].density, checkpoint.arrays["pool/0/density"])
     assert done == checkpoint.metadata["done"]
     assert [start.number for start in state.pool] == checkpoint.metadata["pool"]
+
+
+@pytest.mark.parametrize("least", [np.inf, 0.25])
+def test_the_least_deviance_of_a_refinement_is_restored(checkpoint: Checkpoint, least: float) -> None:
+    state = from_checkpoint(checkpoint)[0]
+    assert state.projections is not None
+    density = jnp.asarray(checkpoint.arrays["pool/0/density"], jnp.complex64)
+    spread = state.projections.point_spread
+    refined = RefinementState(density, jnp.ones(density.shape), spread, density, density)
+    state.refining = RefinementUnderWay("a", refined, refined, least, 0, 1)
+    arrays, metadata = to_checkpoint(state, 3)
+    restored = from_checkpoint(Checkpoint(3, arrays, json.loads(json.dumps(metadata, allow_nan=False))))[0].refining
+    assert restored is not None
+    assert restored.least == least
 
 
 def test_metadata_of_the_caller_are_ignored(checkpoint: Checkpoint) -> None:

@@ -28,15 +28,18 @@ def test_a_signal_sets_a_reason_and_the_former_handler_is_restored(name: str) ->
         signal.signal(number, inherited)
 
 
-def test_a_closed_terminal_stops_nothing_under_nohup() -> None:
-    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1"])
+def test_a_signal_that_the_parent_ignores_stops_nothing(name: str) -> None:
+    """Such as SIGHUP under nohup, and SIGINT in a job in the background of a script."""
+    number = getattr(signal, name)
+    former = signal.signal(number, signal.SIG_IGN)
     try:
         with StopRequest() as stop:
-            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), number)
             time.sleep(0.01)
             assert stop.reason is None
     finally:
-        signal.signal(signal.SIGHUP, former)
+        signal.signal(number, former)
 
 
 def test_a_second_interrupt_ends_at_once() -> None:
@@ -48,6 +51,17 @@ def test_a_second_interrupt_ends_at_once() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupt_twice()
+
+
+def test_no_interrupt_ends_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody took the signals there; a library has swallowed the second."""
+    monkeypatch.setattr("unflat.recon.runs.stop._TIME_TO_END", -1.0)
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert stop.interrupted
 
 
 def test_a_time_limit_is_a_reason() -> None:

@@ -5,6 +5,7 @@ from seed and number alone, so that a run that is resumed or repeated trains on 
 """
 
 import os
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from ....errors import DataError, Diagnostic
 from ....io.atomic import open_for_arrays, write_atomically
+from ....signals import leave_signals_to_parent
 from .simulated_data import TrainingCrystal, simulate_crystal
 
 SHARD = 32
@@ -74,9 +76,9 @@ class SimulatedDataset:
             DataError: If a process that makes shards failed.
         """
         while not self.has(shard):
-            workers.check()
-            if should_stop():
+            if should_stop():  # First: whoever ends all of a job has ended the processes too.
                 return False
+            workers.check()
             time.sleep(_POLL_INTERVAL)
         return True
 
@@ -172,11 +174,18 @@ _ended: Event | None = None
 
 
 def _start_worker(ended: Event) -> None:
-    """Initialise a process: low priority, no keyboard interrupt, and the event that ends it."""
-    import signal
-
+    """Initialise a process: low priority, no signal of its own, and the event that ends it."""
     global _ended
     _ended = ended
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The keyboard's interrupt is for the training to handle.
+    leave_signals_to_parent()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(5)
+
+
+def _end_with_parent() -> None:
+    """End this process when the training has died without a word to it."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

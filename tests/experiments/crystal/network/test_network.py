@@ -1,5 +1,7 @@
 """The crystal's network: its input on any array, its data set, its flow, and its densities on the measured array."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -247,8 +249,14 @@ def test_an_error_of_a_simulating_process_is_raised(tmp_path: Path) -> None:
     from unflat.recon.errors import DataError
 
     dataset = SimulatedDataset(tmp_path / "crystals", seed=-1, shards=1)  # No seed for a generator.
-    with simulate_in_background(dataset, 1) as workers, pytest.raises(DataError, match="was not made"):
-        dataset.wait_for(0, lambda: None, workers)
+    with simulate_in_background(dataset, 1) as workers:
+        with pytest.raises(DataError, match="was not made"):
+            dataset.wait_for(0, lambda: None, workers)
+        assert not dataset.wait_for(0, lambda: "SIGTERM received", workers), "a request to stop comes first"
+        (process,) = workers._executor._processes
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT):  # To all of a job.
+            os.kill(process, number)
+        assert workers._executor.submit(int, "3").result(timeout=60) == 3
 
 
 def test_a_training_goes_on_from_a_network_of_its_own_architecture_only(tmp_path: Path) -> None:
