@@ -3,11 +3,13 @@
 Numbers are in SI and carry their unit; ``docs/explanation/planning.md`` gives the formula of each.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..config.source import Source
 from ..memory import format_bytes
 from ..runs.estimate import Estimate
 from ..visualization.fourier_section import FourierSection
@@ -156,6 +158,20 @@ class Plan:
             document["memory_bytes"] = self.estimate.memory_bytes if has_time else None
             document["seconds"] = self.estimate.seconds if has_time else None
         return document | {"assumptions": list(self.assumptions), "warnings": list(self.warnings)}
+
+
+def literal_of(source: Any) -> np.ndarray | None:
+    """Look up the value of an acquisition's entry in the config itself; None for a place in a file, and for none."""
+    return source.value if isinstance(source, Source) and source.is_literal and source.literal is not None else None
+
+
+def describe_origin(names: Sequence[str]) -> str:
+    """Describe in a phrase the sections of a config that a planned acquisition comes from.
+
+    Args:
+        names: Keys that its section ``acquisition:`` states itself.
+    """
+    return f"simulate and acquisition ({', '.join(names)})" if names else "simulate"
 
 
 def format_value(value: float | int, unit: str) -> str:

@@ -27,10 +27,10 @@ class FourierSection:
         title: Title of the picture.
         axes: Names of the horizontal and the vertical axis.
         extent: [1/m] Left, right, lower and upper edge.
-        values: Picture (vertical, horizontal), the lowest row first; 0 where nothing is measured.
+        values: Picture (vertical, horizontal), the lowest row first; 0, or NaN, where nothing is measured.
         legend: Meaning of the values.
         outlines: Closed lines by their meaning, as points (horizontal, vertical) [1/m].
-        unit: Unit of the axes: ``cycles/m``, or ``rad/m``.
+        unit: Unit of the axes: ``cycles/m``, ``rad/m``, or one that is written as it is, as ``rad/voxels``.
     """
 
     title: str
@@ -74,7 +74,10 @@ def _draw(panel: "matplotlib.axes.Axes", section: FourierSection) -> "dict[str, 
     Returns:
         The drawn outlines by their meaning.
     """
-    factor, length = (1e9, "nm") if max(map(abs, section.extent)) > _NANOMETRE_LIMIT else (1e6, "µm")
+    factor, unit = 1.0, section.unit
+    if unit.endswith("/m"):
+        factor, length = (1e9, "nm") if max(map(abs, section.extent)) > _NANOMETRE_LIMIT else (1e6, "µm")
+        unit = unit.removesuffix("m") + length
     left, right, low, high = (edge / factor for edge in section.extent)
     image = panel.imshow(
         section.values, extent=(left, right, low, high), origin="lower", interpolation="nearest", aspect="equal"
@@ -84,7 +87,6 @@ def _draw(panel: "matplotlib.axes.Axes", section: FourierSection) -> "dict[str, 
     for (meaning, points), colour in zip(section.outlines.items(), _COLOURS, strict=False):
         (line,) = panel.plot(points[:, 0] / factor, points[:, 1] / factor, color=colour, linewidth=1.2)
         lines[meaning] = line
-    unit = section.unit.replace("/m", f"/{length}")
     panel.set(title=section.title, xlim=(left, right), ylim=(low, high))
     panel.set(xlabel=f"{section.axes[0]} [{unit}]", ylabel=f"{section.axes[1]} [{unit}]")
     return lines

@@ -20,7 +20,7 @@ def test_the_picture_is_written_once(config: Path, tmp_path: Path, capsys: pytes
     assert run(["plan", str(config), "-o", str(picture)]) == 0
     first = picture.read_bytes()
     assert first.startswith(b"<?xml")
-    assert "voxel, half the finest period" in capsys.readouterr().out
+    assert "finest period, two voxels" in capsys.readouterr().out
     assert run(["plan", str(config), "-o", str(picture)]) == 2
     assert "exists already" in capsys.readouterr().err
     assert run(["plan", str(config), "-o", str(picture), "--force"]) == 0

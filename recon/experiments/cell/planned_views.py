@@ -14,6 +14,7 @@ from ...acquisition import Acquisition
 from ...config.source import Source
 from ...config.value_types import view_indices
 from ...errors import ConfigError, Diagnostic
+from ..plan import describe_origin, literal_of
 from .config import CellSettings
 from .config_acquisition import CellAcquisition
 from .described_light import resolve_illumination
@@ -40,7 +41,7 @@ def planned_acquisition(settings: CellSettings) -> Acquisition:
     turn = planned.turn
     rotations = None if views.angles is None or turn is None else rotation_matrices(views.angles, turn.axis)
     arrays = instrument_arrays(microscope, views, rotations)
-    own = {name: value for name in _NUMBERS if (value := _literal(getattr(section, name))) is not None}
+    own = {name: value for name in _NUMBERS if (value := literal_of(getattr(section, name))) is not None}
     arrays |= own
     places = {name: f"{'acquisition' if name in own else 'simulate'}.{name}" for name in _NUMBERS}
     places |= dict.fromkeys((*LIGHT, "rotation"), "simulate.illumination")
@@ -65,16 +66,11 @@ def planned_acquisition(settings: CellSettings) -> Acquisition:
 def origin(settings: CellSettings) -> str:
     """Describe in a phrase the sections of a config that a planned acquisition comes from."""
     section = settings.acquisition
-    own = [name for name in _NUMBERS if _literal(getattr(section, name)) is not None]
+    own = [name for name in _NUMBERS if literal_of(getattr(section, name)) is not None]
     mode = illumination_mode(section)
     own += [mode if mode != "normal" else "illumination"] if mode in _DESCRIPTIONS else []
     own += ["turn"] if section.turn else []
-    return f"simulate and acquisition ({', '.join(own)})" if own else "simulate"
-
-
-def _literal(source: Source | None) -> np.ndarray | None:
-    """Value of a source in the config itself; None for a place in a file, and for none."""
-    return source.value if isinstance(source, Source) and source.is_literal and source.literal is not None else None
+    return describe_origin(own)
 
 
 def _described(section: CellAcquisition) -> tuple[int, dict[str, np.ndarray]]:
@@ -85,10 +81,10 @@ def _described(section: CellAcquisition) -> tuple[int, dict[str, np.ndarray]]:
     """
     mode, arrays = illumination_mode(section), {}
     for name in LIGHT:
-        if (value := _literal(getattr(section, name))) is not None:
+        if (value := literal_of(getattr(section, name))) is not None:
             arrays[name] = value
     counts = [len(arrays[name]) for name in ("illumination_na", "pattern") if name in arrays]
-    focus = _literal(section.defocus)
+    focus = literal_of(section.defocus)
     stack = 1 if focus is None or focus.ndim == 0 else len(focus)
     if mode == "ring" and section.ring:
         counts.append(section.ring.count)
@@ -118,7 +114,7 @@ def _literal_views(section: CellAcquisition, count: int) -> dict[str, np.ndarray
     """Collect the focus of each view that stands in the ``acquisition:`` section."""
     if section.focus_step:
         return {"defocus": (np.arange(count) - count // 2) * float(section.focus_step)}
-    focus = _literal(section.defocus)
+    focus = literal_of(section.defocus)
     if focus is None:
         return {}
     if focus.ndim and len(focus) != count:
@@ -134,7 +130,7 @@ def _required(source: Source, key: str) -> np.ndarray:
     Raises:
         ConfigError: If it is a place in a file.
     """
-    value = _literal(source)
+    value = literal_of(source)
     if value is None:
         remedy = "name the ACQUISITION too, or give the numbers themselves"
         raise ConfigError(Diagnostic(key, f"{source} is read from a file, and none is given", remedy))

@@ -3,6 +3,7 @@
 ``docs/explanation/planning.md`` derives the formulas. Axes (frame, y, x) of the array, q with 2π, SI; without jax.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,8 @@ from .planned_curve import (
 AXES = "frame y x"
 LEAST_OVERSAMPLING = 2.0
 """Oversampling below which the autocorrelation of the crystal does not fit into the array."""
+FARTHER = 1.5
+"""Factor of the distance of the detector that a plan considers."""
 FRAMES_AT_EACH_END = 4
 """Number of frames at each end that a plan adds."""
 _SAMPLES = 161
@@ -40,7 +43,7 @@ def plan(settings: CrystalSettings, acquisition: Acquisition | None) -> Plan:
         acquisition: A measurement whose geometry is planned; None for that of the config.
 
     Raises:
-        ConfigError: If the steps of q are unknown.
+        ConfigError: If the config leaves lengths to a file, or the steps of q lie in one plane.
     """
     measured = planned_acquisition(settings) if acquisition is None else acquisition
     curve = plan_curve(settings, measured) if acquisition is None else measured_curve(settings, measured)
@@ -57,36 +60,55 @@ def plan(settings: CrystalSettings, acquisition: Acquisition | None) -> Plan:
 
 
 def _lengths(basis: Float[np.ndarray, "3 3"]) -> tuple[float, float, float]:
-    z, y, x = np.linalg.norm(basis, axis=1)
+    return _triple(np.linalg.norm(basis, axis=1))
+
+
+def _triple(values: Iterable[float]) -> tuple[float, float, float]:
+    z, y, x = values
     return float(z), float(y), float(x)
 
 
 def _reciprocal_space(curve: PlannedCurve) -> PlanSection:
     """Steps and extents of q."""
-    z, y, x = (n * step for n, step in zip(curve.shape, _lengths(curve.basis), strict=True))
+    shape = PlanNumber("shape", "voxels that are phased", curve.shape, "1", AXES)
+    if curve.unit == "voxels":
+        return PlanSection("array", (shape,))
+    extents = _triple(n * step for n, step in zip(curve.shape, _lengths(curve.basis), strict=True))
     numbers = (
-        PlanNumber("shape", "voxels that are phased", curve.shape, "1", AXES),
+        shape,
         PlanNumber("q_step", "step of q", _lengths(curve.basis), "1/m", AXES),
-        PlanNumber("q_extent", "extent of q", (z, y, x), "1/m", AXES),
+        PlanNumber("q_extent", "extent of q", extents, "1/m", AXES),
     )
     return PlanSection("reciprocal space (q with 2 pi)", numbers)
 
 
+def finest_periods(curve: PlannedCurve) -> tuple[float, float, float]:
+    """[m] Periods of the highest frequency along (frame, y, x): two voxels."""
+    return _triple(2 * voxel for voxel in curve.voxels)
+
+
 def _real_space(curve: PlannedCurve) -> PlanSection:
     """Resolution, field of view, and room for the crystal."""
-    z, y, x = (field / LEAST_OVERSAMPLING for field in curve.fields)
+    half = _triple(field / LEAST_OVERSAMPLING for field in curve.fields)
     note = "at least, by the autocorrelation" if curve.is_measured else "a ball as large"
     cube = curve.shape[0] * curve.voxels[0] / float(np.sqrt(curve.voxels[1] * curve.voxels[2]))
+    unit, spacing = curve.unit, voxel_size(curve.basis, curve.shape)
+    along = [n * voxel for n, voxel in zip(curve.shape, curve.voxels, strict=True)]
+    # Voxels lie along the axes of the grid, fields across the planes of equal phase of a step of q.
+    planes = "" if np.allclose(along, curve.fields, rtol=0.01) else "between planes: axes are oblique"
     numbers = (
-        PlanNumber("resolution", "voxel, half the finest period", curve.voxels, "m", AXES),
-        PlanNumber("spacing", "edge of the cube of that volume", voxel_size(curve.basis, curve.shape), "m"),
-        PlanNumber("field_of_view", "field of view", curve.fields, "m", AXES),
-        PlanNumber("largest_crystal", "largest crystal, at an oversampling of 2", (z, y, x), "m", AXES),
-        PlanNumber("width", "width of the crystal", curve.widths, "m", AXES, note),
+        PlanNumber("resolution", "finest period, two voxels", finest_periods(curve), unit, AXES),
+        PlanNumber("voxel", "voxel", curve.voxels, unit, AXES, "along its edges" if planes else ""),
+        PlanNumber("spacing", "edge of the cube of that volume", spacing, unit),
+        PlanNumber("field_of_view", "field of view", curve.fields, unit, AXES, planes),
+        PlanNumber("largest_crystal", "largest crystal, at an oversampling of 2", half, unit, AXES),
+        PlanNumber("width", "width of the crystal", curve.widths, unit, AXES, note),
         PlanNumber("oversampling", "oversampling", curve.oversampling, "1", AXES),
         PlanNumber("frames_for_cube", "frames that resolve as well as y and x", round(cube), "frames"),
     )
-    return PlanSection("real space", numbers)
+    # Numbers that follow from taking voxels as cubes tell nothing.
+    trivial = ("voxel", "spacing", "frames_for_cube") if unit == "voxels" else ()
+    return PlanSection("real space", tuple(number for number in numbers if number.name not in trivial))
 
 
 def edge_radius(curve: PlannedCurve) -> float:
@@ -95,8 +117,8 @@ def edge_radius(curve: PlannedCurve) -> float:
 
 
 def signal_resolution(curve: PlannedCurve) -> float | None:
-    """[m] Half the period at which a voxel holds one count; None without counting noise."""
-    return None if curve.falloff is None else float(np.pi / curve.falloff)
+    """[m] Period at which a voxel holds one count; None without counting noise."""
+    return None if curve.falloff is None else float(2 * np.pi / curve.falloff)
 
 
 def _counts(curve: PlannedCurve) -> PlanSection:
@@ -109,35 +131,59 @@ def _counts(curve: PlannedCurve) -> PlanSection:
         return PlanSection("counts", tuple(numbers), ("too few away from the peak to tell how they fall off",))
     needed = curve.total * (edge_radius(curve) / curve.falloff) ** 4
     numbers += [
-        PlanNumber("signal_resolution", "half the period at one photon a voxel", signal, "m"),
+        PlanNumber("signal_resolution", "period at one photon a voxel", signal, curve.unit),
         PlanNumber("counts_needed", "counts that reach the edge of the array", needed, "counts"),
     ]
-    limit = "the counts" if signal > max(curve.voxels) else "the extent of q"
-    return PlanSection("counts", tuple(numbers), (f"the resolution is limited by {limit}",))
+    return PlanSection("counts", tuple(numbers), (_limits(curve, signal),))
+
+
+def _limits(curve: PlannedCurve, signal: float) -> str:
+    """Name in a sentence the limit of the resolution along each axis."""
+    by_counts = [signal > period for period in finest_periods(curve)]
+    names = {False: "the extent of q", True: "the counts"}
+    if len(set(by_counts)) == 1:
+        return f"the resolution is limited by {names[by_counts[0]]} along all axes"
+    parts = []
+    for limited, name in names.items():
+        own = [axis for axis, is_so in zip(AXES.split(), by_counts, strict=True) if is_so is limited]
+        parts.append(f"by {name} along {' and '.join(own)}")
+    return f"the resolution is limited {', '.join(parts)}"
 
 
 def _gains(curve: PlannedCurve) -> list[Gain]:
     """List what more frames, finer steps, a longer distance and more counts would bring."""
-    frames = curve.shape[0]
-    gains = []
-    along = PlanNumber("resolution_along_frame", "voxel along frame", curve.voxels[0], "m")
-    for added in (1, FRAMES_AT_EACH_END):
-        longer = replace(curve, shape=(frames + 2 * added, *curve.shape[1:]))
-        name = f"{added} frame{'s' if added > 1 else ''} more at each end"
+    gains = _gains_of_frames(curve)
+    least = min(curve.oversampling[1:])
+    number = PlanNumber("oversampling_of_detector", "least oversampling along y and x", least, "1")
+    far = replace(curve, basis=curve.basis / np.array([[1.0], [FARTHER], [FARTHER]]))
+    coarse = PlanNumber("", "", (far.voxels[1], far.voxels[2]), curve.unit, "y x").text
+    change = f"the detector half as far again, which makes voxels {coarse}"
+    gains.append(Gain(change, number, replace(number, value=min(far.oversampling[1:]))))
+    signal = signal_resolution(curve)
+    if signal is not None:
+        number = PlanNumber("signal_resolution", "period at one photon", signal, curve.unit)
+        gains.append(Gain("twice the counts", number, replace(number, value=signal * 2**-0.25)))
+    return gains
+
+
+def _gains_of_frames(curve: PlannedCurve) -> list[Gain]:
+    """List what frames at the ends, measured already or not, and frames between them would bring."""
+    frames, gains = curve.shape[0], []
+    along = PlanNumber("voxel_along_frame", "voxel along frame", curve.voxels[0], curve.unit)
+    changes = [
+        (2, "1 frame more at each end"),
+        (2 * FRAMES_AT_EACH_END, f"{FRAMES_AT_EACH_END} frames more at each end"),
+    ]
+    if curve.frames_left:
+        all_frames = frames + curve.frames_left
+        changes = [(curve.frames_left, f"all {all_frames} frames that are there, --set acquisition.crop=all")]
+    for added, name in changes:
+        longer = replace(curve, shape=(frames + added, *curve.shape[1:]))
         gains.append(Gain(name, along, replace(along, value=longer.voxels[0])))
     ratio = PlanNumber("oversampling_along_frame", "oversampling along frame", curve.oversampling[0], "1")
     finer = replace(curve, shape=(2 * frames, *curve.shape[1:]), basis=curve.basis * [[0.5], [1.0], [1.0]])
-    gains.append(
-        Gain(f"half the rocking step, {2 * frames} frames", ratio, replace(ratio, value=finer.oversampling[0]))
-    )
-    least = min(curve.oversampling[1:])
-    ratio = PlanNumber("oversampling_of_detector", "least oversampling along y and x", least, "1")
-    gains.append(Gain("the detector half as far again", ratio, replace(ratio, value=1.5 * least)))
-    signal = signal_resolution(curve)
-    if signal is not None:
-        number = PlanNumber("signal_resolution", "half the period at one photon", signal, "m")
-        gains.append(Gain("twice the counts", number, replace(number, value=signal * 2**-0.25)))
-    return gains
+    change = f"half the rocking step, {2 * frames} frames"
+    return [*gains, Gain(change, ratio, replace(ratio, value=finer.oversampling[0]))]
 
 
 def _assumptions(curve: PlannedCurve) -> list[str]:
@@ -147,6 +193,11 @@ def _assumptions(curve: PlannedCurve) -> list[str]:
     sentences = [f"{law}{origin}; one count a voxel is taken as the limit of the signal"]
     if curve.is_measured:
         sentences.append("the autocorrelation misses faint edges: the crystal may be larger, the oversampling smaller")
+    if curve.unit == "voxels":
+        sentences.append(
+            "the steps of q are unknown: lengths are in voxels, which are taken as cubes; acquisition.reciprocal_basis "
+            "or acquisition.goniometer would give them in metres"
+        )
     return sentences
 
 
@@ -185,10 +236,18 @@ def _pictures(curve: PlannedCurve) -> list[FourierSection]:
     for name, vertical in (("along the rocking curve", across), ("in the frame of the peak", along_y)):
         q = line[None, :, None] * along_x + line[:, None, None] * vertical
         axes = ("q along x of the detector", "q across the detector" if vertical is across else "q along y")
-        values = np.log10(1 + _counts_at(curve, q))
+        values, legend = _values_at(curve, q)
         extent = (-reach, reach, -reach, reach)
-        sections.append(FourierSection(name, axes, extent, values, "log10(1 + counts)", outlines, "rad/m"))
+        sections.append(FourierSection(name, axes, extent, values, legend, outlines, f"rad/{curve.unit}"))
     return sections
+
+
+def _values_at(curve: PlannedCurve, q: Float[np.ndarray, "v h 3"]) -> tuple[Float[np.ndarray, "v h"], str]:
+    """Values of a picture at points of q, and their meaning; NaN outside an array without counting noise."""
+    counts = _counts_at(curve, q)
+    if curve.total is not None:
+        return np.log10(1 + counts), "log10(1 + counts)"
+    return np.log10(np.where(counts > 0, counts, np.nan)), "log10(intensity over the peak's)"
 
 
 def _counts_at(curve: PlannedCurve, q: Float[np.ndarray, "v h 3"]) -> Float[np.ndarray, "v h"]:

@@ -9,11 +9,11 @@ from jaxtyping import Bool, Float
 from ....physics.diffraction.bragg_geometry import GeometryError, real_space_steps
 from ....physics.diffraction.porod import one_photon_radius, porod_counts
 from ...acquisition import Acquisition
-from ...config.source import Source
 from ...errors import ConfigError, Diagnostic
+from ..plan import describe_origin, literal_of
 from .config import CrystalSettings
 from .geometry_checks import geometry_faults
-from .preprocess import binned_basis, crop_box_by_size, preprocess
+from .preprocess import crop_box_by_size, preprocess
 from .simulated_geometry import simulated_reflection
 from .validate import length_faults
 
@@ -37,6 +37,8 @@ class PlannedCurve:
         is_measured: Whether counts and size come from a measurement.
         counts: Measured counts; None if they are planned.
         peak: Index of the Bragg peak.
+        unit: Unit of length: ``m``, or ``voxels`` where the steps of q are unknown.
+        frames_left: Number of voxels along frame that the crop leaves out.
     """
 
     shape: tuple[int, int, int]
@@ -47,6 +49,8 @@ class PlannedCurve:
     is_measured: bool
     counts: Float[np.ndarray, "frame y x"] | None
     peak: tuple[int, int, int]
+    unit: str = "m"
+    frames_left: int = 0
 
     @property
     def steps(self) -> Float[np.ndarray, "3 3"]:
@@ -82,8 +86,11 @@ class PlannedCurve:
         return float(abs(np.linalg.det(self.basis)))
 
     def expected_counts(self, q: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-        """Compute the mean counts at distances from the peak by Porod's law."""
-        return porod_counts(q, self.total or 1e7, self.cell_volume, self.radius)
+        """Compute the mean counts at distances from the peak by Porod's law, relative to the peak without noise."""
+        if self.total is not None:
+            return porod_counts(q, self.total, self.cell_volume, self.radius)
+        peak = porod_counts(np.zeros(1), 1.0, self.cell_volume, self.radius)
+        return porod_counts(q, float(1 / peak[0]), self.cell_volume, self.radius)
 
 
 def planned_acquisition(settings: CrystalSettings) -> Acquisition:
@@ -95,13 +102,13 @@ def planned_acquisition(settings: CrystalSettings) -> Acquisition:
         ConfigError: If there is no such geometry.
     """
     section = settings.acquisition
-    own = {name: value for name in _LENGTHS if (value := _literal(getattr(section, name))) is not None}
+    own = {name: value for name in _LENGTHS if (value := literal_of(getattr(section, name))) is not None}
     lengths: dict[str, object] = {name: float(value) for name, value in own.items() if name != "pixel_size"}
     if "pixel_size" in own:
         y, x = np.broadcast_to(own["pixel_size"], 2)
         lengths["pixel_size"] = (float(y), float(x))
     planned = settings.simulate.model_copy(update=lengths)
-    given = _literal(section.reciprocal_basis)
+    given = literal_of(section.reciprocal_basis)
     basis = simulated_reflection(planned).basis if given is None else given
     arrays: Mapping[str, np.ndarray] = {
         "images": np.broadcast_to(np.float32(0), planned.shape),
@@ -121,8 +128,8 @@ def planned_acquisition(settings: CrystalSettings) -> Acquisition:
 def origin(settings: CrystalSettings) -> str:
     """Describe in a phrase the sections of a config that a planned acquisition comes from."""
     names = (*_LENGTHS, "reciprocal_basis")
-    own = [name for name in names if _literal(getattr(settings.acquisition, name)) is not None]
-    return f"simulate and acquisition ({', '.join(own)})" if own else "simulate"
+    own = [name for name in names if literal_of(getattr(settings.acquisition, name)) is not None]
+    return describe_origin(own)
 
 
 def plan_curve(settings: CrystalSettings, acquisition: Acquisition) -> PlannedCurve:
@@ -134,7 +141,7 @@ def plan_curve(settings: CrystalSettings, acquisition: Acquisition) -> PlannedCu
     """
     box, section = crop_box_by_size(settings, acquisition), settings.simulate
     frame, y, x = (n // b for n, b in zip(box.size, settings.acquisition.bin, strict=True))
-    basis = _require_basis(binned_basis(settings, acquisition))
+    basis = _require_basis(acquisition["reciprocal_basis"] * np.array(settings.acquisition.bin)[:, None])
     steps = np.linalg.norm(acquisition["reciprocal_basis"], axis=1)
     diameter = 2 * float(section.radius) if not isinstance(section.radius, str) else 0.0
     diameter = diameter or float(2 * np.pi / (section.oversampling * steps.max()))
@@ -142,19 +149,23 @@ def plan_curve(settings: CrystalSettings, acquisition: Acquisition) -> PlannedCu
     cell = float(abs(np.linalg.det(basis)))
     falloff = None if total is None else one_photon_radius(total, cell, diameter / 2)
     middle = (frame // 2, y // 2, x // 2)
-    return PlannedCurve((frame, y, x), basis, (diameter,) * 3, total, falloff, False, None, middle)
+    left = _frames_left(settings, acquisition, frame)
+    return PlannedCurve((frame, y, x), basis, (diameter,) * 3, total, falloff, False, None, middle, frames_left=left)
 
 
 def measured_curve(settings: CrystalSettings, acquisition: Acquisition) -> PlannedCurve:
     """Plan from a measurement: size of the crystal by its autocorrelation, falloff by its counts.
 
+    Where the steps of q are unknown, lengths are in voxels, which are taken as cubes.
+
     Raises:
-        ConfigError: If the basis is unknown.
+        ConfigError: If the rows of the basis lie in one plane.
     """
-    _require_basis(acquisition.arrays.get("reciprocal_basis"))
     scan = preprocess(settings, acquisition)
     frame, y, x = scan.counts.shape
-    basis = _require_basis(scan.reciprocal_basis)
+    unit = "voxels" if scan.reciprocal_basis is None else "m"
+    cubes = np.diag(2 * np.pi / np.array(scan.counts.shape))
+    basis = _require_basis(cubes if scan.reciprocal_basis is None else scan.reciprocal_basis)
     fields = 2 * np.pi / np.linalg.norm(basis, axis=1)
     wz, wy, wx = (float(f / ratio) for f, ratio in zip(fields, scan.sampling.ratio, strict=True))
     counts = np.where(scan.good, scan.counts, 0).astype(np.float64)
@@ -162,7 +173,14 @@ def measured_curve(settings: CrystalSettings, acquisition: Acquisition) -> Plann
     width = float(np.cbrt(wz * wy * wx))
     falloff = measured_falloff(q[scan.good], counts[scan.good], width)
     total = float(counts.sum())
-    return PlannedCurve((frame, y, x), basis, (wz, wy, wx), total, falloff, True, counts, scan.peak)
+    left = _frames_left(settings, acquisition, frame)
+    widths = (wz, wy, wx)
+    return PlannedCurve((frame, y, x), basis, widths, total, falloff, True, counts, scan.peak, unit, left)
+
+
+def _frames_left(settings: CrystalSettings, acquisition: Acquisition, frames: int) -> int:
+    """Count the voxels along frame that the crop leaves out."""
+    return max(0, len(acquisition["images"]) // settings.acquisition.bin[0] - frames)
 
 
 def measured_falloff(q: Float[np.ndarray, " n"], counts: Float[np.ndarray, " n"], width: float) -> float | None:
@@ -201,26 +219,17 @@ def _distances(
     return np.asarray(np.linalg.norm(index @ basis, axis=-1))
 
 
-def _require_basis(basis: Float[np.ndarray, "3 3"] | None) -> Float[np.ndarray, "3 3"]:
+def _require_basis(basis: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
     """Return the basis.
 
     Raises:
-        ConfigError: If it is unknown, or its rows lie in one plane.
+        ConfigError: If its rows lie in one plane.
     """
-    if basis is None:
-        remedy = "name acquisition.reciprocal_basis, or the circles with acquisition.goniometer"
-        message = "is unknown: without the steps of q there is no resolution to plan"
-        raise ConfigError(Diagnostic("acquisition.reciprocal_basis", message, remedy))
     try:
         real_space_steps(basis, (1, 1, 1))
     except GeometryError as error:
         raise ConfigError(Diagnostic("acquisition.reciprocal_basis", str(error))) from error
     return basis
-
-
-def _literal(source: Source | None) -> np.ndarray | None:
-    """Value of a source in the config itself; None for a place in a file, and for none."""
-    return source.value if source is not None and source.is_literal and source.literal is not None else None
 
 
 def inside_array(index: Float[np.ndarray, "*n 3"], shape: tuple[int, int, int]) -> Bool[np.ndarray, "*n"]:

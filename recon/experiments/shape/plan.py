@@ -185,6 +185,7 @@ def _gains(sections: PlannedSections, settings: ShapeSettings) -> list[Gain]:
 def _assumptions(sections: PlannedSections) -> list[str]:
     """State the assumptions of the numbers."""
     sentences = ["heights are log-normal, as the Gaussian process of the network's cells predicts them from a picture"]
+    sentences.append("errors of different cells are taken as independent: one that all share, as of the scale, stays")
     if sections.unit != "m":
         sentences.append("the size of a voxel is unknown: lengths are in pixels of the images")
     return sentences

@@ -1,5 +1,6 @@
 """Plan of a rocking curve: against Fourier transforms, the exact form factor of a ball, and counted photons."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_the_planned_oversampling_is_that_of_the_crystal_that_is_drawn() -> None
 def test_gains_are_those_of_the_longer_or_finer_curve() -> None:
     config = settings()
     gains = {gain.change: (gain.before.value, gain.after.value) for gain in plan(config, None).gains}
-    longer = plan(settings("simulate.shape=[34, 40, 36]", "acquisition.crop=all"), None).number("resolution").value[0]
+    longer = plan(settings("simulate.shape=[34, 40, 36]", "acquisition.crop=all"), None).number("voxel").value[0]
     assert gains["1 frame more at each end"][1] == pytest.approx(longer)
     size = ("simulate.radius=200 nm",)
     finer = plan(settings("simulate.rocking_step=0.003 deg", *size), None).number("oversampling").value[0]
@@ -103,12 +104,51 @@ def test_a_large_crystal_is_warned_of_and_lengths_of_the_acquisition_go_first() 
     assert next(along_y) == pytest.approx(2 * next(along_y), rel=1e-6)
 
 
-def test_a_pattern_without_a_basis_has_no_plan() -> None:
-    from dataclasses import replace
+def test_a_pattern_without_a_basis_is_planned_in_voxels() -> None:
+    config = settings("simulate.radius=150 nm")
+    simulated = simulate(config)
+    arrays = {name: array for name, array in simulated.arrays.items() if name != "reciprocal_basis"}
+    planned, known = (plan(config, each) for each in (replace(simulated, arrays=arrays), simulated))
+    assert planned.number("oversampling").value == pytest.approx(known.number("oversampling").value)
+    assert planned.number("resolution").value == pytest.approx((2.0, 2.0, 2.0))
+    assert planned.number("field_of_view").unit == "voxels"
+    assert planned.number("field_of_view").value == pytest.approx(planned.number("shape").value)
+    assert planned.pictures[0].unit == "rad/voxels"
+    with pytest.raises(KeyError):
+        planned.number("q_step")
 
-    from unflat.recon.errors import ConfigError
 
-    acquisition = planned_acquisition(settings())
-    arrays = {name: array for name, array in acquisition.arrays.items() if name != "reciprocal_basis"}
-    with pytest.raises(ConfigError, match="reciprocal_basis"):
-        plan(settings(), replace(acquisition, arrays=arrays))
+def test_frames_that_the_crop_leaves_are_offered_first() -> None:
+    gains = {g.change: g for g in plan(settings("acquisition.crop=[20, 32, 32]"), None).gains}
+    (change,) = (change for change in gains if "crop=all" in change)
+    assert change.startswith("all 32 frames")
+    assert gains[change].after.value == pytest.approx(gains[change].before.value * 20 / 32)
+    assert not any("each end" in change for change in gains)
+
+
+def test_a_longer_distance_makes_voxels_larger() -> None:
+    size = "simulate.radius=200 nm"
+    near, far = (settings(f"simulate.detector_distance={d} m", size, "acquisition.crop=all") for d in (1, 1.5))
+    longer = plan_curve(far, planned_acquisition(far))
+    (gain,) = (g for g in plan(near, None).gains if g.change.startswith("the detector"))
+    assert gain.after.value == pytest.approx(min(longer.oversampling[1:]), rel=0.01)
+    assert f"{1e9 * longer.voxels[1]:.3g} nm" in gain.change
+    assert longer.voxels[1] == pytest.approx(1.5 * plan_curve(near, planned_acquisition(near)).voxels[1], rel=0.01)
+
+
+def test_the_resolution_is_limited_axis_by_axis() -> None:
+    config = settings("simulate.shape=[16, 40, 36]", "simulate.radius=150 nm", "simulate.detector.counts=1e5")
+    planned = plan(config, None)
+    frame, y, x = planned.number("resolution").value
+    signal = planned.number("signal_resolution").value
+    assert max(y, x) < signal < frame
+    assert planned.sections[2].lines == (
+        "the resolution is limited by the extent of q along frame, by the counts along y and x",
+    )
+
+
+def test_a_pattern_without_counting_noise_is_drawn_relative_to_its_peak() -> None:
+    picture = plan(settings("simulate.detector.counts=null"), None).pictures[0]
+    assert picture.legend == "log10(intensity over the peak's)"
+    assert np.nanmax(picture.values) == pytest.approx(0)
+    assert np.isnan(picture.values[0, 0])
