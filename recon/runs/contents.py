@@ -49,6 +49,8 @@ TRIALS = "trials"
 """Folder of the states of trials before a run."""
 _FOLDERS = ("figures", "crystals", TRIALS)
 _NO_REASON = "the disk had no room for the reason"
+_LONGEST_REASON = 1 << 16
+"""[byte] Part of a sentinel that is read."""
 _MODELS = "models"
 """Folder of models named after specimens: only their format marks them as results of a run."""
 
@@ -73,8 +75,16 @@ def read_ending(path: Path) -> tuple[Sentinel, str] | None:
     for sentinel in Sentinel:
         file = path / sentinel
         if file.is_file():
-            return sentinel, file.read_text(encoding="utf-8", errors="replace").strip() or _NO_REASON
+            return sentinel, _reason_in(file) or _NO_REASON
     return None
+
+
+def _reason_in(file: Path) -> str:
+    """Read the reason in a sentinel; no run writes a link, which could name any file of the reader's."""
+    if file.is_symlink():
+        return ""
+    with file.open("rb") as stream:
+        return stream.read(_LONGEST_REASON).decode("utf-8", "replace").strip()
 
 
 def is_run(folder: Path) -> bool:

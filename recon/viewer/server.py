@@ -5,6 +5,7 @@ import json
 import logging
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,6 +41,8 @@ _STRANGER_TIMEOUT = 5.0
 """[s] Time after which a connection that has not shown the token yet is closed."""
 _TIMEOUT = 60.0
 """[s] Time after which a connection without a request is closed."""
+_PLACE_TIMEOUT = 1.0
+"""[s] Time in which the thread of a closed connection ends."""
 _CHUNK = 1 << 18
 """[byte] Part of an answer that is sent at once: the time limit is that of a part, however slow the line."""
 _POLL = 0.05
@@ -99,6 +102,7 @@ class ViewServer(ThreadingHTTPServer):
         self.api = api
         self.static = StaticFiles.read()
         self._places = threading.BoundedSemaphore(_CONNECTIONS)
+        self._strangers: dict[socket.socket, None] = {}
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), _Handler)
@@ -133,15 +137,18 @@ class ViewServer(ThreadingHTTPServer):
         return thread
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own; close it where there are too many."""
+        """Serve a connection in a thread of its own; where there are too many, the oldest of a stranger is closed."""
         if not self._places.acquire(blocking=False):
-            _log.debug("%d connections are open: another one is closed", _CONNECTIONS)
-            self.shutdown_request(request)
-            return
+            self._close_stranger()
+            if not self._places.acquire(timeout=_PLACE_TIMEOUT):
+                _log.debug("%d connections are open: another one is closed", _CONNECTIONS)
+                self.shutdown_request(request)
+                return
         try:
+            self._strangers[request] = None
             super().process_request(request, client_address)
         except BaseException:
-            self._places.release()
+            self._leave(request)
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -149,7 +156,21 @@ class ViewServer(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._leave(request)
+
+    def admit(self, request: socket.socket) -> None:
+        """Note that a connection has shown the token: it stays open between its requests."""
+        request.settimeout(_TIMEOUT)
+        self._strangers.pop(request, None)
+
+    def _leave(self, request: socket.socket) -> None:
+        self._strangers.pop(request, None)
+        self._places.release()
+
+    def _close_stranger(self) -> None:
+        """Close the oldest connection that has not shown the token, so that strangers lock nobody out."""
+        with suppress(StopIteration, RuntimeError, OSError):  # It may end by itself meanwhile.
+            next(iter(self._strangers)).shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Note a connection that broke; a browser closes those that it needs no more."""
@@ -202,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._let_in()
         if not access.admits(self.headers):
             return self._ask_for_token(is_api=is_api)
-        self.connection.settimeout(_TIMEOUT)
+        self.server.admit(self.connection)
         if is_api:
             return self.server.api.respond(address.path.removeprefix("/api/"), query)
         known = self.server.static.files.get(address.path)

@@ -3,7 +3,6 @@
 import http.client
 import json
 import socket
-import time
 from collections.abc import Callable
 from email.message import Message
 from pathlib import Path
@@ -127,22 +126,23 @@ def test_a_visitor_from_a_file_or_another_site_is_led_on_by_the_page_itself(serv
     assert ask(server, "/?token=wrong", Sec_Fetch_Site="cross-site")[0].status == 401
 
 
-def test_connections_are_bounded(serve: Serve, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_bounded_and_strangers_lock_nobody_out(
+    serve: Serve, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server_module, "_CONNECTIONS", 2)
+    monkeypatch.setattr(server_module, "_PLACE_TIMEOUT", 0.2)
     server = serve(run_folder)
-    place = ("127.0.0.1", server.port)
-    idle = [socket.create_connection(place, timeout=20) for _ in range(3)]
-    assert idle[2].recv(1) == b"", "the third is closed at once"
-    idle[0].close()
-    for _ in range(200):  # Until the server has seen that it is closed.
-        try:
-            assert ask(server, "/api/runs", **bearer(server))[0].status == 200
-            break
-        except (http.client.RemoteDisconnected, ConnectionError):
-            time.sleep(0.05)
-    else:
-        pytest.fail("no place became free")
-    for connection in idle:
+    idle = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(2)]
+    known = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=20) for _ in range(3)]
+    for connection in known[:2]:  # Each takes the place of a stranger, and keeps it.
+        connection.request("GET", "/api/runs", headers=bearer(server))
+        assert connection.getresponse().read()
+    assert [connection.recv(1) for connection in idle] == [b"", b""]
+    known[2].connect()
+    assert known[2].sock.recv(1) == b"", "there is no stranger to make room"
+    known[0].request("GET", "/api/runs", headers=bearer(server))
+    assert known[0].getresponse().status == 200
+    for connection in (*idle, *known):
         connection.close()
 
 

@@ -245,7 +245,7 @@ def test_a_report_has_no_origin_and_loads_nothing(run_folder: Path, client: Clie
     assert "http" not in policy
 
 
-@pytest.mark.parametrize("name", ["report.html", "run.log", "metrics.json", "metrics.jsonl"])
+@pytest.mark.parametrize("name", ["report.html", "run.log", "metrics.json", "metrics.jsonl", "DONE"])
 def test_a_link_of_a_run_to_a_file_of_the_user_is_not_followed(tmp_path: Path, name: str) -> None:
     run = write_run(tmp_path / "run", voxel_model())
     (tmp_path / "private").write_text('{"step": 1, "secret": 5}\n', "utf-8")
@@ -254,7 +254,7 @@ def test_a_link_of_a_run_to_a_file_of_the_user_is_not_followed(tmp_path: Path, n
     client = Client(run)
     response = client.ask("runs/RUN/report")
     assert response.status == (409 if name == "report.html" else 404)
-    assert b"secret" not in response.body + client.ask("runs/RUN/progress").body
+    assert b"secret" not in response.body + client.ask("runs/RUN/progress").body + client.ask("runs").body
 
 
 def test_what_is_no_regular_file_or_is_too_large_is_not_read(tmp_path: Path) -> None:
