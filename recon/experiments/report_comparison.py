@@ -63,12 +63,20 @@ def _compare_with_run(run: RunData, other: Path, experiment: Experiment) -> Repo
     numbers = (
         evaluate_files(run.folder, file).numbers if file.is_file() else experiment.evaluate(result, volume).numbers
     )
-    names = (second.name, run.name) if second.name != run.name else (str(other), str(run.folder))
-    caption = f"{names[0]}, {names[1]}, and what the second adds, in planes through the middle."
+    names = _names_apart(other, run.folder)
+    caption = f"{names[0]}, which is the reference, {names[1]}, and their difference, in planes through the middle."
     figure = DeferredFigure("Both results", caption, lambda: _draw(experiment, volume, result, names))
     shared = [name for name in run.metrics if name in second.metrics]
     pairs = {name: (run.metrics[name], second.metrics[name]) for name in shared}
-    return ReportComparison(f"the run {second.name}", _finite(numbers), pairs, [figure])
+    return ReportComparison(f"the run {names[0]}", _finite(numbers), pairs, [figure], names)
+
+
+def _names_apart(first: Path, second: Path) -> tuple[str, str]:
+    """Name two folders by the shortest ends of their paths that differ: ``run`` and ``fit``, ``a/run`` and ``b/run``."""
+    parts = [path.resolve().parts for path in (first, second)]
+    count = next(n for n in range(1, max(map(len, parts)) + 1) if parts[0][-n:] != parts[1][-n:])
+    one, other = ("/".join(part.strip("/") for part in each[-count:]) for each in parts)
+    return one, other
 
 
 def _sampled(run: Path) -> Volume:

@@ -1,6 +1,7 @@
 """Description of a metric: title, unit, direction, and meaning."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Literal
 
 VISIBLE_SUFFIX = "_seen"
@@ -29,6 +30,11 @@ class Metric:
     meaning: str
     seen: bool = False
 
+    def with_reference(self) -> "Metric":
+        """Describe the metric for a comparison with a reference that is not known to be true, such as another run."""
+        title, meaning = (_reference_words(text) for text in (self.title, self.meaning))
+        return replace(self, title=title, meaning=meaning)
+
     def text(self, value: float) -> str:
         """Format a value: lengths in µm, volumes in µm³, times in s or min, memory in MB."""
         if value != value:
@@ -48,3 +54,9 @@ class Metric:
         if self.unit == "dB":
             return f"{value:.2f} dB"
         return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4g}"
+
+
+def _reference_words(text: str) -> str:
+    """Replace the words of a truth by those of a reference."""
+    text = re.sub(r"\b(?:true|truth)\b", "reference", text)
+    return re.sub(r"\b(?:True|Truth)\b", "Reference", text)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
+_TRUTH = "truth"
+"""Title of a first volume that is known to be true."""
+_SATURATED = 3e-3
+"""Share of the samples beyond a colour bar's end, from which the end is drawn as an arrow."""
+
 
 def compare_volumes(
     truth: Volume,
@@ -39,7 +44,7 @@ def compare_volumes(
     quantity: str | None = None,
     limits: tuple[float, float] | None = None,
     size: int = 320,
-    names: tuple[str, str] = ("truth", "result"),
+    names: tuple[str, str] = (_TRUTH, "result"),
 ) -> "matplotlib.figure.Figure":
     """Draw truth, result and difference in the planes z and y through a point, with one colour scale.
 
@@ -48,9 +53,10 @@ def compare_volumes(
         result: A model or a volume, sampled on the planes of the truth.
         centre: [m] The point (z, y, x); the centre of the truth's box by default.
         quantity: Name of the quantity; the main one of the truth by default.
-        limits: Values of the first and the last colour; from the truth by default.
+        limits: Values of the first and the last colour; by default those of the truth, or of both if the first is not
+            the truth.
         size: Number of samples along the longest edge of the box.
-        names: Titles of truth and result.
+        names: Titles of truth and result; a first one other than ``truth`` is a reference that may be wrong too.
     """
     name = truth.quantity(quantity).name
     point = centre or box_centre(truth)
@@ -62,7 +68,8 @@ def compare_volumes(
         values = np.squeeze(result.sample(at["z"], at["y"], at["x"], name), axis="zyx".index(axis))
         shown, error = (replace(known, values=v) for v in (values, values - known.values))
         rows.append((known, shown, error))
-    limits = limits or colour_range(np.concatenate([r[0].values.ravel() for r in rows]), truth.background(name))
+    decisive = [plane.values.ravel() for row in rows for plane in (row[:1] if names[0] == _TRUTH else row[:2])]
+    limits = limits or colour_range(np.concatenate(decisive), truth.background(name))
     worst = float(np.percentile(np.abs(np.concatenate([r[2].values.ravel() for r in rows])), 99.8)) or 1e-9
     return _draw_rows(rows, limits, worst, quantity_label(truth.quantity(name)), names)
 
@@ -121,7 +128,8 @@ def _draw_rows(
     heights = [max(side * len(row[0].down) / len(row[0].right), 0.4) for row in rows]
     between = 0.12
     titles = (*names, f"{names[1]} − {names[0]}")
-    error = "error" if names[0] == "truth" else "difference"
+    error = "error" if names[0] == _TRUTH else "difference"
+    extensions = [_extension(rows, (0, 1), limits), _extension(rows, (2,), (-worst, worst))]
     columns = (left, left + side + gap, left + 2 * side + gap + bars)
     total_x = columns[-1] + side + bars + 0.05
     tall = sum(heights) + between * (len(rows) - 1)
@@ -145,13 +153,25 @@ def _draw_rows(
                     axes.set_title(titles[column], pad=4)
                 if first and column > 0:
                     bar = figure.add_axes(place(x + side + 0.07, below, 0.09, tall))
-                    add_colour_bar(figure, image, bar, label if column == 1 else f"{error} of the {label}")
+                    text = label if column == 1 else f"{error} of the {label}"
+                    add_colour_bar(figure, image, bar, text, extend=extensions[column - 1])
                 if column == 0:
                     add_label(axes, format_position(plane.names[2], plane.position, plane.unit))
                 if column == 0 and first:
                     add_scale_bar(axes, plane.width, unit=plane.unit)
             y -= between
     return figure
+
+
+def _extension(
+    rows: Sequence[tuple[Plane, Plane, Plane]], columns: Sequence[int], limits: tuple[float, float]
+) -> Literal["neither", "min", "max", "both"]:
+    """Choose the ends of a colour bar that are arrows, because values of its columns lie beyond them."""
+    values = np.concatenate([row[column].values.ravel() for row in rows for column in columns])
+    below, above = (float(np.mean(beyond)) > _SATURATED for beyond in (values < limits[0], values > limits[1]))
+    if below and above:
+        return "both"
+    return "min" if below else "max" if above else "neither"
 
 
 def _label_outer_axes(axes: "matplotlib.axes.Axes", *, keep_x: bool, keep_y: bool) -> None:

@@ -16,21 +16,23 @@ class ReportComparison:
     """Comparison of a run with something else.
 
     Args:
-        other: Name of the other: ``the truth of scan.h5``, ``the run RUN2``.
+        other: Name of the other: ``the truth, scan.h5``, ``the run RUN2``.
         numbers: Metrics of the run's result against the other.
         pairs: Metrics of the run and of the other that both have; empty for a truth.
         figures: Figures of both.
+        names: Names of the other run and of this one, which tell them apart; None for a truth.
     """
 
     other: str
     numbers: Numbers
     pairs: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     figures: Sequence[DeferredFigure] = ()
+    names: tuple[str, str] | None = None
 
     @property
     def number_rows(self) -> list[dict[str, str]]:
         """Rows of the table of numbers."""
-        return metric_rows(self.numbers)
+        return metric_rows(self.numbers, is_reference=self.names is not None)
 
     @property
     def pair_rows(self) -> list[dict[str, str]]:
@@ -44,11 +46,17 @@ class ReportComparison:
         return rows
 
 
-def metric_rows(numbers: Numbers) -> list[dict[str, str]]:
-    """List metrics in the order of the catalogue, unknown ones last: name, title, value, direction, meaning."""
+def metric_rows(numbers: Numbers, *, is_reference: bool = False) -> list[dict[str, str]]:
+    """List metrics in the order of the catalogue, unknown ones last: name, title, value, direction, meaning.
+
+    Args:
+        numbers: Values by name.
+        is_reference: Whether they compare with a reference that is not known to be true.
+    """
     rows, order = [], {name: i for i, name in enumerate(catalogue())}
     for name in sorted(numbers, key=lambda n: (order.get(n, len(order)), n)):
         metric, value = metric_named(name), numbers[name]
+        metric = metric.with_reference() if is_reference else metric
         text = "not finite" if value is None else metric.text(value)
         row = {"title": metric.title, "value": text, "better": ARROWS[metric.better], "meaning": metric.meaning}
         rows.append({"name": name, **row})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -312,6 +312,8 @@ def add_colour_bar(
     image: "matplotlib.cm.ScalarMappable",
     axes: "matplotlib.axes.Axes",
     label: str | Quantity,
+    *,
+    extend: Literal["neither", "min", "max", "both"] = "neither",
 ) -> None:
     """Fill axes with the colour bar of an image; numbers are written in full (1.334, not 4e−3 + 1.33).
 
@@ -320,10 +322,11 @@ def add_colour_bar(
         image: Image that defines the colours.
         axes: Axes to fill.
         label: Label, or the quantity that the image shows; lengths are then in µm or nm.
+        extend: Ends that are arrows, because values of the image lie beyond them.
     """
     from matplotlib.ticker import FuncFormatter
 
-    bar = figure.colorbar(image, cax=axes)
+    bar = figure.colorbar(image, cax=axes, extend=extend)
     factor, text = (1.0, label) if isinstance(label, str) else _colour_bar_unit(label, *image.get_clim())
     bar.set_label(text)
     bar.outline.set_linewidth(0.6)

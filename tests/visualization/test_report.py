@@ -260,14 +260,20 @@ def test_a_report_names_command_versions_and_measures(run: Path) -> None:
 
 
 def test_a_report_compares_with_a_second_run_and_with_a_truth(run: Path, tmp_path: Path) -> None:
-    second = tmp_path / "SECOND"
+    second = tmp_path / "SECOND" / "RUN"  # Of the same name, as the runs of two demos are.
     shutil.copytree(run, second)
     (second / "metrics.json").write_text(json.dumps({"residual_withheld": 0.03, "snr": 14.25}))
     output = tmp_path / "two.html"
     done = CliRunner().invoke(report, [str(run), "--compare", str(second), "-o", str(output)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     text = Page(output.read_text("utf-8")).text
-    assert "Compared with the run SECOND" in text
+    assert "Compared with the run SECOND/RUN" in text
+    assert f"SECOND/RUN, which is the reference, {tmp_path.name}/RUN, and their difference" in text
+    assert "Metric, with SECOND/RUN as reference" in text
+    assert f"Metric of each run {tmp_path.name}/RUN SECOND/RUN " in text
+    assert str(tmp_path) not in text
+    compared = text[text.index("Compared with") : text.index("Metric of each run")]
+    assert not re.search(r"\btru(e|th)\b", compared)
     assert re.search(r"Withheld residual ↓ 0\.05 ✓ 0\.03 ", text)
     assert re.search(r"NCC ↑ 1 ", text)  # The two results are the same.
     truth = tmp_path / "truth.h5"
@@ -276,6 +282,7 @@ def test_a_report_compares_with_a_second_run_and_with_a_truth(run: Path, tmp_pat
     assert done.exit_code == 0, done.output
     page = Page(output.read_text("utf-8"))
     assert "Compared with the truth, truth.h5" in page.text
+    assert "as reference" not in page.text
     assert "Not shown" not in page.text
 
 
