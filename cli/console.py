@@ -132,14 +132,18 @@ def refuse_to_overwrite(path: Path, *, force: bool, require_writable: Callable[[
         ConfigError: If the path exists, without ``force``, or the command reads it.
         DataError: If the folder of the path is missing, or the path is a folder.
     """
-    from ..recon.io.atomic import require_writable_name
+    from ..recon.io.atomic import require_writable_folder, require_writable_name
     from ..recon.io.inputs import require_no_input
 
     require_no_input(path)
     if path.exists() and not force:
         raise ConfigError(Diagnostic(str(path), "exists already", "choose another name, or replace it with --force"))
 
-    (require_writable or require_writable_name)(path)
+    if require_writable is not None:
+        require_writable(path)
+        return
+    require_writable_name(path)
+    require_writable_folder(path)
 
 
 def format_duration(seconds: float) -> str:

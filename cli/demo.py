@@ -39,6 +39,7 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
     from ..recon.experiments.configs import parse_config
     from ..recon.experiments.run import RunOptions
     from ..recon.experiments.shipped_configs import shipped
+    from ..recon.runs.launch import command_line
 
     folder = output or Path(f"demo-{kind}")
     settings = parse_config(shipped(f"demo-{kind}"), overrides, name=f"demo-{kind}.yaml")
@@ -48,8 +49,9 @@ def command(kind: str, output: Path | None, force: bool, overrides: list[str]) -
         raise ConfigError(fault)
     acquisition, method = folder / "acquisition.h5", get_experiment(kind).default_method
     _simulate(settings, acquisition)
-    with _resume_command(folder, method):
-        run_command(method, settings, acquisition, RunOptions(run, force=force))
+    words = (method, folder / "config.yaml", acquisition, "-o", run)
+    with _resume_command(words):
+        run_command(method, settings, acquisition, RunOptions(run, force=force, command=command_line(words, run)))
     _show_comparison(kind, acquisition, run)
 
 
@@ -66,13 +68,16 @@ def _show_comparison(kind: str, acquisition: Path, run: Path) -> None:
 
 
 @contextmanager
-def _resume_command(folder: Path, method: str) -> Iterator[None]:
-    """Name the command that resumes a stopped reconstruction: a demo run again would start anew."""
+def _resume_command(words: tuple[str | Path, ...]) -> Iterator[None]:
+    """Name the command that resumes a stopped reconstruction: a demo run again would start anew.
+
+    Args:
+        words: Words of the reconstruction's own command.
+    """
     try:
         yield
     except (Stopped, Interrupted) as error:
-        files = [str(folder / name) for name in ("config.yaml", "acquisition.h5", "run")]
-        command = shlex.join(["unflat", method, *files[:2], "-o", files[2], "--resume"])
+        command = shlex.join(["unflat", *map(str, words), "--resume"])
         faults = [replace(fault, remedy=f"go on with: {command}") if fault.remedy else fault for fault in error.faults]
         raise type(error)(*faults) from error
 

@@ -18,6 +18,10 @@ from ..recon.runs.remedies import Advice
 from ..recon.version import __version__
 from . import console
 
+_CACHE_SWITCH = "JAX_ENABLE_COMPILATION_CACHE"
+_OFF = ("0", "false", "off", "no", "n", "f")
+"""Values of a switch of jax that turn it off."""
+
 
 @click.command()
 @click.option(
@@ -43,15 +47,30 @@ def command(device: devices.Device) -> None:
     console.print_line(f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores")
     console.print_line(f"memory {format_bytes(available_memory())} available")
     cache = devices.compilation_cache()
-    console.print_line(
-        f"compiled programs are cached in {cache}" if cache else "no folder for compiled programs can be written"
-    )
+    _print_cache(cache, environment)
     advice = [*_check_slurm(), *_check_packages()]
     advice += _check_gpus(device, cards, environment)
     advice += _check_folders(cache, environment)
     advice += _check_process(environment)
     _print_advice(advice)
     _print_devices(device, cards)
+
+
+def _print_cache(cache: Path | None, environment: dict[str, str]) -> None:
+    """Print where compiled programs are cached, and which are not."""
+    if (switch := environment.get(_CACHE_SWITCH, "")).lower() in _OFF:
+        console.print_line(f"compiled programs are not cached: {_CACHE_SWITCH} is {switch}")
+        return
+    if (given := environment.get(devices.CACHE_VARIABLE)) == "":
+        console.print_line(f"compiled programs are not cached: {devices.CACHE_VARIABLE} is empty")
+        return
+    source = "" if given is None else f", by {devices.CACHE_VARIABLE}"
+    if cache is None:
+        console.print_line(f"no folder for compiled programs can be written{source}")
+        return
+    console.print_line(f"compiled programs are cached in {cache}{source}")
+    if devices.has_onednn():
+        console.print_line("programs of networks on the CPU are compiled in each run: this jax cannot cache them")
 
 
 def _check_slurm() -> list[Advice]:
@@ -103,10 +122,11 @@ def _check_gpus(device: str, cards: list[str], environment: dict[str, str]) -> l
 def _check_folders(cache: Path | None, environment: dict[str, str]) -> list[Advice]:
     """Check the folders that runs write to, and their file systems."""
     advice = []
-    cache_remedy = "export XDG_CACHE_HOME=FOLDER, a folder that you can write"
-    if cache is None:
+    variable = devices.CACHE_VARIABLE if devices.CACHE_VARIABLE in environment else "XDG_CACHE_HOME"
+    cache_remedy = f"export {variable}=FOLDER, a folder that you can write"
+    if cache is None and environment.get(devices.CACHE_VARIABLE) != "":
         advice.append(Advice("no folder for compiled programs can be written: each run compiles anew", cache_remedy))
-    else:
+    elif cache is not None:
         advice += machine_checks.check_folder(cache, "cache", cache_remedy)
     try:
         temporary = Path(environment.get("TMPDIR") or tempfile.gettempdir())  # Python passes over a wrong TMPDIR.

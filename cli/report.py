@@ -7,6 +7,8 @@ import click
 from . import console
 from .options import OUTPUT, PATH
 
+_ENDINGS = (".html", ".htm")
+
 
 @click.command()
 @click.argument("run", type=PATH)
@@ -40,6 +42,7 @@ def command(run: Path, output: Path | None, compare: Path | None, force: bool) -
       unflat report RUN -o two_runs.html --compare RUN2
       unflat report RUNS --force
     """
+    from ..recon.errors import ConfigError, Diagnostic
     from ..recon.runs.batch_files import is_batch
 
     if is_batch(run):
@@ -48,6 +51,10 @@ def command(run: Path, output: Path | None, compare: Path | None, force: bool) -
     from ..recon.experiments.report import write_run_report
 
     target = output or run / "report.html"
+    if target.suffix.lower() not in _ENDINGS:
+        raise ConfigError(
+            Diagnostic(str(target), "a report is a page of HTML", f"call it {target.stem or 'report'}.html")
+        )
     if output is not None or run.is_dir():  # Without a run, its absence is the fault to report.
         console.refuse_to_overwrite(target, force=force)
     console.report_file(write_run_report(run, output, compare=compare))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Device: TypeAlias = Literal["auto", "cpu", "gpu", "tpu"]
 
 INSTALL_CUDA = "pip install 'unflat[cuda]'"
+CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+"""Environment variable with the folder of compiled programs; an empty one turns the cache off."""
 
 _log = logging.getLogger(__name__)
 
@@ -132,14 +134,18 @@ def _enable_onednn() -> None:
     The option exists in the releases of jax named here and has no effect on accelerators. XLA ends the process at an
     unknown option, so that it is not set for later releases.
     """
-    from importlib.metadata import version
-
     option = "--xla_cpu_experimental_onednn_custom_call"
-    release = tuple(int(part) for part in version("jax").split(".")[:2])
     given = os.environ.get("XLA_FLAGS", "")
-    if (0, 11) <= release < (0, 13) and option not in given:
+    if has_onednn() and option not in given:
         os.environ["XLA_FLAGS"] = f"{given} {option}=true".strip()
         os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # These programs cannot be cached.
+
+
+def has_onednn() -> bool:
+    """Whether this release of jax computes the convolutions of networks on a CPU by oneDNN, which is not cached."""
+    from importlib.metadata import version
+
+    return (0, 11) <= tuple(int(part) for part in version("jax").split(".")[:2]) < (0, 13)
 
 
 def _uses_cpu(device: Device) -> bool:
@@ -178,7 +184,7 @@ def _set_environment(device: Device) -> None:
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
     if (cache := compilation_cache()) is not None:
-        environment["JAX_COMPILATION_CACHE_DIR"] = str(cache)
+        environment[CACHE_VARIABLE] = str(cache)
     for name, value in environment.items():
         os.environ.setdefault(name, value)
     if device == "gpu":
@@ -194,19 +200,28 @@ def _set_environment(device: Device) -> None:
 
 
 def compilation_cache() -> Path | None:
-    """Return the folder of compiled programs in the user's cache, created if need be; None if it is not writable."""
-    if host.system() == "Darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif host.system() == "Windows":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "unflat" / "jax"
+    """Return the folder of compiled programs, created if need be; None if there is none that can be written.
+
+    It is the one that ``JAX_COMPILATION_CACHE_DIR`` names, else one in the user's cache.
+    """
+    given = os.environ.get(CACHE_VARIABLE)
+    folder = _user_cache() / "unflat" / "jax" if given is None else Path(given)
+    if given == "" or "://" in (given or ""):  # No cache, or one that is not on a disk.
+        return None
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
     return folder if os.access(folder, os.W_OK) else None
+
+
+def _user_cache() -> Path:
+    """Return the folder of the user for files that can be made again."""
+    if host.system() == "Darwin":
+        return Path.home() / "Library" / "Caches"
+    if host.system() == "Windows":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def _missing_device(device: Device, reason: str) -> Diagnostic:

@@ -72,7 +72,7 @@ def _compare_with_run(run: RunData, other: Path, experiment: Experiment) -> Repo
 
 
 def _names_apart(first: Path, second: Path) -> tuple[str, str]:
-    """Name two folders by the shortest ends of their paths that differ: ``run`` and ``fit``, ``a/run`` and ``b/run``."""
+    """Name two folders by the shortest ends of their paths that differ, such as ``a/run`` and ``b/run``."""
     parts = [path.resolve().parts for path in (first, second)]
     count = next(n for n in range(1, max(map(len, parts)) + 1) if parts[0][-n:] != parts[1][-n:])
     one, other = ("/".join(part.strip("/") for part in each[-count:]) for each in parts)

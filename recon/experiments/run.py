@@ -22,7 +22,7 @@ from ..runs.companion import open_companion, share_folder
 from ..runs.context import Gate, Progress, RunContext, RunOutcome, silent
 from ..runs.launch import CommandLine, Launch
 from ..runs.logs import collect_records
-from ..runs.provenance import flatten
+from ..runs.provenance import flatten, software_versions
 from ..runs.stop import AgreedStop
 from ..runs.verdict import Soundness, SpecimenVerdict, Verdict
 from ..version import __version__
@@ -148,7 +148,7 @@ def _run(
         folder.write_config(dump_commented(config))
         folder.add_records(records)
         _log_notes(acquisition.notes if acquisition is not None else ())
-        provenance = {**described, "config": deciding_settings(config), "device": str(device)}
+        provenance = {**described, "config": deciding_settings(config), "device": str(device), **software_versions()}
         agreed = AgreedStop(own_stop, group)
         context = RunContext(config, folder, acquisition, provenance, silent, agreed.ask, options.warm_start)
         start = time.monotonic()

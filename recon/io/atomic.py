@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from ..config.advice import shell
 from ..errors import DataError, Diagnostic
@@ -34,9 +35,10 @@ _CAUSES = {
     errno.EPERM: ("no permission to write here", "change the folder's permissions, or write to another folder"),
     errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one"),
     errno.EIO: ("the disk reports a fault", "write to another disk"),
+    errno.ENOENT: ("this folder takes no files", "write to another folder"),
 }
 # These may as well come from a file that is being read: they count only if they name the file that is written.
-_AMBIGUOUS = {errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG}
+_AMBIGUOUS = {errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG, errno.ENOENT}
 
 
 @contextmanager
@@ -119,6 +121,20 @@ def require_writable_name(path: str | os.PathLike[str]) -> None:
         raise DataError(Diagnostic(str(shown), "cannot be written: it is not a regular file", "name a file"))
 
 
+def require_writable_folder(path: str | os.PathLike[str]) -> None:
+    """Raise an error for a file in whose folder no file can be made, before a long computation.
+
+    Raises:
+        DataError: If the disk refuses one.
+    """
+    try:
+        with TemporaryFile(dir=Path(path).resolve().parent):
+            pass
+    except OSError as error:
+        cause, remedy = _CAUSES.get(error.errno or 0, (error.strerror or str(error), "write to another folder"))
+        raise DataError(Diagnostic(str(path), f"cannot be written: {cause}", remedy)) from error
+
+
 def disk_fault(error: Exception, path: Path, temporary: Path | None = None) -> Diagnostic | None:
     """Report in one line that a disk refused a write.
 
@@ -138,6 +154,8 @@ def disk_fault(error: Exception, path: Path, temporary: Path | None = None) -> D
     if number not in _CAUSES:
         return None
     names = {path.name, temporary.name if temporary else path.name}
+    if number == errno.ENOENT:  # A missing file that is read may have the name of the one that is written.
+        names = {temporary.name} if temporary else set()
     if number in _AMBIGUOUS and not any(name in str(error) for name in names):
         return None
     cause, remedy = _CAUSES[number]

@@ -141,12 +141,16 @@ def _describe(volume: Volume, stack: np.ndarray, scales: Sequence[tuple[int, int
     datasets = []
     for number, scale in enumerate(scales):
         steps = [_rounded(step * n) for step, n in zip(spacing, scale, strict=True)]
-        moved = [(n - 1) / 2 * step if averaged else 0.0 for n, step in zip(scale, spacing, strict=True)]
-        start = [_rounded(place + shift) for place, shift in zip(first, moved, strict=True)]
+        shifts = [(n - 1) / 2 * step if averaged else 0.0 for n, step in zip(scale, spacing, strict=True)]
+        start = [_rounded(place + shift) for place, shift in zip(first, shifts, strict=True)]
         place = [{"type": "scale", "scale": [1.0, *steps]}, {"type": "translation", "translation": [0.0, *start]}]
         datasets.append({"path": str(number), "coordinateTransformations": place})
     axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", **unit} for axis in "zyx")]
-    channels = [_channel(quantity.name, samples) for quantity, samples in zip(volume.quantities, stack, strict=True)]
+    main = volume.quantity().name
+    channels = [
+        _channel(quantity.name, samples, active=quantity.name == main)
+        for quantity, samples in zip(volume.quantities, stack, strict=True)
+    ]
     return {
         "version": VERSION,
         "multiscales": [{"name": volume.kind or "volume", "axes": axes, "datasets": datasets}],
@@ -154,8 +158,8 @@ def _describe(volume: Volume, stack: np.ndarray, scales: Sequence[tuple[int, int
     }
 
 
-def _channel(name: str, samples: Num[np.ndarray, "z y x"]) -> dict[str, Any]:
-    """Name of a channel, and the range of values that a viewer first shows."""
+def _channel(name: str, samples: Num[np.ndarray, "z y x"], *, active: bool) -> dict[str, Any]:
+    """Name of a channel, the range of values that a viewer first shows, and whether it shows the channel at first."""
     low, high = float(np.nanmin(samples)), float(np.nanmax(samples))
     if not np.isfinite(high - low):
         raise DataError(f"{name} holds values that are not finite")
@@ -163,7 +167,7 @@ def _channel(name: str, samples: Num[np.ndarray, "z y x"]) -> dict[str, Any]:
     return {
         "label": name,
         "color": _WHITE,
-        "active": True,
+        "active": active,
         "window": {"min": low, "max": top, "start": low, "end": top},
     }
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,7 +17,6 @@ from ..metrics import metric_named
 from ..model import Model
 from ..runs.checkpoint import Checkpoint
 from ..runs.context import Gate, RunContext, RunOutcome, Status
-from ..version import __version__
 from ..volume import Volume
 from .fit_loop import Fit
 from .likelihood import Likelihood, MetricNames, Weights
@@ -143,8 +141,8 @@ class FieldResult(NamedTuple):
 
 
 def provenance_of(context: RunContext) -> dict[str, Any]:
-    """Describe the origin of a model: that of the run, with versions and seed."""
-    return dict(context.provenance) | {"unflat": __version__, "jax": jax.__version__, "seed": context.config.seed}
+    """Describe the origin of a model: that of the run, with the seed."""
+    return dict(context.provenance) | {"seed": context.config.seed}
 
 
 def finish_fit(

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from ..errors import DataError, Diagnostic, Stopped
 from ..io.network_file import SHIPPED, TEACHER, Network, read, teacher_path, write
 from ..networks.weights import named_weights
 from ..runs import RunContext, Status
-from ..version import __version__
 from .network_trainer import NetworkTrainer
 from .trainer import Callbacks
 
@@ -99,8 +97,6 @@ class TrainingRun:
         network = trainer.mean_network
         weights = named_weights(network)
         provenance = dict(self.context.provenance) | {
-            "unflat": __version__,
-            "jax": jax.__version__,
             "seed": trainer.seed,
             "numbers": dict(numbers),
         }

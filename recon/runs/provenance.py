@@ -4,9 +4,11 @@ The fingerprint holds everything that determines a run's numbers, and is stored 
 """
 
 import json
+import platform
 import resource
 import sys
 from collections.abc import Collection, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,12 +18,21 @@ from ..io.atomic import write_atomically
 from ..io.guard import guard
 from ..io.json_text import parse_json
 from ..io.name_pattern import as_wildcard
+from ..version import __version__
+
+_NUMERICS = ("numpy", "jax")
+"""Packages that compute a run's numbers."""
 
 
 def peak_memory() -> int:
     """Return the largest amount of host memory that this process has used [bytes]."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions of unflat, Python, NumPy and jax, which is not imported for it."""
+    return {"unflat": __version__, "python": platform.python_version(), **{name: version(name) for name in _NUMERICS}}
 
 
 def describe_input(path: Path) -> dict[str, Any]:

@@ -34,6 +34,8 @@ _TRUTH = "truth"
 """Title of a first volume that is known to be true."""
 _SATURATED = 3e-3
 """Share of the samples beyond a colour bar's end, from which the end is drawn as an arrow."""
+_SLACK = 0.02
+"""Distance beyond a colour bar's end that counts as beyond, in lengths of the bar."""
 
 
 def compare_volumes(
@@ -168,7 +170,9 @@ def _extension(
 ) -> Literal["neither", "min", "max", "both"]:
     """Choose the ends of a colour bar that are arrows, because values of its columns lie beyond them."""
     values = np.concatenate([row[column].values.ravel() for row in rows for column in columns])
-    below, above = (float(np.mean(beyond)) > _SATURATED for beyond in (values < limits[0], values > limits[1]))
+    slack = _SLACK * (limits[1] - limits[0])
+    beyond = (values < limits[0] - slack, values > limits[1] + slack)
+    below, above = (float(np.mean(each)) > _SATURATED for each in beyond)
     if below and above:
         return "both"
     return "min" if below else "max" if above else "neither"

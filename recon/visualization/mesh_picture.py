@@ -33,7 +33,7 @@ class MeshPicture:
 
 
 def draw_mesh(
-    surface: Surface, turn: Float[np.ndarray, "3 3"], colours: Float[np.ndarray, "v 3"] | None, size: int = 300
+    surface: Surface, turn: Float[np.ndarray, "3 3"], colours: Float[np.ndarray, "v 3"] | None, size: int = 480
 ) -> MeshPicture:
     """Draw a mesh as seen along z, without perspective.
 

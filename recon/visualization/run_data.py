@@ -17,7 +17,7 @@ from ..io.json_text import json_records, parse_json
 from ..io.result import read_result
 from ..io.volume_hdf5 import holds_draws
 from ..runs.contents import Sentinel, read_ending
-from ..runs.launch import read_launch
+from ..runs.launch import CommandLine, read_launch
 from ..runs.logs import without_absolute_paths
 from ..runs.verdict import Verdict
 from ..sampled import Sampled
@@ -143,10 +143,18 @@ def _result(run: Path, gaps: list[str]) -> Sampled | None:
 def _provenance(run: Path, result: Sampled | None) -> dict[str, Any]:
     """Command, versions and input: those of the model, or of the volume's file."""
     launch = read_launch(run)
-    words = () if launch is None or launch.command is None else launch.command.words
-    own = {"command": shell("unflat", *(_FAR.sub("…/", word) for word in words))} if words else {}
+    own = {} if launch is None or launch.command is None else _describe_command(launch.command)
     stored = getattr(result, "provenance", None)
-    return own | dict(stored or _file_provenance(run / "volume.h5"))
+    return own | dict(stored or _file_provenance(run / "volume.h5")) | own  # First, and not replaced.
+
+
+def _describe_command(command: CommandLine) -> dict[str, str]:
+    """Write a command, and the folder in which it was given, from which its paths lead."""
+    folder = Path(command.folder).as_posix()
+    if set(folder) > {".", "/"}:
+        folder = _FAR.sub("…/", folder)
+    words = (_FAR.sub("…/", word) for word in command.words)
+    return {"command": shell("unflat", *words), "given in": f"{folder}, relative to the run's folder"}
 
 
 def _file_provenance(file: Path) -> dict[str, Any]:
@@ -245,9 +253,9 @@ def _views(file: Path, gaps: list[str]) -> PredictedViews | None:
 
 def _chosen(withheld: np.ndarray) -> list[int]:
     """A few views, evenly spread: half of them withheld ones, where there are as many."""
-    hidden, seen = np.flatnonzero(withheld), np.flatnonzero(~withheld)
-    few = min(len(hidden), max(_SHOWN_VIEWS // 2, _SHOWN_VIEWS - len(seen)))
-    return [*_spread(seen, _SHOWN_VIEWS - few), *_spread(hidden, few)]
+    hidden, fitted = np.flatnonzero(withheld), np.flatnonzero(~withheld)
+    few = min(len(hidden), max(_SHOWN_VIEWS // 2, _SHOWN_VIEWS - len(fitted)))
+    return [*_spread(fitted, _SHOWN_VIEWS - few), *_spread(hidden, few)]
 
 
 def _spread(items: np.ndarray, count: int) -> list[int]:

@@ -3,6 +3,8 @@
 Figures use the Agg canvas of matplotlib without pyplot: they need no display, and no figure stays open.
 """
 
+import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from .tiles import ImageTile
 
+_log = logging.getLogger(__name__)
 INDEX_COLOURS = "inferno"
 """Colour map of a model's values."""
 IMAGE_COLOURS = "gray"
@@ -42,6 +45,12 @@ _STROKE = 1.4
 """[pt] Width of the outline of text on images."""
 _COMPRESSION = 4
 """Level of PNG compression: 6, the default, saves 5 % in size and takes more than twice as long."""
+_LETTER = 0.66
+"""Mean width of a letter of a length, relative to the font size."""
+_TEXT_MARGIN = 0.03
+"""Least distance of text from the edge of its image, relative to the width."""
+_MISSING = re.compile(r"Glyph (\d+) .*missing from")
+"""Warning of matplotlib about a character that no font has."""
 _NANOMETRE_LIMIT = 0.9995e-6
 """[m] Length from which text gives µm: shorter ones round to at most 999 nm."""
 _NANOMETRE_LIMIT_OF_BAR = 5e-7
@@ -55,7 +64,7 @@ specimen's detail for lengths in metres.
 
 _RC = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
+    "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans", "Noto Sans CJK JP"],
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -83,8 +92,6 @@ _RC = {
 @contextmanager
 def house_style() -> Iterator[None]:
     """Apply the fonts and line widths of unflat, independent of the user's matplotlibrc."""
-    import logging
-
     import matplotlib
 
     fonts = logging.getLogger("matplotlib.font_manager")
@@ -97,6 +104,23 @@ def house_style() -> Iterator[None]:
             yield
     finally:
         fonts.setLevel(level)
+
+
+@contextmanager
+def _one_warning_of_missing_characters() -> Iterator[None]:
+    """Log one warning with the characters that no font has, instead of one of matplotlib for each."""
+    import warnings
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    missing = dict.fromkeys(chr(int(m[1])) for w in caught if (m := _MISSING.match(str(w.message))))
+    if missing:
+        text = "no font here has the characters %s, which are drawn as boxes: install a font that has, Noto Sans CJK"
+        _log.warning(text, "".join(missing))
+    for other in caught:
+        if not _MISSING.match(str(other.message)):
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
 
 
 def new_figure(
@@ -144,7 +168,7 @@ def render_rgb(figure: "matplotlib.figure.Figure") -> UInt8[np.ndarray, "y x 3"]
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas: Any = FigureCanvasAgg(figure)  # The canvas of matplotlib is untyped.
-    with house_style():
+    with house_style(), _one_warning_of_missing_characters():
         canvas.draw()
     return np.array(canvas.buffer_rgba(), np.uint8)[..., :3]
 
@@ -185,7 +209,7 @@ def render_vectors(figure: "matplotlib.figure.Figure", form: str) -> bytes:
 
     buffer = BytesIO()
     metadata = {"Date": None} if form == "svg" else {"CreationDate": None}
-    with house_style():
+    with house_style(), _one_warning_of_missing_characters():
         # SVG has its text as text; PDF embeds the fonts as TrueType, which other programs can edit.
         matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "unflat", "pdf.fonttype": 42})
         figure.savefig(buffer, format=form, dpi=_VECTOR_DPI, metadata=metadata)
@@ -270,17 +294,22 @@ def add_scale_bar(
     from matplotlib.patheffects import withStroke
 
     length = round_length(width * fraction)
+    if tile is None:
+        axes.apply_aspect()  # The axes of an image take its shape only then.
     box = axes.get_window_extent() if tile is None else tile
     aspect, transform = box.width / box.height, axes.transAxes if tile is None else tile.transform
     right, bottom, thick = 0.95, 0.05 * max(aspect, 0.3), 0.014 * max(aspect, 0.3)
     left = right - length / width
+    text = format_length(length, unit)
     bar = Rectangle((left, bottom), length / width, thick, transform=transform, color=colour, lw=0)
     edge = "black" if colour == "white" else "white"
     bar.set_path_effects([withStroke(linewidth=_STROKE, foreground=edge, alpha=0.55)])
     axes.add_patch(bar)
-    place = (left + right) / 2, bottom + 1.6 * thick
+    inches = tile.width if tile is not None else box.width / axes.figure.dpi
+    half = len(text) * _LETTER * size / 72 / inches / 2  # Of the width of the text, relative to that of the image.
+    middle = max(min((left + right) / 2, 1 - _TEXT_MARGIN - half), min(half, 0.5))
     style = {"transform": transform, "color": colour, "ha": "center", "va": "bottom", "fontsize": size}
-    _write_outlined(axes, place, format_length(length, unit), style, edge, 0.55)
+    _write_outlined(axes, (middle, bottom + 1.6 * thick), text, style, edge, 0.55)
 
 
 def add_label(axes: "matplotlib.axes.Axes", text: str, tile: "ImageTile | None" = None) -> None:

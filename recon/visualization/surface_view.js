@@ -12,10 +12,10 @@
     uniform mat3 turn; uniform vec3 centre; uniform vec2 scale;
     varying vec3 direction, tint;
     void main() {
-      vec3 seen = turn * (place - centre);
+      vec3 position = turn * (place - centre);
       direction = turn * normal;
       tint = colour;
-      gl_Position = vec4(seen.x * scale.x, -seen.y * scale.y, 0.4 * seen.z, 1.0);
+      gl_Position = vec4(position.x * scale.x, -position.y * scale.y, 0.4 * position.z, 1.0);
     }`;
   const FRAGMENT = `
     precision mediump float;
@@ -32,10 +32,10 @@
 
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const shader = (type, source) => {
-    const made = gl.createShader(type);
-    gl.shaderSource(made, source);
-    gl.compileShader(made);
-    return made;
+    const compiled = gl.createShader(type);
+    gl.shaderSource(compiled, source);
+    gl.compileShader(compiled);
+    return compiled;
   };
   const program = gl.createProgram();
   gl.attachShader(program, shader(gl.VERTEX_SHADER, VERTEX));

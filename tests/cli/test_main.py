@@ -19,6 +19,7 @@ from unflat.recon import devices
 from unflat.recon.errors import DeviceError
 from unflat.recon.experiments import BUILT_IN, get_experiment
 from unflat.recon.experiments.methods import METHODS
+from unflat.recon.runs.launch import read_launch
 
 HEAVY = ("jax", "matplotlib", "scipy", "skimage", "optax")
 
@@ -255,6 +256,7 @@ class TestDevices:
         assert result.returncode == 0
         assert "NO GPU" in result.stdout
         assert "SLURM" in result.stdout
+        assert f"compiled programs are cached in {os.environ['JAX_COMPILATION_CACHE_DIR']}, by JAX_" in result.stdout
 
     def test_a_gpu_that_jax_cannot_use_gives_a_warning(self, monkeypatch: pytest.MonkeyPatch) -> None:
         logged: list[str] = []
@@ -345,6 +347,10 @@ def test_a_stopped_demo_names_the_command_that_goes_on(tmp_path: Path) -> None:
     assert "again with --resume" not in err
     command = shlex.split(err.strip().splitlines()[-1].partition("go on with: ")[2])
     assert command[0] == "unflat"
+    launch = read_launch(demo / "run")  # The command that the report shows, and that status offers.
+    assert launch is not None
+    assert launch.command is not None
+    assert [Path(word).name for word in launch.command.words] == [Path(word).name for word in command[1:-1]]
     again = unflat(*command[1:], "--time-limit", "0.1 s")
     assert again.returncode == 75, again.stderr
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from unflat.recon.frame import ModelFrame
 from unflat.recon.io.model_file import write_model
 from unflat.recon.io.volume_formats import save
 from unflat.recon.io.volume_stack import counts, members, write_many
+from unflat.recon.metrics.edge_profile import median_edge_width
 from unflat.recon.model import Model, ModelQuantity
 from unflat.recon.sampled import Quantity
 from unflat.recon.volume import Volume, centred_axis
@@ -121,6 +123,17 @@ class TestMeasure:
         assert float(row["strain_mean"]) == pytest.approx(0, abs=1e-6)
         assert float(row["strain_rms"]) == pytest.approx(1e-3 / np.sqrt(5), rel=0.03)
         assert 50 < float(row["edge_width [nm]"]) < 300
+
+    def test_edges_are_measured_as_the_run_measured_them(self, tmp_path: Path, written: Any) -> None:
+        """A crystal whose amplitude is uneven has the middle of its support, not that of its mass."""
+        even = crystal()
+        amplitude = np.abs(even.main) * np.linspace(0.6, 1.0, len(even.x))
+        support = (amplitude > amplitude.max() / 4).astype(np.uint8)
+        quantities = (Quantity("amplitude", "1", ""), Quantity("support", "1", ""))
+        uneven = replace(even, values={"amplitude": amplitude, "support": support}, quantities=quantities)
+        assert run_command("measure", written(uneven), "-o", tmp_path / "t.csv") == 0
+        (row,) = rows(tmp_path / "t.csv")
+        assert float(row["edge_width [nm]"]) == pytest.approx(1e9 * median_edge_width(uneven, "amplitude"), rel=1e-3)
 
     def test_a_row_for_each_cell_and_draw(self, shapes: Path, tmp_path: Path) -> None:
         assert run_command("measure", shapes, "-o", tmp_path / "t.csv") == 0

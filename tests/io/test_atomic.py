@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from unflat.recon.errors import DataError
-from unflat.recon.io.atomic import disk_fault
+from unflat.recon.io.atomic import disk_fault, require_writable_folder
 from unflat.recon.runs import new_hdf5, write_atomically
 
 
@@ -138,3 +138,14 @@ def test_a_forbidden_input_is_no_forbidden_output() -> None:
     assert disk_fault(forbidden, Path("out.h5")) is None
     forbidden = PermissionError(errno.EACCES, "Permission denied", "out.h5")
     assert "no permission" in str(disk_fault(forbidden, Path("out.h5")))
+    absent = FileNotFoundError(errno.ENOENT, "No such file or directory", "/data/out.h5")
+    assert disk_fault(absent, Path("out.h5"), Path(".part-out.h5")) is None
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that takes no files")
+def test_a_folder_that_takes_no_files_is_named_without_the_temporary_one() -> None:
+    with pytest.raises(DataError) as refusal, write_atomically("/proc/a.txt") as temporary:
+        temporary.write_text("a")
+    assert str(refusal.value) == "/proc/a.txt: cannot be written: this folder takes no files; write to another folder"
+    with pytest.raises(DataError, match=r"^/proc/a\.txt: cannot be written: this folder takes no files"):
+        require_writable_folder("/proc/a.txt")

@@ -563,7 +563,8 @@ class TestOmeZarr:
         save(volume, tmp_path / "a.ome.zarr")
         described = dict(zarr.open_group(tmp_path / "a.ome.zarr", mode="r").attrs)["ome"]
         assert described["version"] == "0.5"
-        assert [channel["label"] for channel in described["omero"]["channels"]] == [INDEX.name, ABSORPTION.name]
+        shown = {channel["label"]: channel["active"] for channel in described["omero"]["channels"]}
+        assert shown == {INDEX.name: True, ABSORPTION.name: False}  # All at once, and white, nothing could be told.
         (image,) = described["multiscales"]
         assert [(axis["name"], axis.get("unit")) for axis in image["axes"]] == [
             ("c", None),

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -39,9 +40,17 @@ from unflat.recon.visualization import (
     zoom_views,
 )
 from unflat.recon.visualization.animation import point_of_highest_contrast
+from unflat.recon.visualization.captions import add_caption
 from unflat.recon.visualization.planes import PlaneSampler
 from unflat.recon.visualization.projection import view_rotation
-from unflat.recon.visualization.style import colour_range, format_length, render_rgb, round_length
+from unflat.recon.visualization.style import (
+    add_scale_bar,
+    colour_range,
+    format_length,
+    new_figure,
+    render_rgb,
+    round_length,
+)
 from unflat.recon.visualization.surface import shade_surface
 from unflat.recon.volume import Volume
 
@@ -256,6 +265,41 @@ def test_scale_bars_have_round_lengths_that_fit(longest: float) -> None:
     length = round_length(longest)
     assert 0.4 * longest <= length <= longest * (1 + 1e-6)
     assert f"{length:.3e}"[:5] in ("1.000", "2.000", "5.000")
+
+
+def test_the_text_of_a_scale_bar_stays_within_a_small_image() -> None:
+    figure = new_figure(1.2, 1.2)
+    axes = figure.add_axes((0.1, 0.1, 0.8, 0.8))
+    axes.imshow(np.zeros((30, 20)))
+    add_scale_bar(axes, 6e-7, fraction=0.4)
+    render_rgb(figure)
+    image = axes.get_window_extent()
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert image.x0 <= box.x0
+        assert box.x1 <= image.x1
+
+
+def test_characters_without_a_font_give_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    figure = new_figure(3, 1)
+    add_caption(figure, "\U000f0001 in water, \U000f0002 in air, \U000f0001")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        render_rgb(figure)
+    (message,) = caplog.messages
+    assert "the characters \U000f0001\U000f0002, which" in message
+
+
+def test_the_colours_of_two_results_hold_both_and_those_of_a_truth_are_its_own(model: Model) -> None:
+    volume = model.volume(model.grid())
+    stronger = replace(volume, values={n: MEDIUM + 2 * (v - MEDIUM) for n, v in volume.values.items()})
+    tops = []
+    for names in (("truth", "result"), ("RUN2", "RUN")):
+        figure = compare_volumes(volume, stronger, names=names)
+        tops.append(figure.axes[0].images[0].get_clim()[1] - MEDIUM)
+        arrows = {bar.get_ylabel(): bar._colorbar.extend for bar in figure.axes if hasattr(bar, "_colorbar")}
+        assert arrows["refractive index $n$"] == ("max" if names[0] == "truth" else "neither")
+    assert tops[1] == pytest.approx(2 * tops[0], rel=0.05)
 
 
 def test_lengths_are_formatted_in_micrometres_or_nanometres() -> None:

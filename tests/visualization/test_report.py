@@ -21,6 +21,7 @@ from unflat.recon.frame import ModelFrame
 from unflat.recon.io.model_file import write_model
 from unflat.recon.io.volume_formats import save
 from unflat.recon.model import Model, ModelQuantity
+from unflat.recon.runs.launch import CommandLine, Launch
 from unflat.recon.sampled import Quantity
 from unflat.recon.volume import Volume
 
@@ -215,6 +216,9 @@ def test_the_report_command_keeps_a_former_report(run: Path, tmp_path: Path) -> 
     assert runner.invoke(report, [str(run), "--force"]).exit_code == 0
     assert runner.invoke(report, [str(run), "-o", str(tmp_path / "other.html")]).exit_code == 0
     assert Page((tmp_path / "other.html").read_text(encoding="utf-8")).addresses
+    refusal = runner.invoke(report, [str(run), "-o", str(tmp_path / "other.txt")]).exception
+    assert str(refusal) == f"{tmp_path}/other.txt: a report is a page of HTML; call it other.html"
+    assert not (tmp_path / "other.txt").exists()
 
 
 def truth_file(folder: Path) -> Path:
@@ -253,8 +257,10 @@ def test_evaluate_moves_a_result_onto_the_truth_when_asked(tmp_path: Path) -> No
 
 def test_a_report_names_command_versions_and_measures(run: Path) -> None:
     save(specimen().volume(specimen().grid()), run / "volume.h5")
+    Launch(CommandLine(("fit", "run.yaml", "../../data/scan.h5", "-o", "RUN"), "..")).write(run)
     text = Page(rendered(run)).text
-    assert "unflat fit run.yaml" in text
+    assert "unflat fit run.yaml '…/scan.h5' -o RUN" in text
+    assert "given in .., relative to the run's folder" in text
     assert re.search(r"Volume [\d.]+ µm³ volume enclosed by the surface", text)
     assert re.search(r"Dry mass [\d.]+ pg within the surface", text)
 

@@ -96,13 +96,15 @@ def _level(volume: Volume, amplitude: np.ndarray) -> float:
 
 
 def _amplitude_volume(volume: Volume, amplitude: np.ndarray) -> Volume:
+    """Make a volume of the amplitude, and of the support, in whose middle a run measures its edges too."""
+    support = {name: volume.values[name] for name in ("support",) if name in volume.values}
     return Volume(
         volume.kind,
         volume.z,
         volume.y,
         volume.x,
-        {"amplitude": amplitude},
-        (Quantity("amplitude", "1", ""),),
+        {"amplitude": amplitude, **support},
+        tuple(Quantity(name, "1", "") for name in ("amplitude", *support)),
         {},
         volume.length_unit,
     )
@@ -123,8 +125,8 @@ def _strain(volume: Volume, inside: np.ndarray) -> dict[str, float]:
 
 
 def _displacement(volume: Volume, inside: np.ndarray, scale: Scale) -> dict[str, float]:
-    moved = _within(volume, "displacement", inside) * scale.factor
-    if not moved.size:
+    displacement = _within(volume, "displacement", inside) * scale.factor
+    if not displacement.size:
         return {}
-    p5, p95 = (float(p) for p in np.percentile(moved, (5, 95)))
-    return {"displacement_rms": float(moved.std()), "displacement_range": p95 - p5}
+    p5, p95 = (float(p) for p in np.percentile(displacement, (5, 95)))
+    return {"displacement_rms": float(displacement.std()), "displacement_range": p95 - p5}

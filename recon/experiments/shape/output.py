@@ -1,5 +1,6 @@
 """Output of a prediction: a continuous model of each cell, sampled consensus and draws, and tables of scores."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,7 +72,7 @@ def write_prediction(
         if cells.inside is None
         else resample_shapes(cells.inside, _unit_cube(len(cells.inside[0])), _unit_cube(edge))
     )
-    _write_volume(folder / VOLUME, cells, filled, consensus, truth, note)
+    _write_volume(folder / VOLUME, cells, filled, consensus, truth, {TRAINING_NOTE: note, **_provenance(work)})
     inside = filled > _FULL_OCCUPANCY // 2
     warn_if_cut_off(inside)
     sections = np.stack([_resize_mask(cell.mask, edge) > 0.5 for cell in cells])
@@ -209,7 +210,7 @@ def _write_volume(
     filled: UInt8[np.ndarray, "cell draw n m k"],
     consensus: UInt8[np.ndarray, "cell n m k"] | None,
     truth: Bool[np.ndarray, "cell n m k"] | None,
-    note: str,
+    attributes: Mapping[str, str],
 ) -> None:
     """Write the occupancies of draws and consensus, and under ``/seen`` pictures, masks and truth, for figures."""
     edge = filled.shape[2]
@@ -217,7 +218,7 @@ def _write_volume(
     step = np.array(first.voxel) * first.image.shape[0] / edge
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         write_root_attributes(file, "unflat-volume", "shape", "volume")
-        file.attrs[TRAINING_NOTE] = note
+        file.attrs.update(attributes)
         group = file.create_group("volume")
         mark_as_plot(group, "occupancy", STACK_AXES)
         for name, axis in zip("zyx", centred_grid((edge,) * 3, step).axes, strict=True):
@@ -238,6 +239,11 @@ def _write_volume(
                 f"seen/{name}", data=array, chunks=(1, *array.shape[1:]), compression="gzip", fletcher32=True
             )
             dataset.attrs["units"] = "1"
+
+
+def _provenance(work: RunContext) -> dict[str, str]:
+    """Root attribute of the volume with the origin of the run, as other volumes have it."""
+    return {"provenance": json.dumps(dict(work.provenance), default=str)}
 
 
 def _write_occupancy(group: h5py.Group, filled: UInt8[np.ndarray, "cell *shape"]) -> None:
