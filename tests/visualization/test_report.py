@@ -280,8 +280,8 @@ def test_a_report_compares_with_a_second_run_and_with_a_truth(run: Path, tmp_pat
     assert str(tmp_path) not in text
     compared = text[text.index("Compared with") : text.index("Metric of each run")]
     assert not re.search(r"\btru(e|th)\b", compared)
-    assert re.search(r"Withheld residual ↓ 0\.05 ✓ 0\.03 ", text)
-    assert re.search(r"NCC ↑ 1 ", text)  # The two results are the same.
+    assert re.search(r"Withheld residual 0\.05 ✓ 0\.03 ↓ ", text)
+    assert re.search(r"NCC 1 ↑ ", text)  # The two results are the same.
     truth = tmp_path / "truth.h5"
     save(specimen().volume(specimen().grid()), truth)
     done = CliRunner().invoke(report, [str(run), "--compare", str(truth), "-o", str(output), "--force"])
