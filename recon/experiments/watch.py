@@ -138,7 +138,7 @@ def run_watch(
     """
     experiment = get_experiment(config.kind)
     if options.learning is not None:
-        require_learner(experiment, config)
+        require_learner(experiment, config, options.output)
     goes_on = (options.output / BATCH).is_file() and not options.force
     batch = BatchOptions(options.output, options.force, goes_on, options.retry_failed, command=options.command)
     with (
@@ -242,6 +242,7 @@ class _Watch:
             self.show_waiting(None)
             self._write_state(running=scan.name)
             if self.learning is not None:
+                self.learning.require_network()
                 self.runner.config, self.runner.network = self.learning.config, self.learning.digest
             title = f"{self.runner.method} {scan.name}"
             self.runner.run(scan, title, former, retry_failed=self.options.retry_failed)

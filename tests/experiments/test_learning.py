@@ -197,6 +197,57 @@ def test_a_learned_network_is_resumed_unless_it_is_damaged_or_all_begins_anew(be
         finish(learning)
 
 
+def test_a_learned_network_that_is_lost_on_the_way_ends_no_watch(bench: Bench) -> None:
+    file = bench.runs / "network.h5"
+    bench.end_scan("a")
+    with bench.open() as learning:
+        finish(learning)
+        file.unlink()
+        bench.end_scan("b")
+        finish(learning)
+        assert bench.networks == ["RUNS/network.h5", bench.config.predict.network, "RUNS/network.h5"]
+        assert bench.weight(learning.config) == 1, "the lesson began with the network of the config"
+        file.write_bytes(b"damage")
+        learning.require_network()  # As before a scan.
+        assert (learning.digest, bench.weight(learning.config)) == ("", 0)
+        assert "network.h5" in bench.warnings[-1]
+        (bench.sources / "first.h5").unlink()
+        bench.end_scan("c")
+        finish(learning)
+        assert "learned nothing" in bench.warnings[-1]
+
+
+def test_a_lesson_that_cannot_be_recorded_is_used_all_the_same(bench: Bench) -> None:
+    (bench.runs / "learning.json").mkdir()
+    bench.end_scan("a")
+    with bench.open() as learning:
+        finish(learning)
+        assert bench.weight(learning.config) == 1
+    assert "not recorded" in bench.warnings[0]
+
+
+def test_a_clock_that_is_set_back_stops_no_lesson(bench: Bench) -> None:
+    bench.end_scan("a")
+    with bench.open() as learning:
+        finish(learning)
+        for name in "bcdef":
+            bench.end_scan(name)
+            bench.folder.record.scans[name].noted -= 86400
+        finish(learning)
+        assert bench.learner.given[1] == ["c", "d", "e", "f"]
+        assert not learning.advance()
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_the_network_of_the_config_is_never_the_one_that_is_written(bench: Bench, is_new: bool) -> None:
+    file = bench.runs / "network.h5"
+    network_file.write(Network("crystal", {}, {"w": np.ones(3, np.float32)}), file)
+    bench.config = parse_config(shipped("crystal"), [f"predict.network={bench.runs.name}/../RUNS/network.h5"])
+    with pytest.raises(ConfigError, match="the file that --learn writes"):
+        bench.open(is_new=is_new)
+    assert file.exists()
+
+
 def test_a_fault_ends_the_lesson_alone(bench: Bench) -> None:
     bench.learner.error = ZeroDivisionError("inner")
     bench.end_scan("a")
