@@ -160,11 +160,9 @@ class LinearPosterior:
         explained, total = np.zeros(len(candidates.defocus)), 0.0
         for column in self.columns:
             matrix, added = self.transfer(column, light), self.transfer(column, candidates)
-            gram = matrix @ matrix.conj().T + np.eye(len(matrix)) / gain
-            # Rows of the views, and of the candidates, times the posterior covariance 1 − Hᴴ(HHᴴ + 1/γ)⁻¹H.
-            solved = np.linalg.solve(gram, np.concatenate([matrix, matrix @ added.conj().T], axis=1))
-            before = np.real(np.sum(matrix.conj() * solved[:, : matrix.shape[1]], axis=0))[column.in_band].sum()
-            rows = added - solved[:, matrix.shape[1] :].conj().T @ matrix
+            covariance = _posterior_covariance(matrix, gain)
+            before = np.count_nonzero(column.in_band) - np.real(np.diagonal(covariance))[column.in_band].sum()
+            rows = added @ covariance
             own = np.real(np.sum(rows * added.conj(), axis=1))
             reduction = (np.abs(rows[:, column.in_band]) ** 2).sum(axis=1) / (1 / gain + own)
             explained += column.weight * (before + reduction)
@@ -182,6 +180,15 @@ class LinearPosterior:
         logs = np.linspace(0, np.log10(MANY_PHOTONS), 57)
         shares = np.array([spectrum.determined(self.gain(float(10**log))) for log in logs])
         return float(10 ** np.interp(ENOUGH * shares[-1], shares, logs))
+
+
+def _posterior_covariance(matrix: Complex[np.ndarray, "view j"], gain: float) -> Complex[np.ndarray, "j j"]:
+    """Compute (1 + γ HᴴH)⁻¹ in the smaller of the two spaces: for few views it is 1 − Hᴴ(HHᴴ + 1/γ)⁻¹H."""
+    views, count = matrix.shape
+    adjoint = matrix.conj().T
+    if views > count:
+        return np.asarray(np.linalg.inv(np.eye(count) + gain * (adjoint @ matrix)))
+    return np.asarray(np.eye(count) - adjoint @ np.linalg.solve(matrix @ adjoint + np.eye(views) / gain, matrix))
 
 
 @dataclass(frozen=True)

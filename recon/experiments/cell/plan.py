@@ -15,8 +15,16 @@ from .caps import axial_resolution, caps_of, finest_periods
 from .config import CellSettings
 from .estimate import estimate
 from .geometry import Geometry, geometry_of
-from .linear_posterior import ENOUGH, INDEX_CONTRAST, MANY_PHOTONS, NOTHING, LinearPosterior, relative_error
-from .plan_gains import SeenPart, gains_of
+from .linear_posterior import (
+    ENOUGH,
+    INDEX_CONTRAST,
+    MANY_PHOTONS,
+    NOTHING,
+    InformationSpectrum,
+    LinearPosterior,
+    relative_error,
+)
+from .plan_gains import SeenPart, gains_of, gains_of_spread
 from .plan_pictures import pictures_of
 from .planned_light import PlannedLight, coarsest_pixel, cone_angle, largest_gap, photons_of
 from .planned_views import origin, planned_acquisition
@@ -48,16 +56,20 @@ def plan(settings: CellSettings, acquisition: Acquisition | None) -> Plan:
     ball, caps = FrequencyBall.of(light.aperture, light.depth), caps_of(measured)
     seen = SeenPart.of(light.aperture, light.depth, caps)
     sections = [_resolution(light, geometry), _coverage(light, seen)]
-    posterior = LinearPosterior(light.microscope, light.depth, light.aperture)
+    gains, doubts = gains_of(light, seen), _warnings(light)
     if light.is_linear:
-        sections.append(_spread_of_index(light, posterior))
+        posterior = LinearPosterior(light.microscope, light.depth, light.aperture)
+        spectrum = posterior.spectrum(light.illumination)
+        sections.append(_spread_of_index(light, posterior, spectrum))
+        gains = gains_of_spread(light, posterior, spectrum) + gains
+        doubts += _doubts_about_spread(light, spectrum.determined(posterior.gain(MANY_PHOTONS)))
     return Plan(
         "cell",
         f"geometry of the config: {origin(settings)}" if acquisition is None else f"geometry of {acquisition.source}",
         tuple(sections),
-        tuple(gains_of(light, seen, posterior)),
+        tuple(gains),
         tuple(_assumptions(light)),
-        tuple(_warnings(light) + _doubts_about_spread(light, posterior)),
+        tuple(doubts),
         tuple(pictures_of(light, ball, count_caps(ball, light.aperture, caps))),
         estimate(settings, measured),
     )
@@ -107,9 +119,8 @@ def _coverage(light: PlannedLight, part: SeenPart) -> PlanSection:
     return PlanSection("Fourier space: the ball up to the lateral cut-off", numbers)
 
 
-def _spread_of_index(light: PlannedLight, posterior: LinearPosterior) -> PlanSection:
+def _spread_of_index(light: PlannedLight, posterior: LinearPosterior, spectrum: InformationSpectrum) -> PlanSection:
     """Error of the index that counting noise and unseen frequencies leave."""
-    spectrum = posterior.spectrum(light.illumination)
     needed = posterior.photons_needed(spectrum)
     note = "no number suffices" if math.isnan(needed) else ""
     numbers = [PlanNumber("photons_needed", "photons a pixel and view that suffice", needed, "photons", note=note)]
@@ -169,18 +180,15 @@ def _warnings(light: PlannedLight) -> list[str]:
     return warnings
 
 
-def _doubts_about_spread(light: PlannedLight, posterior: LinearPosterior) -> list[str]:
-    """List doubts about the light of images at rest."""
-    if not light.is_linear:
-        return []
+def _doubts_about_spread(light: PlannedLight, many: float) -> list[str]:
+    """List doubts about the light of images at rest, of which many photons determine a share of the band."""
     warnings = []
     dark = ~light.illumination.transmitted(light.microscope.numerical_aperture).astype(bool)
     if dark.any():
         warnings.append(f"{int(dark.sum())} dark fields: linear theory, and the spread here, leave them out")
-    many = posterior.spectrum(light.illumination).determined(posterior.gain(MANY_PHOTONS))
     if many < NOTHING:
         warnings.append(
-            "no number of photons determines the index by linear theory: in focus along the axis a phase object is "
-            "invisible, and dark fields have no linear signal; take several planes of focus, or tilted bright fields"
+            "no number of photons determines the index by linear theory: in focus along the axis a thin phase object "
+            "is invisible, and dark fields have no linear signal; take several planes of focus, or tilted bright fields"
         )
     return warnings

@@ -13,7 +13,7 @@ from ...metrics.missing_cone import Aperture
 from ..plan import Gain, PlanNumber
 from .caps import axial_resolution
 from .geometry import resolution_of
-from .linear_posterior import LinearPosterior, relative_error
+from .linear_posterior import InformationSpectrum, LinearPosterior, relative_error
 from .planned_light import PlannedLight, cone_angle, turn_angles
 
 RIM_SHARE = 0.97
@@ -89,19 +89,17 @@ def _focus(light: PlannedLight) -> float:
     return float(np.median(light.illumination.defocus))
 
 
-def gains_of(light: PlannedLight, seen: SeenPart, posterior: LinearPosterior) -> list[Gain]:
-    """List what one more view, focus or photon would bring."""
+def gains_of(light: PlannedLight, seen: SeenPart) -> list[Gain]:
+    """List the frequencies and the resolution that one more direction, turn, or steeper light would bring."""
     if light.turns:
         return [_gain_of_turn(light, seen)]
-    gains = _gain_of_cap(light, seen) + _gain_of_aperture(light)
-    if not light.is_linear or light.photons is None:
-        return gains
-    return _gains_of_spread(light, posterior, light.photons) + gains
+    return _gain_of_cap(light, seen) + _gain_of_aperture(light)
 
 
-def _gains_of_spread(light: PlannedLight, posterior: LinearPosterior, photons: float) -> list[Gain]:
-    """Direction, plane of focus and photons that lower the error most, the best first."""
-    spectrum = posterior.spectrum(light.illumination)
+def gains_of_spread(light: PlannedLight, posterior: LinearPosterior, spectrum: InformationSpectrum) -> list[Gain]:
+    """List the direction, the plane of focus and the photons that lower the error most; none of unknown photons."""
+    if (photons := light.photons) is None:
+        return []
     before, brighter = (spectrum.determined(posterior.gain(n)) for n in (photons, 2 * photons))
     number = PlanNumber("relative_error", "error of white structure", relative_error(before), "%")
     view, foci = candidate_foci(light)
@@ -162,7 +160,8 @@ def _gain_of_turn(light: PlannedLight, seen: SeenPart) -> Gain:
 
 
 def _direction(na: Float[np.ndarray, " 2"]) -> str:
-    return f"light from n sin(theta) = ({na[0] + 0.0:.2g}, {na[1] + 0.0:.2g}) (y, x)"
+    y, x = np.round(na, 6) + 0.0
+    return f"light from n sin(theta) = ({y:.2g}, {x:.2g}) (y, x)"
 
 
 def _changed(number: PlanNumber, value: float) -> PlanNumber:

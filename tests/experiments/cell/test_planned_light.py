@@ -60,6 +60,25 @@ def test_light_that_determines_nothing_needs_no_number_of_photons() -> None:
     assert any("no number of photons" in warning for warning in planned.warnings)
 
 
+def test_a_thin_phase_object_in_focus_is_invisible_and_a_deep_one_is_not() -> None:
+    light = "acquisition={illumination: normal, defocus: [0 um]}"
+    thin, deep = (plan(parse_config(RING, [light, f"volume.depth={depth}"]), None) for depth in ("0.3 um", "9 um"))
+    assert math.isnan(thin.number("photons_needed").value)
+    assert deep.number("determined").value > 0.1
+
+
+def test_the_gain_of_a_view_is_the_same_in_the_space_of_views_and_of_coefficients() -> None:
+    microscope, angles = Microscope(532e-9, 0.65, 1.333, (0.2e-6, 0.2e-6)), np.linspace(0, 2 * np.pi, 10)[:-1]
+    na = 0.5 * np.stack([np.sin(angles), np.cos(angles)], axis=1)
+    posterior = LinearPosterior(microscope, 3e-6, Aperture(532e-9, 1.333, 0.5, 0.65))
+    assert {len(column.w) > 8 for column in posterior.columns} == {True, False}
+    (share,) = posterior.determined_with(
+        Illumination.from_directions(na[:-1]), Illumination.from_directions(na[-1:]), 1000.0
+    )
+    whole = posterior.spectrum(Illumination.from_directions(na)).determined(posterior.gain(1000.0))
+    assert share == pytest.approx(whole, rel=1e-9)
+
+
 def test_the_pixel_holds_what_two_waves_in_the_pupil_make() -> None:
     na, wavelength = 0.65, 532e-9
     axial = directions([[0.0, 0.0]])
