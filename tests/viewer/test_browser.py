@@ -447,9 +447,12 @@ def test_runs_appear_are_shown_and_vanish(page: Page, runs: Path, model: Model) 
 def choose_among_damaged_runs(page: Page, path: Path) -> None:
     """Choose a run while its model is torn, then while the answer to an earlier choice is still on its way."""
     begun, sphere = page.js("unflat.session.run.id"), page.start["run"]
-    page.js("unflat.open(arguments[0])", sphere)
     content = path.read_bytes()
     path.write_bytes(content[:1000])
+    page.wait("unflat.unread !== ''", 8)
+    page.settle()  # The last of the result stays in sight.
+    assert page.js("unflat.session.run !== null")
+    page.js("unflat.open(arguments[0])", sphere)
     page.js("unflat.open(arguments[0])", begun)
     assert "begun cannot be shown" in page.js("document.querySelector('.empty').textContent")
     assert "begun" in page.js("document.querySelector('.run-name').textContent")

@@ -67,6 +67,8 @@ export class Live {
     if (!session.description || !(isNewer || app.unread === shown.id)) return;
     session.changed[shown.id] = shown.changed;
     await app.open(shown.id);
-    if (app.unread === shown.id) session.changed[shown.id] = last;
+    if (app.unread !== shown.id) return;
+    session.changed[shown.id] = last; // What is shown is still the result before.
+    app.settle();
   }
 }
