@@ -5,6 +5,8 @@ import { stateChip, verdictChip } from "./progress.js";
 import { formatNumber } from "./units.js";
 
 export class RunList {
+  #shown = ""; // rows of the list as text
+
   /**
    * @param {import("./session.js").Session} session
    * @param {(id: string) => void} onChoice
@@ -55,6 +57,9 @@ export class RunList {
     const current = runs.find((run) => run.id === view.run);
     this.name.textContent = current?.name ?? this.session.description?.name ?? "no run yet";
     this.chips.replaceChildren(...(current ? [stateChip(current.state), verdictChip(current.verdict)].filter(Boolean) : []));
+    const key = JSON.stringify([view.run, runs]);
+    if (key === this.#shown) return; // A row must stay the same from press to release, or else the click is lost.
+    this.#shown = key;
     const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.run : null;
     this.list.replaceChildren(...runs.map((run) => this.#row(run, run.id === view.run)));
     if (focused) this.list.querySelector(`[data-run="${CSS.escape(focused)}"]`)?.focus();
