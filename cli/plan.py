@@ -29,8 +29,8 @@ def command(
 
     The geometry is that of the ACQUISITION, or else of the CONFIG: its section simulate, and all that its section
     acquisition states itself. Printed are the resolution along each axis, the missing part of Fourier space, the
-    sampling, the counts that are needed, the spread to expect, memory and time, and what one more view, focus or frame
-    would bring. The formulas and assumptions are in docs/explanation/planning.md.
+    sampling, the counts that are needed, the error that they leave, memory and time, and what one more view, focus or
+    frame would bring. The formulas and assumptions are in docs/explanation/planning.md.
 
     \b
     Examples:
