@@ -135,7 +135,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit status: 0 done, 2 usage or config, 3 data, 4 device or memory, 5 below the quality gate, 75 stopped "
-    "with a checkpoint (run again with --resume), 130 interrupted.",
+    "early by a signal or a time limit (a run has a checkpoint: go on with --resume; run other commands again), "
+    "130 interrupted.",
 )
 @click.version_option(__version__, prog_name="unflat")
 def cli() -> None:

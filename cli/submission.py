@@ -23,6 +23,7 @@ from ..recon.runs.launch import SUBMIT_OPTIONS
 from ..recon.runs.scan_list import is_several
 from ..recon.runs.slurm_queue import queued_with_script, require_sbatch, submit_script, task_states
 from ..recon.runs.task_log import slurm_folder
+from ..recon.signals import deferred_signals
 from . import console
 from .batch import list_inputs
 from .command_words import CommandWords
@@ -206,14 +207,21 @@ def _queue(job: Job, closing: Job | None, options: SubmitOptions) -> SubmittedJo
     for name, text in texts.items():
         # Beside the acquisitions, where they are a folder; with the bytes of their names, whatever these are.
         (job.folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
+    with deferred_signals():  # No array is left without the job that follows on it, nor without a line with its number.
+        submitted = _submit_scripts(job, closing)
+    number = submitted.job
+    if (stuck := next((task for task in task_states(number) or () if task.will_not_start), None)) is not None:
+        console.warn(f"job {number} may never start: {stuck.reason}; if so, scancel {number} and ask for less")
+    return submitted
+
+
+def _submit_scripts(job: Job, closing: Job | None) -> SubmittedJobs:
+    """Submit the scripts that are written."""
     number = submit_script(job.folder / "job.sh")
     count = f", {len(job.tasks)} task{'s' if len(job.tasks) > 1 else ''}" if job.tasks else ""
     console.print_line(f"submitted job {number}{count}: script and logs in {job.folder}")
-    if (stuck := next((task for task in task_states(number) or () if task.will_not_start), None)) is not None:
-        console.warn(f"job {number} may never start: {stuck.reason}; if so, scancel {number} and ask for less")
     names = {task.number: task.run.name for task in job.tasks}
-    submitted = SubmittedJobs(number, job.folder, names)
-    return submitted if closing is None else replace(submitted, closing=_queue_closing(job, number))
+    return SubmittedJobs(number, job.folder, names, "" if closing is None else _queue_closing(job, number))
 
 
 def _queue_closing(job: Job, number: str) -> str:

@@ -19,7 +19,7 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 _SHOW_CURSOR = "\r\033[K\033[?25h"
 
 temporary_files: set[str] = set()
-"""Paths of the temporary files that this process is writing."""
+"""Paths of the temporary files and folders that this process is writing."""
 _owner = 0
 """Number of the process that took the signals; its forks end without a word."""
 _was_interrupted = False
@@ -85,8 +85,7 @@ def end_now(number: int, frame: FrameType | None = None) -> None:
     is_interrupt = number == signal.SIGINT
     if os.getpid() == _owner:
         for path in list(temporary_files):
-            with suppress(OSError):
-                os.unlink(path)  # noqa: PTH108 - pathlib may not be imported yet
+            _remove(path)
         _say("interrupted" if is_interrupt else f"{signal.Signals(number).name} received: ended early, run it again")
     os._exit(_INTERRUPTED if is_interrupt else _STOPPED)
 
@@ -120,6 +119,39 @@ def interrupts_raised() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, end_now)
+
+
+@contextmanager
+def deferred_signals() -> Iterator[None]:
+    """Let signals wait until the block has ended, in the main thread; for steps of a moment that belong together."""
+    waiting: list[int] = []
+    former = {}
+    for name in _NAMES:
+        number = getattr(signal, name, None)
+        if number is None or signal.getsignal(number) in (signal.SIG_IGN, None):
+            continue
+        with suppress(ValueError):  # Another thread may set no handler, and receives no signal.
+            former[number] = signal.signal(number, lambda number, _frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        for number in waiting:
+            signal.raise_signal(number)
+
+
+def _remove(path: str) -> None:
+    """Remove a file, or a folder with its files; pathlib and shutil may not be imported yet."""
+    for folder, folders, files in os.walk(path, topdown=False):
+        for name in files:
+            with suppress(OSError):
+                os.unlink(os.path.join(folder, name))  # noqa: PTH108, PTH118
+        for name in folders:
+            with suppress(OSError):
+                os.rmdir(os.path.join(folder, name))  # noqa: PTH106, PTH118
+    with suppress(OSError):
+        (os.rmdir if os.path.isdir(path) else os.unlink)(path)  # noqa: PTH112
 
 
 def _say(text: str) -> None:

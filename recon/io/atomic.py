@@ -9,6 +9,7 @@ import io
 import itertools
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -163,20 +164,26 @@ def disk_fault(error: Exception, path: Path, temporary: Path | None = None) -> D
 
 
 def remove_stale(folder: Path, name: str = "") -> None:
-    """Remove the temporary files that killed processes of this machine left behind.
+    """Remove the temporary files and folders that killed processes of this machine left behind.
 
     Args:
-        folder: Folder of the files.
-        name: Final name of the files to remove; all are removed if it is empty.
+        folder: Folder that they lie in.
+        name: Final name of those to remove; all are removed if it is empty.
     """
     with suppress(OSError):
         for entry in os.scandir(folder):
-            part = _PART.match(entry.name)
-            if part is None or part["host"] != _host() or not entry.name.endswith(name):
-                continue
-            if not is_process_alive(int(part["process"])):
+            if entry.name.endswith(name) and is_stale(entry.name):
                 with suppress(OSError):
-                    Path(entry).unlink()
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry)
+                    else:
+                        Path(entry).unlink()
+
+
+def is_stale(name: str) -> bool:
+    """Whether a temporary name is that of a process of this machine that has ended."""
+    part = _PART.match(name)
+    return part is not None and part["host"] == _host() and not is_process_alive(int(part["process"]))
 
 
 def flush(path: Path) -> None:

@@ -1,20 +1,32 @@
 """Folders of many files, such as a zarr store, that appear whole or not at all."""
 
+import ctypes
+import glob
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import DataError, Diagnostic
-from .atomic import disk_fault, flush, temporary_name
+from ..signals import deferred_signals, temporary_files
+from .atomic import disk_fault, flush, is_stale, remove_stale, temporary_name
 from .inputs import require_no_input
+
+_FORMER = ".former"
+"""Beginning of the name of a folder that was moved aside, before its temporary name."""
+_HERE, _EXCHANGE = -100, 2
+"""``AT_FDCWD`` and ``RENAME_EXCHANGE`` of Linux."""
 
 
 @contextmanager
 def write_folder_atomically(path: Path, is_replaceable: Callable[[Path], bool]) -> Iterator[Path]:
     """Provide a temporary folder to fill, and rename it to ``path`` when the block ends without an error.
 
-    A folder at ``path`` is moved aside first, and removed at the end; if the block raises an error, it stays as it is.
+    A folder at ``path`` changes its name with the new one in a single step, where the system has that (Linux, on most
+    disks); elsewhere it is moved aside first, and the next command that writes here puts it back if this one was killed
+    in between. If the block raises an error, it stays as it is.
 
     Args:
         path: The folder to write. Its own folder must exist.
@@ -29,8 +41,11 @@ def write_folder_atomically(path: Path, is_replaceable: Callable[[Path], bool]) 
     """
     target = path.resolve()
     require_no_input(path)
+    _put_back(target)
     require_writable_folder(path, is_replaceable)
+    remove_stale(target.parent, target.name)
     temporary = temporary_name(target)
+    temporary_files.add(str(temporary))
     try:
         temporary.mkdir()
         yield temporary
@@ -43,7 +58,8 @@ def write_folder_atomically(path: Path, is_replaceable: Callable[[Path], bool]) 
             raise
         raise DataError(fault) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
+        temporary_files.discard(str(temporary))
     with suppress(OSError):  # Some network disks cannot flush a folder.
         flush(target.parent)
 
@@ -62,18 +78,46 @@ def require_writable_folder(path: Path, is_replaceable: Callable[[Path], bool]) 
 
 
 def _exchange(temporary: Path, target: Path) -> None:
-    """Rename a folder to one that may exist, which is put back if that fails."""
+    """Rename a folder to one that may exist, which is put back if that fails, and is left at the temporary name."""
     if not target.exists():
         temporary.rename(target)
-        return
-    former = temporary_name(target)
-    target.rename(former)
+    elif not _exchange_names(temporary, target):
+        former = temporary.with_name(_FORMER + temporary.name)
+        with deferred_signals():
+            target.rename(former)
+            try:
+                temporary.rename(target)
+            except OSError:
+                former.rename(target)
+                raise
+        _remove(former)
+
+
+def _exchange_names(one: Path, other: Path) -> bool:
+    """Exchange the names of two folders in a single step; False where the system or the disk cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
     try:
-        temporary.rename(target)
-    except OSError:
-        former.rename(target)
-        raise
-    if former.is_dir():
-        shutil.rmtree(former, ignore_errors=True)
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):  # A C library of before 2018.
+        return False
+    return bool(rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0)
+
+
+def _put_back(target: Path) -> None:
+    """Put back a folder that a killed process had moved aside; if the new one has its name by then, remove it."""
+    for former in target.parent.glob(f"{_FORMER}*-{glob.escape(target.name)}"):
+        if not is_stale(former.name.removeprefix(_FORMER)):
+            continue
+        with suppress(OSError):
+            if target.exists():
+                _remove(former)
+            else:
+                former.rename(target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        former.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)

@@ -143,7 +143,14 @@ def _run(*words: str) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in os.environ.items() if not _OF_THIS_JOB.match(name)}
     try:
         return subprocess.run(
-            words, capture_output=True, text=True, timeout=_TIMEOUT, check=False, errors="replace", env=environment
+            words,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+            errors="replace",
+            env=environment,
+            start_new_session=os.name != "nt",  # Ctrl-C amid sbatch would leave a job without its number.
         )
     except (OSError, subprocess.SubprocessError) as error:
         fault = "gave no answer: timed out" if isinstance(error, subprocess.TimeoutExpired) else str(error)

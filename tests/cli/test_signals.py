@@ -59,8 +59,13 @@ import os, signal, sys
 from unflat.recon import signals
 signals.take_signals()
 from unflat.recon.io.atomic import write_atomically
-with write_atomically(sys.argv[1]) as temporary:
+from pathlib import Path
+from unflat.recon.io.atomic_folder import write_folder_atomically
+store = Path(sys.argv[1] + ".zarr")
+with write_atomically(sys.argv[1]) as temporary, write_folder_atomically(store, lambda _: True) as folder:
     temporary.write_text("half")
+    (folder / "array").mkdir()
+    (folder / "array" / "chunk").write_text("half")
     os.kill(os.getpid(), signal.SIGTERM)
 """
     ended = subprocess.run(

@@ -219,6 +219,21 @@ class TestRefusal:
         program(fake_slurm, "sbatch", "echo 'sbatch: error: Unable to contact slurm controller' >&2; exit 1")
         assert run(["submit", "--", "fit", "run.yaml", "scans", "-o", "RUNS"]) == 3
 
+    def test_a_signal_between_the_jobs_waits_for_the_second(
+        self, work: Path, fake_slurm: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        jobs: list[str] = []
+        calls = fake_slurm / "calls"
+        program(fake_slurm, "sbatch", f'echo "$2" >> {calls}; kill -TERM $PPID; echo 12')
+        former = signal.signal(signal.SIGTERM, lambda *_: jobs.append(calls.read_text("utf-8")))
+        try:
+            assert run(["submit", "--", "fit", "run.yaml", "scans", "-o", "RUNS"]) == 0
+        finally:
+            signal.signal(signal.SIGTERM, former)
+        assert "report.sh" not in jobs[0]
+        assert jobs[0].splitlines()[:2] == [f"{work}/RUNS.slurm/job.sh", "--dependency=afterany:12"]
+        assert "submitted job 12, 2 tasks" in capfd.readouterr().out
+
     def test_an_output_with_a_job_in_the_queue_is_not_submitted_again(
         self, work: Path, fake_slurm: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
@@ -226,8 +241,8 @@ class TestRefusal:
         assert run(words) == 0
         assert (fake_slurm / "calls").read_text("utf-8").splitlines() == [
             f"--parsable {work}/RUNS.slurm/job.sh",
-            "show job 12 -o",
             f"--parsable --dependency=afterany:12 --kill-on-invalid-dep=yes {work}/RUNS.slurm/report.sh",
+            "show job 12 -o",
         ]
         (fake_slurm / "queue").write_text(f"12_1|PENDING|Resources|{work}/RUNS.slurm/job.sh\n", "utf-8")
         assert run([*words, "--resume"]) == 2

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from unflat.recon.errors import DataError
+from unflat.recon.io import atomic_folder
 from unflat.recon.io.atomic import disk_fault, require_writable_folder
+from unflat.recon.io.atomic_folder import write_folder_atomically
 from unflat.recon.runs import new_hdf5, write_atomically
 
 
@@ -64,6 +66,48 @@ def test_temporary_files_of_dead_processes_only_are_removed(tmp_path: Path) -> N
     with write_atomically(tmp_path / "a") as temporary:
         temporary.write_text("whole")
     assert {f.name for f in tmp_path.iterdir()} == {"a", living.name, elsewhere.name}
+
+
+KILLED_EXCHANGE = """
+    import os, sys
+    from pathlib import Path
+    from unflat.recon.io import atomic_folder
+    atomic_folder._exchange_names = lambda *_: False
+    rename = Path.rename
+    def rename_and_die(path, target):
+        rename(path, target)
+        os._exit(0)
+    Path.rename = rename_and_die
+    with atomic_folder.write_folder_atomically(Path(sys.argv[1]), lambda _: True) as temporary:
+        (temporary / "new").mkdir()
+"""
+
+
+def test_a_folder_that_a_killed_process_moved_aside_is_put_back(tmp_path: Path) -> None:
+    store = tmp_path / "c.zarr"
+    (store / "old").mkdir(parents=True)
+    run_python(KILLED_EXCHANGE, store).communicate()
+    assert not store.exists()
+
+    def fail() -> None:
+        with write_folder_atomically(store, lambda _: True):
+            raise ValueError("bug")
+
+    with pytest.raises(ValueError, match="bug"):
+        fail()
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["c.zarr", "c.zarr/old"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
+    if not at_once:
+        monkeypatch.setattr(atomic_folder, "_exchange_names", lambda *_: False)
+    store = tmp_path / "c.zarr"
+    (store / "old").mkdir(parents=True)
+    with write_folder_atomically(store, lambda _: True) as temporary:
+        (temporary / "new").mkdir()
+        assert (store / "old").is_dir()
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["c.zarr", "c.zarr/new"]
 
 
 def test_a_missing_folder_a_folder_and_a_device_are_refused(tmp_path: Path) -> None:

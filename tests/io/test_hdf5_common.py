@@ -83,3 +83,13 @@ def test_a_group_in_place_of_an_array_is_told_in_plain_words(path: Path) -> None
         file["values"].items()
     with pytest.raises(DataError, match=r"/group: is a group; an array is expected there"), open_checked(path) as file:
         file["group"][()]
+
+
+def test_a_file_is_read_whatever_lock_a_program_holds(path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(OSError, match="lock"):
+            h5py.File(path, "r", locking=True)
+        with open_checked(path) as opened:
+            assert len(opened["values"]) == 4096
