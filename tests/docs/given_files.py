@@ -19,7 +19,7 @@ physics: {absorption: false}
 simulate: {shape: [16, 16], illumination: {count: 6}, depth: 2 um}
 """
 CRYSTAL = """kind: crystal
-phase: {starts: 2, keep: 2, network_starts: 0, recipe: [{hio: {iterations: 20}}, {er: {iterations: 5}}],
+phase: {starts: 2, keep: 2, network_starts: 0, recipe: [{hio: {iterations: 20}}],
   refine: {iterations: 3, margin: 0}}
 fit: {steps: 2, starts: 1, pyramid: {levels: 2}}
 simulate: {shape: [24, 24, 24], flaws: [], strains: [polynomial], phase: [0.3, 0.3]}
@@ -27,7 +27,7 @@ simulate: {shape: [24, 24, 24], flaws: [], strains: [polynomial], phase: [0.3, 0
 SHAPE = """kind: shape
 predict: {draws: 3}
 volume: {edge: 24}
-simulate: {cells: 4, classes: [discocyte, spherocyte]}
+simulate: {cells: 2, classes: [discocyte, spherocyte]}
 """
 FOREIGN_CELL = """kind: cell
 volume: {depth: 2 um}

@@ -19,6 +19,8 @@ from unflat.cli.main import COMMANDS, run
 from unflat.recon.experiments import BUILT_IN
 from unflat.recon.experiments import run as run_module
 from unflat.recon.experiments.report_worker import ReportWorkers
+from unflat.recon.visualization import report
+from unflat.recon.visualization.report_figures import draw_figures
 
 from .former_outputs import FormerOutputs
 from .given_files import BUILDERS, GivenFiles
@@ -55,6 +57,7 @@ def test_the_commands_of_a_page_run(
         _leave_out_reports(without_reports)
         for target, source in (page.get("given") or {}).items():
             given.provide(source, tmp_path / target)
+    _draw_few_figures(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     if not page.get("reports"):
@@ -77,6 +80,11 @@ def _leave_out_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write no report at the end of a run, which takes longer than a small run."""
     monkeypatch.setattr(run_module, "write_run_report", lambda *_, **__: None)
     monkeypatch.setattr(ReportWorkers, "submit", lambda *_: None)
+
+
+def _draw_few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw only the first figure of each part of a report: the figures take most of its time."""
+    monkeypatch.setattr(report, "draw_figures", lambda figures, *rest: draw_figures(list(figures)[:1], *rest))
 
 
 def _allowed(step: Step, page: dict[str, Any]) -> tuple[int, ...]:
