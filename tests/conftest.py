@@ -5,6 +5,7 @@ call; compiled programs kept from one run to the next.
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["COLUMNS"] = "100"  # click and rich wrap to the terminal's width
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # In the background of a script; a command would leave it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Here and not by jaxtyping's option of pytest, which cannot pass a checker its settings. With the numeric tower an int
 # is a float, as it is for mypy.
