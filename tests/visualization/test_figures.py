@@ -450,8 +450,7 @@ def test_a_movie_has_its_caption_below_the_frames(model: Model, tmp_path: Path) 
     options = ["--frames", "2", "--size", "160", "--caption", "Refractive index of a cell with one bead of polystyrene"]
     done = CliRunner().invoke(command, [str(tmp_path), "-o", str(path), *options])
     assert done.exit_code == 0, done.output
-    with imageio.get_reader(path) as reader:
-        frames = np.stack([frame for frame in reader.iter_data()])  # noqa: C416
+    frames = np.stack(read_by_ffmpeg(path, tmp_path))
     assert frames.shape[2] == 160
     assert frames.shape[1] > 160
     assert frames.shape[1] % 2 == 0
