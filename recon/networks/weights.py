@@ -89,7 +89,8 @@ def load_network(network: Network, architecture: Callable[..., A]) -> A:
         DataError: If it cannot be built, or the weights are not those of the architecture.
     """
     try:
-        module = architecture(**{name: tuple(value) for name, value in network.constants.items()})
+        constants = {name: tuple(value) for name, value in network.constants.items()}
+        module: A = nnx.eval_shape(lambda: architecture(**constants))  # Without drawing weights that are replaced.
         if missing := sorted(set(module.constants()) - set(network.constants)):
             raise ValueError(f"{missing[0]} is missing; a former version wrote the file: train it again")
     except (TypeError, ValueError) as error:
