@@ -284,6 +284,7 @@ class TestDevices:
         assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
     def test_without_a_writable_folder_there_is_no_cache(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
         monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
         assert devices.compilation_cache() is None
 
