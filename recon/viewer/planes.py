@@ -26,7 +26,8 @@ def sample_plane(specimen: Sampled, quantity: str, plane: SlicePlane) -> Float[n
     if max(plane.width, plane.height) > LARGEST:
         raise ConfigError(f"a plane of {plane.height} × {plane.width} samples: at most {LARGEST} along each edge")
     axes = plane.axes
-    if axes is None or not isinstance(specimen, Model) or specimen.is_pointwise:
+    is_grid_faster = isinstance(specimen, Model) and not specimen.is_pointwise and len(specimen.members) == 1
+    if axes is None or not is_grid_faster:  # Members of an ensemble share the weights of points, not those of grids.
         return specimen.on_plane(plane, quantity)
     down, right = axes
     lines = plane.coordinates()
