@@ -92,7 +92,8 @@ class Catalog:
         known = self._entries.get(name)
         if known is None:
             return next((entry for entry in self.entries() if entry.id == name), None)
-        if not known.path.exists():
+        is_scan = known.place is not None and known.place.scan is not None
+        if not (known.path.parent if is_scan else known.path).exists():  # A scan that was set aside has no folder.
             return None
         with self._lock:
             state = None if known.place is None else self._state(known.place)

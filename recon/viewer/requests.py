@@ -1,8 +1,8 @@
 """Parameters of requests: parsed, checked, and named in errors."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -10,6 +10,8 @@ from jaxtyping import Float
 from ..errors import ConfigError
 from ..slice_plane import SlicePlane
 from .results import Draw, Selection
+
+T = TypeVar("T")
 
 
 class RequestError(ConfigError):
@@ -32,15 +34,9 @@ class Query:
         Raises:
             RequestError: If it is none, or is missing without a default.
         """
-        text = self.values.get(name)
-        if text is None:
-            return _missing(name) if default is None else default
-        try:
-            value = float(text)
-        except ValueError:
-            value = np.nan
+        value = self._parse(name, default, float, "number")
         if not np.isfinite(value):
-            raise RequestError(f"{name}={text[:80]!r} is no number")
+            raise RequestError(f"{name}={self.values[name][:80]!r} is no number")
         return value
 
     def integer(self, name: str, default: int | None = None) -> int:
@@ -49,13 +45,17 @@ class Query:
         Raises:
             RequestError: If it is none, or is missing without a default.
         """
+        return self._parse(name, default, int, "whole number")
+
+    def _parse(self, name: str, default: T | None, parse: Callable[[str], T], noun: str) -> T:
+        """Parse a parameter, or return the default where it is missing."""
         text = self.values.get(name)
         if text is None:
             return _missing(name) if default is None else default
         try:
-            return int(text)
+            return parse(text)
         except ValueError:
-            raise RequestError(f"{name}={text[:80]!r} is no whole number") from None
+            raise RequestError(f"{name}={text[:80]!r} is no {noun}") from None
 
     def vector(self, name: str) -> Float[np.ndarray, " 3"]:
         """Read three numbers z,y,x.

@@ -111,6 +111,15 @@ def test_scans_of_a_batch_that_wait_are_listed(tmp_path: Path) -> None:
     assert (waiting.name, waiting.result) == ("RUNS/a", ())
 
 
+def test_a_scan_that_was_set_aside_tells_why_though_it_has_no_folder(tmp_path: Path) -> None:
+    BatchRecord("fit", {}, {"a": ScanRecord("a", "../a.h5", State.FAILED, fault="truncated")}).write(tmp_path)
+    api = Api(Catalog([tmp_path]))
+    (listed,) = json.loads(api.respond("runs", {}).body)["runs"]
+    for address in (f"runs/{listed['id']}", f"runs/{listed['id']}/progress"):
+        shown = json.loads(api.respond(address, {}).body)
+        assert (shown["state"], shown["reason"]) == ("failed", "truncated")
+
+
 def test_a_watch_and_its_preview_are_shown(tmp_path: Path) -> None:
     BatchRecord("phase", {}, {"a": ScanRecord("a", "../a.h5", State.RUNNING)}).write(tmp_path)
     WatchState(running="a").write(tmp_path)
