@@ -21,12 +21,7 @@ export class Layout {
     const { layout } = session.view;
     this.grid.hidden = !session.run || comparison.isShown;
     this.empty.hidden = session.run !== null;
-    const { description } = session;
-    this.empty.textContent = description?.failure
-      ? `${description.name} cannot be shown. ${description.failure}`
-      : description
-      ? `${description.name} has no result yet. Its slices appear here with the first one; the tab Progress shows how far it is.`
-      : "There is no run here yet. The first one appears here by itself when it begins.";
+    this.empty.textContent = emptyText(session.description);
     this.grid.dataset.layout = layout;
     for (const panel of this.grid.children) panel.hidden = layout !== "grid" && panel.dataset.panel !== layout;
     if (session.run) this.fit();
@@ -45,4 +40,13 @@ export class Layout {
     session.fit = fit;
     if (!session.view.scale) for (const panel of visible) panel.refresh();
   }
+}
+
+/** Text in place of the panels, where there is nothing to draw. */
+function emptyText(description) {
+  if (!description) return "There is no run here yet. The first one appears here by itself when it begins.";
+  const { name, failure, state, reason } = description;
+  if (failure) return `${name} cannot be shown. ${failure}`;
+  if (reason && ["failed", "died", "stopped"].includes(state)) return `${name} has no result; it ${state}: ${reason}`;
+  return `${name} has no result yet. Its slices appear here with the first one; the tab Progress shows how far it is.`;
 }
