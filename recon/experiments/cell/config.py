@@ -10,6 +10,7 @@ from ...config.value_types import Extent, LengthOrAuto, MarginOrAuto, Spacing
 from ...optimize.settings import FitSettings
 from .config_acquisition import CellAcquisition
 from .config_simulation import CellSimulation
+from .network.config import CellNetwork, CellTrain
 
 LARGEST_DEPTH = 0.01
 """[m] Largest depth of the box; no objective images deeper."""
@@ -116,6 +117,8 @@ class CellSettings(KindSettings):
     volume: CellVolume = Field(default_factory=CellVolume, description="Box in which the specimen is reconstructed.")
     physics: CellPhysics = Field(default_factory=CellPhysics, description="Propagation of light through the specimen.")
     fit: CellFit = Field(default_factory=CellFit, description="Field and its fit.")
+    network: CellNetwork = Field(default_factory=CellNetwork, description="Architecture of the network to train.")
+    train: CellTrain = Field(default_factory=CellTrain, description="Training of a network on simulated specimens.")
     simulate: CellSimulation = Field(
         default_factory=CellSimulation, description="Specimen and instrument of 'unflat simulate' and 'unflat demo'."
     )

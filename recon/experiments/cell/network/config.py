@@ -1,0 +1,47 @@
+"""The sections ``network`` and ``train`` of a cell's config."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ....networks.settings import NetworkSettings
+from ....optimize.train_settings import TrainSettings
+
+Sort = Literal["cell", "cluster", "beads", "filaments", "bacteria", "diatom", "tissue"]
+"""Sorts of simulated specimens."""
+
+
+class CellNetwork(NetworkSettings):
+    """The network that 'unflat train' trains."""
+
+    widths: tuple[int, ...] = Field(
+        (32, 64, 96),
+        description="Channels of each level, the finest first (half the grid of the contrast); multiples of 8.",
+    )
+    blocks: tuple[int, ...] = Field((1, 1, 2), description="Residual blocks of each level.")
+
+
+class CellTrain(TrainSettings):
+    """Training of the network."""
+
+    specimens: int = Field(8000, ge=32, description="Number of simulated specimens; each use of one is mirrored anew.")
+    looks: float = Field(
+        4.0,
+        gt=0,
+        description="Mean number of uses of each specimen before the data set grows, until it has its full size.",
+    )
+    workers: int | Literal["auto"] = Field(
+        "auto",
+        description="Number of processes that simulate during the training. auto: all cores but two, at least one.",
+    )
+    left_out: tuple[Sort, ...] = Field(
+        (), description="Sorts of specimens that the training does not see; a validation measures them by themselves."
+    )
+    nonlinear: float = Field(
+        0.4,
+        ge=0,
+        le=1,
+        description="Share of the specimens whose images are simulated by multi-slice propagation; those of the others "
+        "are by linear theory.",
+    )
+    trials: int = Field(32, ge=1, description="Number of held-out specimens of a validation.")

@@ -1,0 +1,133 @@
+"""Input of the network from the linear answer of any microscope, and its output on the grid of that answer.
+
+The network's voxel is tied to the finest detail that light and objective transfer: half of it laterally, a quarter of
+it axially. In these units the missing cone looks alike for all apertures, but for what the facts tell. The contrast is
+scaled so that its strong parts are about 1, and turned so that most of it is positive.
+
+Notation
+--------
+δ      finest detail (z, y, x) that is transferred [m] (`geometry.resolution_of`)
+c      linear answer: index contrast n − n_m
+s      its scale, √(Σc⁴/Σc²), which does not depend on the fraction of the box that the specimen fills
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import ndimage
+
+from .....physics.optics.microscope import Microscope
+from ....metrics.missing_cone import Aperture
+from ..geometry import resolution_of
+
+FACTS = 6
+"""Number of facts of an instrument."""
+LATERAL_SAMPLES, AXIAL_SAMPLES = 2.0, 4.0
+"""Samples of the network to the finest detail."""
+_LEAST_SCALE = 1e-9
+"""Floor of the scale, so that an empty answer has a finite one."""
+
+Spacing = tuple[float, float, float]
+Values = Float[np.ndarray, "z y x"]
+
+
+@dataclass(frozen=True)
+class LinearInput:
+    """Linear answer in the network's units.
+
+    Args:
+        contrast: c/s on the network's grid, padded with zeros.
+        inside: Mask of the samples in the box, 1 or 0.
+        facts: Numbers of the instrument, about 1 (`facts_of`).
+        scale: s with its sign: the factor from the network's contrast to an index contrast.
+        shape: Number of samples (z, y, x) of the network's grid in the box, before the padding.
+    """
+
+    contrast: Values
+    inside: Values
+    facts: Float[np.ndarray, " fact"]
+    scale: float
+    shape: tuple[int, int, int]
+
+    def to_contrast(self, values: Values, shape: tuple[int, int, int]) -> Values:
+        """Convert values of the network to an index contrast on a grid of so many samples in the same box."""
+        return self.scale * resample(crop(values, self.shape), shape)
+
+
+def network_spacing(aperture: Aperture) -> Spacing:
+    """[m] Choose the distance between the network's samples (z, y, x)."""
+    z, y, x = finest_detail(aperture)
+    return z / AXIAL_SAMPLES, y / LATERAL_SAMPLES, x / LATERAL_SAMPLES
+
+
+def finest_detail(aperture: Aperture) -> Spacing:
+    """[m] Compute the finest detail (z, y, x) that light and objective transfer."""
+    instrument = Microscope(aperture.wavelength, aperture.numerical_aperture, aperture.medium_index, (1.0, 1.0))
+    return resolution_of(instrument, aperture.illumination_na, turning=False)
+
+
+def to_linear_input(contrast: Values, spacing: Spacing, aperture: Aperture, multiple: int) -> LinearInput:
+    """Bring a linear answer to the network's grid and units.
+
+    Args:
+        contrast: Linear answer.
+        spacing: [m] Distance between its samples (z, y, x).
+        aperture: Apertures of light and objective.
+        multiple: Number that each padded edge is a multiple of.
+    """
+    extent = np.array(contrast.shape) * spacing
+    z, y, x = (max(1, round(float(n))) for n in extent / network_spacing(aperture))
+    scale = scale_of(contrast)
+    values = resample(contrast / scale, (z, y, x))
+    sizes = [-(-n // multiple) * multiple for n in (z, y, x)]
+    facts = facts_of(extent / (z, y, x), aperture, abs(scale))
+    return LinearInput(pad(values, sizes), pad(np.ones_like(values), sizes), facts, scale, (z, y, x))
+
+
+def scale_of(contrast: Values) -> float:
+    """Compute s with the sign of most of the contrast."""
+    squares = contrast.astype(np.float64) ** 2
+    scale = float(np.sqrt((squares**2).sum() / max(squares.sum(), 1e-300)))
+    return max(scale, _LEAST_SCALE) * (1.0 if (squares * contrast).sum() >= 0 else -1.0)
+
+
+def facts_of(spacing: Float[np.ndarray, " 3"], aperture: Aperture, scale: float) -> Float[np.ndarray, " fact"]:
+    """Collect what the network is told of an instrument and of the strength of the specimen.
+
+    Args:
+        spacing: [m] Distance between the network's samples.
+        aperture: Apertures of light and objective.
+        scale: s, whose delay of the phase over the finest axial detail tells how far linear theory holds.
+    """
+    detail = np.array(finest_detail(aperture))
+    delay = 2 * np.pi * scale * detail[0] / aperture.wavelength
+    numbers = (
+        aperture.numerical_aperture / aperture.medium_index,
+        aperture.illumination_na / aperture.medium_index,
+        np.log2(detail[0] / detail[1]) / 2 - 1,
+        AXIAL_SAMPLES * spacing[0] / detail[0] - 1,
+        LATERAL_SAMPLES * spacing[1] / detail[1] - 1,
+        np.log10(np.clip(delay, 1e-4, 1e2)) / 2 + 0.5,
+    )
+    return np.array(numbers, np.float32)
+
+
+def resample(values: Values, shape: tuple[int, int, int]) -> Values:
+    """Resample to another number of samples in the same box, by cubic splines."""
+    if values.shape == shape:
+        return values.astype(np.float32)
+    factors = [new / old for new, old in zip(shape, values.shape, strict=True)]
+    zoomed = ndimage.zoom(values.astype(np.float32), factors, order=3, mode="nearest", grid_mode=True)
+    return np.asarray(zoomed, np.float32)
+
+
+def pad(values: Values, sizes: list[int]) -> Values:
+    """Pad with zeros on both sides to so many samples."""
+    return np.pad(values, [((m - n) // 2, m - n - (m - n) // 2) for n, m in zip(values.shape, sizes, strict=True)])
+
+
+def crop(values: Values, shape: tuple[int, int, int]) -> Values:
+    """Undo `pad`."""
+    starts = [(m - n) // 2 for n, m in zip(shape, values.shape, strict=True)]
+    return values[tuple(slice(start, start + n) for start, n in zip(starts, shape, strict=True))]
