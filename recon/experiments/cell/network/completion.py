@@ -11,7 +11,7 @@ from itertools import product
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from ....blend import smooth_step
 from ....io.network_file import read
@@ -98,15 +98,14 @@ class Completion:
         """
         linear = to_linear_input(contrast, spacing, aperture, self.denoiser.multiple)
 
-        def advance(noisy: Values, now: Float[np.ndarray, ""], then: Float[np.ndarray, ""]) -> Values:
+        def advance(noisy: Values, now: Float[Array, ""], then: Float[Array, ""]) -> Values:
             estimate = self._estimate(linear, noisy, float(now))
-            return estimate + float(remaining_noise(now, then)) * (noisy - estimate)
+            return np.asarray(estimate + float(remaining_noise(now, then)) * (noisy - estimate))
 
         drawn = []
         for number in range(count):
             noise = np.random.default_rng([seed, number]).normal(size=linear.contrast.shape).astype(np.float32)
-            done = number * self.steps
-            drawn.append(integrate(advance, noise, self.steps, lambda step, done=done: progress(done + step)))
+            drawn.append(integrate(advance, noise, self.steps, _offset_progress(progress, number * self.steps)))
         return np.stack([linear.to_contrast(one, _shape(contrast)) for one in drawn])
 
     def _estimate(self, linear: LinearInput, noisy: Values, time: float) -> Values:
@@ -132,6 +131,11 @@ class Completion:
     @cached_property
     def _apply(self) -> Callable[..., Float[np.ndarray, "tile z y x"]]:
         return compile_with(CellDenoiser.estimate, self.denoiser)
+
+
+def _offset_progress(progress: Callable[[int], None], done: int) -> Callable[[int], None]:
+    """Report steps of a draw as steps of all draws."""
+    return lambda step: progress(done + step)
 
 
 def _shape(values: Values) -> tuple[int, int, int]:

@@ -71,7 +71,7 @@ class CellDenoiser(nnx.Module):
     @property
     def multiple(self) -> int:
         """Number that each edge of the grid is a multiple of."""
-        return _FOLD * 2 ** (len(self.widths) - 1)
+        return _FOLD << (len(self.widths) - 1)
 
     def estimate(
         self, noisy: Batch, time: Float[Array, " batch"], condition: Condition, dtype: Any = jnp.float32
