@@ -119,9 +119,9 @@ class Completion:
                 jnp.asarray(np.stack([values[:, y, x] for y, x in full]))
                 for values in (noisy, linear.contrast, linear.inside)
             )
-            facts = jnp.broadcast_to(jnp.asarray(linear.facts), (len(full), len(linear.facts)))
+            instrument = jnp.broadcast_to(jnp.asarray(linear.instrument), (len(full), len(linear.instrument)))
             times = jnp.full(len(full), time, jnp.float32)
-            estimates = np.asarray(self._apply(noisy_tiles, times, Condition(contrast, inside, facts)))
+            estimates = np.asarray(self._apply(noisy_tiles, times, Condition(contrast, inside, instrument)))
             for (y, x), estimate in zip(some, estimates[: len(some)], strict=True):
                 window = _window(y, noisy.shape[1])[:, None] * _window(x, noisy.shape[2])[None]
                 total[:, y, x] += window * estimate

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from ....networks.flow import time_embedding
 from ....networks.layers import Linear, depth_to_space, space_to_depth
 from ....networks.unet import UNet, UNetSize
-from .inputs import FACTS
+from .inputs import INSTRUMENT_NUMBERS
 
 _FREQUENCIES = 8
 """Number of waves that embed the time, each an octave above the one before."""
@@ -42,7 +42,7 @@ class Condition(NamedTuple):
 
     contrast: Batch
     inside: Batch
-    facts: Float[Array, "batch fact"]
+    instrument: Float[Array, "batch number"]
 
 
 class CellDenoiser(nnx.Module):
@@ -59,7 +59,7 @@ class CellDenoiser(nnx.Module):
     ) -> None:
         self.widths, self.blocks = widths, blocks
         voxels = _FOLD**3
-        size = UNetSize(_CHANNELS * voxels, voxels, 2 * _FREQUENCIES + FACTS, widths, blocks)
+        size = UNetSize(_CHANNELS * voxels, voxels, 2 * _FREQUENCIES + INSTRUMENT_NUMBERS, widths, blocks)
         self.unet = UNet(size, None if seed is None else np.random.default_rng(seed))
         skips_rng = None if seed is None else np.random.default_rng([seed, 1])
         self.skips = Linear(size.condition_width, 2, skips_rng, _SKIP_SCALE)
@@ -81,13 +81,13 @@ class CellDenoiser(nnx.Module):
         Args:
             noisy: x_t.
             time: t, from 0 for noise, where x_t is ignored, to 1 for the contrast.
-            condition: Linear answer and facts of the instrument.
+            condition: Linear answer and numbers of the instrument.
             dtype: Precision of the factors of products.
         """
         noisy = jnp.where((time > 0)[:, None, None, None], noisy, 0) * condition.inside
         column = jnp.broadcast_to(condition.contrast.sum(axis=1, keepdims=True), noisy.shape) * _COLUMN_SCALE
         channels = jnp.stack([noisy, condition.contrast, column, condition.inside], axis=-1)
-        embedded = self.unet.embed(jnp.concatenate([time_embedding(time, _FREQUENCIES), condition.facts], axis=-1))
+        embedded = self.unet.embed(jnp.concatenate([time_embedding(time, _FREQUENCIES), condition.instrument], axis=-1))
         change = depth_to_space(self.unet(space_to_depth(channels, _FOLD), embedded, dtype), _FOLD)[..., 0]
         weights = self.skips(embedded)[:, :, None, None, None]
         estimate: Batch = change + (1 + weights[:, 0]) * condition.contrast + weights[:, 1] * noisy

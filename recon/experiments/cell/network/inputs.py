@@ -1,7 +1,7 @@
 """Input of the network from the linear answer of any microscope, and its output on the grid of that answer.
 
 The network's voxel is tied to the finest detail that light and objective transfer: half of it laterally, a quarter of
-it axially. In these units the missing cone looks alike for all apertures, but for what the facts tell. The contrast is
+it axially. In these units the missing cone looks alike for all apertures, but for what the numbers of the instrument tell. The contrast is
 scaled so that its strong parts are about 1, and turned so that most of it is positive.
 
 Notation
@@ -21,8 +21,8 @@ from .....physics.optics.microscope import Microscope
 from ....metrics.missing_cone import Aperture
 from ..geometry import resolution_of
 
-FACTS = 6
-"""Number of facts of an instrument."""
+INSTRUMENT_NUMBERS = 6
+"""Number of numbers that describe an instrument and the strength of the specimen."""
 LATERAL_SAMPLES, AXIAL_SAMPLES = 2.0, 4.0
 """Samples of the network to the finest detail."""
 _LEAST_SCALE = 1e-9
@@ -39,14 +39,14 @@ class LinearInput:
     Args:
         contrast: c/s on the network's grid, padded with zeros.
         inside: Mask of the samples in the box, 1 or 0.
-        facts: Numbers of the instrument, about 1 (`facts_of`).
+        instrument: Numbers of the instrument, about 1 (`instrument_numbers`).
         scale: s with its sign: the factor from the network's contrast to an index contrast.
         shape: Number of samples (z, y, x) of the network's grid in the box, before the padding.
     """
 
     contrast: Values
     inside: Values
-    facts: Float[np.ndarray, " fact"]
+    instrument: Float[np.ndarray, " number"]
     scale: float
     shape: tuple[int, int, int]
 
@@ -63,8 +63,8 @@ def network_spacing(aperture: Aperture) -> Spacing:
 
 def finest_detail(aperture: Aperture) -> Spacing:
     """[m] Compute the finest detail (z, y, x) that light and objective transfer."""
-    instrument = Microscope(aperture.wavelength, aperture.numerical_aperture, aperture.medium_index, (1.0, 1.0))
-    return resolution_of(instrument, aperture.illumination_na, turning=False)
+    microscope = Microscope(aperture.wavelength, aperture.numerical_aperture, aperture.medium_index, (1.0, 1.0))
+    return resolution_of(microscope, aperture.illumination_na, turning=False)
 
 
 def to_linear_input(contrast: Values, spacing: Spacing, aperture: Aperture, multiple: int) -> LinearInput:
@@ -81,8 +81,8 @@ def to_linear_input(contrast: Values, spacing: Spacing, aperture: Aperture, mult
     scale = scale_of(contrast)
     values = resample(contrast / scale, (z, y, x))
     sizes = [-(-n // multiple) * multiple for n in (z, y, x)]
-    facts = facts_of(extent / (z, y, x), aperture, abs(scale))
-    return LinearInput(pad(values, sizes), pad(np.ones_like(values), sizes), facts, scale, (z, y, x))
+    instrument = instrument_numbers(extent / (z, y, x), aperture, abs(scale))
+    return LinearInput(pad(values, sizes), pad(np.ones_like(values), sizes), instrument, scale, (z, y, x))
 
 
 def scale_of(contrast: Values) -> float:
@@ -92,7 +92,9 @@ def scale_of(contrast: Values) -> float:
     return max(scale, _LEAST_SCALE) * (1.0 if (squares * contrast).sum() >= 0 else -1.0)
 
 
-def facts_of(spacing: Float[np.ndarray, " 3"], aperture: Aperture, scale: float) -> Float[np.ndarray, " fact"]:
+def instrument_numbers(
+    spacing: Float[np.ndarray, " 3"], aperture: Aperture, scale: float
+) -> Float[np.ndarray, " number"]:
     """Collect what the network is told of an instrument and of the strength of the specimen.
 
     Args:
