@@ -38,7 +38,7 @@ Batch = Float[Array, "batch z y x"]
 
 
 class Condition(NamedTuple):
-    """What the network is given: `inputs.LinearInput` with a batch axis, as arrays of jax."""
+    """Condition of the estimate: that of `inputs.LinearInput` with a batch axis, as arrays of jax."""
 
     contrast: Batch
     inside: Batch

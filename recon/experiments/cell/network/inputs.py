@@ -1,8 +1,8 @@
 """Input of the network from the linear answer of any microscope, and its output on the grid of that answer.
 
 The network's voxel is tied to the finest detail that light and objective transfer: half of it laterally, a quarter of
-it axially. In these units the missing cone looks alike for all apertures, but for what the numbers of the instrument tell. The contrast is
-scaled so that its strong parts are about 1, and turned so that most of it is positive.
+it axially. In these units the missing cone looks much alike for all apertures; numbers of the instrument tell the rest.
+The contrast is scaled so that its strong parts are about 1, and turned so that most of it is positive.
 
 Notation
 --------
