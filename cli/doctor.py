@@ -11,7 +11,9 @@ from pathlib import Path
 import click
 
 from ..recon import devices
-from ..recon.errors import DeviceError
+from ..recon.errors import DataError, DeviceError
+from ..recon.experiments import BUILT_IN, get_experiment
+from ..recon.io import network_file
 from ..recon.memory import available_memory, format_bytes
 from ..recon.runs import gpu_checks, installation_checks, machine_checks
 from ..recon.runs.remedies import Advice
@@ -21,6 +23,7 @@ from . import console
 _CACHE_SWITCH = "JAX_ENABLE_COMPILATION_CACHE"
 _OFF = ("0", "false", "off", "no", "n", "f")
 """Values of a switch of jax that turn it off."""
+_REINSTALL = "pip install --force-reinstall --no-deps unflat"
 
 
 @click.command()
@@ -54,6 +57,7 @@ def command(device: devices.Device) -> None:
     advice += _check_process(environment)
     _print_advice(advice)
     _print_devices(device, cards)
+    _print_advice(_check_networks())
 
 
 def _print_cache(cache: Path | None, environment: dict[str, str]) -> None:
@@ -151,6 +155,25 @@ def _check_process(environment: dict[str, str]) -> list[Advice]:
         *machine_checks.check_threads(environment, devices.usable_cores(), os.cpu_count() or 1),
         *machine_checks.check_text(*machine_checks.encodings()),
     ]
+
+
+def _check_networks() -> list[Advice]:
+    """Print the networks that come with unflat and give the values here that they gave after their training."""
+    from ..recon.networks.weights import load_network
+
+    right, advice = [], []
+    for experiment in map(get_experiment, BUILT_IN):
+        architecture = experiment.network_architecture()
+        if architecture is None:
+            continue
+        try:
+            load_network(network_file.read(network_file.SHIPPED, experiment.name), architecture)
+            right.append(experiment.name)
+        except DataError as error:
+            advice.append(Advice(f"the network for a {experiment.name} cannot be used: {error}", _REINSTALL))
+    if right:
+        console.print_line(f"networks that give the values of their training here: {', '.join(right)}")
+    return advice
 
 
 def _print_advice(advice: list[Advice]) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..io.open import Reader
     from ..io.table import Table
     from ..model import Model
+    from ..networks.weights import Archived
     from ..optimize.likelihood import Likelihood
     from ..sampled import Sampled
     from ..visualization.measures import Measures
@@ -248,6 +249,10 @@ class Experiment(ABC):
 
     def learner(self, config: Any) -> "Learner | None":
         """Build the learner that tunes the network to measurements; None where it needs specimens of known truth."""
+        return None
+
+    def network_architecture(self) -> "type[Archived] | None":
+        """Class of the modules of the kind's network; None where it has none."""
         return None
 
     def starts_warm(self, method: str, config: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import DataError
+from . import network_file
 from .hdf5_common import ROOT_ATTRIBUTES
 from .image_axes import describe_axes
 from .json_text import parse_json
@@ -192,6 +193,7 @@ def summarise(tree: ArrayTree) -> list[str]:
         "unflat-acquisition": _summarise_acquisition,
         "unflat-volume": _summarise_volume,
         "unflat-model": _summarise_model,
+        network_file.FORMAT: _summarise_network,
     }
     if form not in summaries:
         return []
@@ -262,6 +264,20 @@ def _summarise_model(tree: ArrayTree) -> Iterator[str]:
         yield f"field: {architecture['type']}, version {architecture['version']}"
     except (TypeError, ValueError, KeyError, AttributeError):
         pass
+    yield from _count_weights(tree)
+
+
+def _summarise_network(tree: ArrayTree) -> Iterator[str]:
+    yield from _count_weights(tree)
+    if trained_on := (tree.attributes("/") or {}).get(network_file.TRAINED_ON):
+        yield f"trained on {trained_on}"
+    if tree.array(f"/{network_file.SELF_TEST}/values") is None:
+        yield "no self-test: an earlier version wrote it"
+    else:
+        yield "self-test: whoever uses it verifies that it gives the values that it gave after its training"
+
+
+def _count_weights(tree: ArrayTree) -> Iterator[str]:
     weights = [w for name in tree.names() if name.startswith("/weights/") and (w := tree.array(name)) is not None]
     if weights:
         yield f"{sum(w.size for w in weights):,} parameters in {len(weights)} arrays"

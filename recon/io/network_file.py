@@ -33,6 +33,8 @@ _FOLDER = Path(__file__).parents[1] / "networks" / "shipped"
 _MOST_STEPS = 10_000
 _LARGEST = 100.0
 """Weight beyond which a network is refused."""
+SELF_TEST = "selftest"
+"""Group of the values that the network gives for inputs which are drawn from a seed."""
 _FORMER_NAME = re.compile(r"(?P<layer>.+)\.(?P<array>[wb])")
 _FORMER_ARRAYS = {"w": "kernel", "b": "bias"}
 
@@ -48,6 +50,9 @@ class Network:
         provenance: Config, seed, versions, numbers of the training.
         statistics: Arrays that were learned beside the weights, without steps, for the experiment.
         trained_on: Description of the specimens of the training in one line; empty if unknown.
+        self_test: Values that the stored weights give for inputs which are drawn from a seed; None in files of
+            earlier versions, and where the weights have changed since.
+        source: File that it was read from; empty if none.
     """
 
     kind: str
@@ -56,6 +61,8 @@ class Network:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
     trained_on: str = ""
+    self_test: np.ndarray | None = None
+    source: str = field(default="", compare=False)
 
     @property
     def steps(self) -> int:
@@ -72,13 +79,15 @@ def write(network: Network, path: Path) -> None:
     """Write a network, whole or not at all; weights in float16, which changes nothing in the samples.
 
     Raises:
-        DataError: If the disk refuses, or a weight is not finite.
+        DataError: If the disk refuses, or a weight or a value of the self-test is not finite.
     """
     bad = [name for name, array in network.weights.items() if not np.all(np.abs(array) < _LARGEST)]
     if bad:
         raise DataError(
             Diagnostic(str(path), f"the weights {bad[0]} are not finite or far too large; nothing is written")
         )
+    if network.self_test is not None and not np.isfinite(network.self_test).all():
+        raise DataError(Diagnostic(str(path), "the network gives values that are not finite; nothing is written"))
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
         write_root_attributes(file, FORMAT, network.kind, "weights")
         if network.trained_on:
@@ -94,12 +103,14 @@ def write(network: Network, path: Path) -> None:
             group.create_dataset(name, data=np.asarray(array, np.float16), **packed).attrs["units"] = "1"
         for name, array in network.statistics.items():
             file.create_dataset(f"statistics/{name}", data=np.asarray(array, np.float64)).attrs["units"] = "1"
+        if network.self_test is not None:
+            file.create_dataset(f"{SELF_TEST}/values", data=network.self_test).attrs["units"] = "1"
 
 
 def as_stored(network: Network) -> Network:
-    """Return a network with the weights that its file holds."""
+    """Return a network with the weights that its file holds, without the self-test of those that it was read with."""
     weights = {name: np.asarray(array, np.float16).astype(np.float32) for name, array in network.weights.items()}
-    return replace(network, weights=weights)
+    return replace(network, weights=weights, self_test=None)
 
 
 def read(name: str | Path, kind: str) -> Network:
@@ -132,10 +143,11 @@ def _read(path: Path, kind: str, state: tuple[int, ...] | None) -> Network:
             remedy = f"name a network for a {kind}, or predict.network=shipped"
             raise DataError(Diagnostic(str(path), f"is a network for a {actual}, not for a {kind}", remedy))
         weights = {_current_name(name): array.astype(np.float32) for name, array in _arrays(file, "weights").items()}
-        statistics = _arrays(file, "statistics")
+        statistics, self_test = (_arrays(file, group) for group in ("statistics", SELF_TEST))
         constants, provenance = (read_json(file[part]) for part in ("architecture", "provenance"))
         trained_on = text_of(file.attrs.get(TRAINED_ON, ""))
-    network = Network(kind, constants, weights, provenance, statistics, trained_on)
+    test = self_test.get("values")
+    network = Network(kind, constants, weights, provenance, statistics, trained_on, test, str(path))
     if not isinstance(constants, dict) or not isinstance(provenance, dict) or not _is_count(network.provenance):
         raise DataError(Diagnostic(str(path), "its constants or its provenance are none of a network", COPY_AGAIN))
     return network

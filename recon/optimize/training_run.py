@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DataError, Diagnostic, Stopped
 from ..io.network_file import SHIPPED, TEACHER, Network, read, teacher_path, write
-from ..networks.weights import named_weights
+from ..networks.weights import named_weights, with_self_test
 from ..runs import RunContext, Status
 from .network_trainer import NetworkTrainer
 from .trainer import Callbacks
@@ -101,7 +101,8 @@ class TrainingRun:
             "numbers": dict(numbers),
         }
         provenance |= dict(metadata or {})
-        write(Network(kind, network.constants(), weights, provenance, statistics or {}, trained_on), path)
+        trained = Network(kind, network.constants(), weights, provenance, statistics or {}, trained_on)
+        write(with_self_test(trained, type(network)), path)
         size = float(sum(array.size for array in weights.values()))
         return {"network_parameters": size, "network_bytes": float(path.stat().st_size)}
 

@@ -257,6 +257,7 @@ class TestDevices:
         assert "NO GPU" in result.stdout
         assert "SLURM" in result.stdout
         assert f"compiled programs are cached in {os.environ['JAX_COMPILATION_CACHE_DIR']}, by JAX_" in result.stdout
+        assert "networks that give the values of their training here: crystal, shape" in result.stdout
 
     def test_a_gpu_that_jax_cannot_use_gives_a_warning(self, monkeypatch: pytest.MonkeyPatch) -> None:
         logged: list[str] = []

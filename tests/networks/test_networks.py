@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,8 @@ from unflat.recon.experiments.shape.network import flow as shape_flow
 from unflat.recon.experiments.shape.network.denoiser import ShapeDenoiser
 from unflat.recon.experiments.shape.network.inputs import to_network_input
 from unflat.recon.io import network_file
+from unflat.recon.io.inspect import describe
+from unflat.recon.io.seal import is_intact, write_seal
 from unflat.recon.networks.layers import (
     GROUPS,
     Convolution,
@@ -30,7 +34,7 @@ from unflat.recon.networks.layers import (
     space_to_depth,
 )
 from unflat.recon.networks.unet import UNet, UNetSize
-from unflat.recon.networks.weights import load_network, load_weights, named_weights
+from unflat.recon.networks.weights import load_network, load_weights, named_weights, with_self_test
 from unflat.recon.optimize.network_trainer import NetworkTrainer
 from unflat.recon.optimize.train_settings import TrainSettings
 from unflat.recon.optimize.trainer import Callbacks, state_from_arrays, state_to_arrays
@@ -144,6 +148,53 @@ class TestFile:
         with pytest.raises(DataError, match="not finite"):
             network_file.write(network_file.Network("shape", {}, {"w": np.array([np.nan])}), tmp_path / "bad.h5")
         assert not (tmp_path / "bad.h5").exists()
+
+
+class TestSelfTest:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        """A network's file with the self-test that a training adds."""
+        denoiser = ShapeDenoiser((8,), (1,), seed=0)
+        network = network_file.Network("shape", denoiser.constants(), named_weights(denoiser))
+        network_file.write(with_self_test(network, ShapeDenoiser), tmp_path / "network.h5")
+        return tmp_path / "network.h5"
+
+    def test_a_changed_weight_is_noticed_though_the_seal_is_right(self, path: Path) -> None:
+        load_network(network_file.read(path, "shape"), ShapeDenoiser)
+        with h5py.File(path, "r+") as file:
+            file["weights/unet.down.0.0.first.kernel"][1, 1, 2, 3] += 1
+        write_seal(path)
+        assert is_intact(path)
+        assert "self-test: " in "".join(describe(path))
+        with pytest.raises(
+            DataError, match=r"network\.h5:/selftest: the network gives .* where it gave .*copy it again"
+        ):
+            load_network(network_file.read(path, "shape"), ShapeDenoiser)
+
+    def test_a_file_of_an_earlier_version_is_loaded_without(self, path: Path) -> None:
+        with h5py.File(path, "r+") as file:
+            del file["selftest"]
+            file["weights/unet.down.0.0.first.kernel"][1, 1, 2, 3] += 1
+        load_network(network_file.read(path, "shape"), ShapeDenoiser)
+        assert "no self-test: an earlier version wrote it" in "".join(describe(path))
+
+    @pytest.mark.parametrize("values", [np.zeros(3, np.float32), np.full(512, np.nan, np.float32)])
+    def test_values_that_are_none_of_a_self_test_are_refused(self, path: Path, values: np.ndarray) -> None:
+        with h5py.File(path, "r+") as file:
+            del file["selftest/values"]
+            file["selftest/values"] = values
+        with pytest.raises(DataError, match="/selftest"):
+            load_network(network_file.read(path, "shape"), ShapeDenoiser)
+
+    def test_other_weights_lose_the_self_test(self, path: Path) -> None:
+        network = network_file.read(path, "shape")
+        other = network_file.as_stored(replace(network, weights={k: 2 * w for k, w in network.weights.items()}))
+        load_network(other, ShapeDenoiser)
+
+    @pytest.mark.parametrize("kind", ["crystal", "shape"])
+    def test_the_shipped_networks_have_one(self, kind: str) -> None:
+        assert network_file.read("shipped", kind).self_test is not None
+        assert is_intact(network_file.path_of("shipped", kind))
 
 
 class TestFormerVersions:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ..plan import Plan
     from ..preview import Previewer
     from .likelihood import CrystalLikelihood
+    from .network.denoiser import CrystalDenoiser
 
 register_metrics(METRICS)
 
@@ -150,6 +151,12 @@ class CrystalExperiment(Experiment):
         from .network.learn import CrystalLearner
 
         return CrystalLearner(config)
+
+    def network_architecture(self) -> "type[CrystalDenoiser]":
+        """Class of the modules of the network that draws densities."""
+        from .network.denoiser import CrystalDenoiser
+
+        return CrystalDenoiser
 
     def input_files(self, method: str, config: CrystalSettings) -> dict[str, Path]:
         """Files of networks: phasing takes some of its starts from that of predict."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ...visualization.summary import Finding
     from ...visualization.surface_scene import SurfaceScene
     from ..plan import Plan
+    from .network.denoiser import ShapeDenoiser
 
 register_metrics(METRICS)
 
@@ -114,6 +115,12 @@ class ShapeExperiment(Experiment):
         from .network.train import train
 
         return train(context)
+
+    def network_architecture(self) -> "type[ShapeDenoiser]":
+        """Class of the modules of the network that draws shapes."""
+        from .network.denoiser import ShapeDenoiser
+
+        return ShapeDenoiser
 
     def input_files(self, method: str, config: ShapeSettings) -> dict[str, Path]:
         """Files that decide a result: the network, the point-spread function, the cells of a training."""

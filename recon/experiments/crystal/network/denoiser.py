@@ -83,6 +83,17 @@ class CrystalDenoiser(nnx.Module):
         """Return the constructor's arguments, which the network's file holds as JSON."""
         return {"widths": self.widths, "blocks": self.blocks}
 
+    @staticmethod
+    def draw_inputs(random: np.random.RandomState) -> tuple[Any, ...]:
+        """Draw inputs of `estimate` for the self-test of the network's file."""
+        box, wide = (1, BOX, BOX, BOX), (1, *(AUTOCORRELATION_BOX,) * 3)
+        normal = [random.standard_normal((2, *size)).astype(np.float32) for size in (box, box, wide)]
+        scalars = random.standard_normal((1, SCALARS)).astype(np.float32)
+        noisy, correlation = (part[0] + 1j * part[1] for part in (normal[0], normal[2]))
+        weight = (normal[1][1] > -1).astype(np.float32)
+        pattern = PatternBatch(*map(jnp.asarray, (np.abs(normal[1][0]), weight, scalars)))
+        return NOISE * noisy, np.full(1, 0.5, np.float32), pattern, correlation
+
     def estimate(
         self,
         noisy: ComplexBatch,

@@ -18,8 +18,8 @@ from jaxtyping import Array, Complex, PRNGKeyArray
 
 from .....physics.diffraction.far_field import fftshift3, ifftshift3
 from ....errors import UnflatError
-from ....io.network_file import Network, as_stored
-from ....networks.weights import load_network, named_weights
+from ....io.network_file import Network
+from ....networks.weights import load_network, named_weights, with_self_test
 from ....phase_retrieval.holdout import free_pixels
 from ...learner import LearnedNetwork, Learner, MeasuredScan, Units
 from ..config import CrystalSettings
@@ -185,7 +185,7 @@ def _teach(network: Network, names: tuple[str, ...], examples: Sequence[_Example
         course.judge((yield from _free_misfit(course.trial, examples)), block)
     if not course.accepted_steps:
         return LearnedNetwork(network, names, course.done, 0, before, course.best)
-    learned = as_stored(replace(network, weights=named_weights(course.accepted)))
+    learned = with_self_test(replace(network, weights=named_weights(course.accepted)), CrystalDenoiser)
     after = yield from _free_misfit(load_network(learned, CrystalDenoiser), examples)
     if after > TOLERANCE * before:  # By rounding: the gain was tiny.
         return LearnedNetwork(network, names, course.done, 0, before, after)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from .....physics.diffraction.far_field import fftshift3, ifftshift3
 from ....io.network_file import FILE_NAME, read, write
-from ....networks.weights import load_network
+from ....networks.weights import load_network, with_self_test
 from ....phase_retrieval.align import align
 from ....phase_retrieval.combine import combine
 from ....phase_retrieval.pattern import DevicePattern, fit_metrics, ideal_point_spread, to_device_pattern
@@ -56,7 +56,7 @@ def predict(context: RunContext) -> RunOutcome:
         save = context.folder.save_checkpoint if newest is None or own else None
         network, steps = finetune(network, resampled, section, settings.seed, *callbacks, own, save)
         if steps:
-            write(network, context.folder.path / FILE_NAME)
+            write(with_self_test(network, CrystalDenoiser), context.folder.path / FILE_NAME)
         adaptation = {"adapted_steps": float(steps), "adapt_steps": float(section.adapt)}
     drawing = time.monotonic()
 

@@ -55,6 +55,13 @@ class ShapeDenoiser(nnx.Module):
         """Return the constructor's arguments, which the network's file holds as JSON."""
         return {"widths": self.widths, "blocks": self.blocks, "codes": self.codes}
 
+    @staticmethod
+    def draw_inputs(random: np.random.RandomState) -> tuple[Any, ...]:
+        """Draw inputs of `estimate` for the self-test of the network's file."""
+        noisy = random.standard_normal((1, EDGE, EDGE, EDGE)).astype(np.float32)
+        seen = random.uniform(size=(1, PIXELS, PIXELS, CHANNELS)).astype(np.float32)
+        return noisy, np.full(1, 0.5, np.float32), seen
+
     def estimate(self, noisy: Codes, time: Float[Array, " batch"], seen: Pictures, dtype: Any = jnp.float32) -> Codes:
         """Estimate the code that a noisy one comes from.
 
