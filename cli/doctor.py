@@ -167,8 +167,9 @@ def _check_networks() -> list[Advice]:
         if architecture is None:
             continue
         try:
-            load_network(network_file.read(network_file.SHIPPED, experiment.name), architecture)
-            right.append(experiment.name)
+            network = network_file.read(network_file.SHIPPED, experiment.name)
+            load_network(network, architecture)
+            right += [experiment.name] if network.self_test is not None else []
         except DataError as error:
             advice.append(Advice(f"the network for a {experiment.name} cannot be used: {error}", _REINSTALL))
     if right:

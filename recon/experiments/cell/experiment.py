@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ...visualization.summary import Finding
     from ..plan import Plan
     from .likelihood import CellLikelihood
+    from .network.denoiser import CellDenoiser
 
 register_metrics(METRICS)
 
@@ -93,6 +94,12 @@ class CellExperiment(Experiment):
         from .light_check import check_light
 
         return check_light(config, acquisition)
+
+    def network_architecture(self) -> "type[CellDenoiser]":
+        """Class of the modules of the network that completes the linear answer."""
+        from .network.denoiser import CellDenoiser
+
+        return CellDenoiser
 
     def benchmarks(self) -> "Sequence[Benchmark]":
         """Forward model, gradient and step of a fit, for each model of the scattering, and a small fit."""

@@ -31,6 +31,8 @@ _CHANNELS = 4
 """Channels of the input: noisy contrast, linear answer, its sum along z, and the mask of the box."""
 _COLUMN_SCALE = 0.1
 """Factor on the sum along z, so that it is about 1."""
+_TEST_EDGE = 16
+"""Voxels along an axis of the self-test: enough for the halvings of four levels."""
 _SKIP_SCALE = 0.01
 """Scale of the initial weights of the skips."""
 
@@ -72,6 +74,14 @@ class CellDenoiser(nnx.Module):
     def multiple(self) -> int:
         """Number that each edge of the grid is a multiple of."""
         return _FOLD << (len(self.widths) - 1)
+
+    @staticmethod
+    def draw_inputs(random: np.random.RandomState) -> tuple[Any, ...]:
+        """Draw inputs of `estimate` for the self-test of the network's file."""
+        noisy, contrast = random.standard_normal((2, 1, *(_TEST_EDGE,) * 3)).astype(np.float32)
+        instrument = random.uniform(size=(1, INSTRUMENT_NUMBERS)).astype(np.float32)
+        inside = np.ones_like(noisy)
+        return noisy, np.full(1, 0.5, np.float32), Condition(*map(jnp.asarray, (contrast, inside, instrument)))
 
     def estimate(
         self, noisy: Batch, time: Float[Array, " batch"], condition: Condition, dtype: Any = jnp.float32
