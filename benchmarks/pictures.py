@@ -8,9 +8,9 @@ import numpy as np
 
 from unflat.recon.runs import write_atomically
 from unflat.recon.sampled import Point3, Sampled
+from unflat.recon.visualization.colour_scale import ColourScale
 from unflat.recon.visualization.planes import Plane, PlaneSampler, draw_plane
 from unflat.recon.visualization.style import (
-    INDEX_COLOURS,
     add_label,
     add_scale_bar,
     colour_range,
@@ -63,7 +63,7 @@ def upright_sections(
         for column, (name, cuts) in enumerate(planes.items()):
             shown = colour_range(_joined([cut.values for cut in cuts]), results[name].background())
             for row, cut in enumerate(cuts):
-                draw_plane(grid[row, column], cut, INDEX_COLOURS, shown, labels=False)
+                draw_plane(grid[row, column], cut, ColourScale(*shown), labels=False)
                 add_label(
                     grid[row, column],
                     f"{name}   {format_position(axis, cut.position)}"
@@ -104,7 +104,7 @@ def closer(
         figure.subplots_adjust(left=0.005, right=0.995, top=0.995, bottom=0.005, wspace=0.015, hspace=0.015)
         for row, (name, planes) in zip(grid, cuts.items(), strict=True):
             for axes, factor, plane in zip(row, factors, planes, strict=True):
-                draw_plane(axes, plane, INDEX_COLOURS, shown, labels=False)
+                draw_plane(axes, plane, ColourScale(*shown), labels=False)
                 add_label(axes, f"{name}   ×{factor:g}" if axes is row[0] else f"×{factor:g}")
                 add_scale_bar(axes, plane.width, size=6, unit=plane.unit)
     return figure

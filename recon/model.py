@@ -28,6 +28,8 @@ from .volume import Volume
 
 POINTS_AT_ONCE = 1 << 15
 TILE = (32, 64, 64)  # Small enough that the interpolation matrices of a fine grid are narrow, and stay in the cache.
+_UPRIGHT_TILE = 64
+"""Edge of the tiles of an upright plane: a BLAS distributes the products of larger ones over threads of its own."""
 UNCERTAINTY = "uncertainty_"
 DRAWS = "draws"
 """Value of ``members`` in an architecture whose members are independent draws."""
@@ -253,7 +255,20 @@ class Model(Sampled):
     def on_plane(self, plane: SlicePlane, quantity: str | None = None) -> Float[np.ndarray, "h w"]:
         """Evaluate one quantity on a plane in single precision; NaN outside the box."""
         (column,) = self._columns([self.quantity(quantity).name])
-        return plane.evaluate(lambda points: self._fields.near(points, column))
+        axes = plane.axes
+        if axes is None or self.is_pointwise or len(self.members) > 1:
+            # Members of an ensemble share the weights of points, not those of grids.
+            return plane.evaluate(lambda points: self._fields.near(points, column))
+        down, right = axes
+        lines = plane.coordinates()
+
+        def evaluate(rows: slice, columns: slice) -> Float[np.ndarray, "h w"]:
+            z, y, x = (a[rows] if i == down else a[columns] if i == right else a for i, a in enumerate(lines))
+            values = np.squeeze(self._fields.on_grid(z, y, x)[column], axis=3 - down - right)
+            tile = values.T if down > right else values
+            return np.where(self.contains(plane.points(rows, columns)).reshape(tile.shape), tile, np.nan)
+
+        return plane.evaluate_tiles(evaluate, _UPRIGHT_TILE)
 
     def sample(self, z: Axis, y: Axis, x: Axis, quantity: str | None = None) -> Float[np.ndarray, "z y x"]:
         """Evaluate one quantity on the product of three axes [m], by separable interpolation in single precision."""

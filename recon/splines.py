@@ -5,8 +5,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Inexact, Int, Shaped
 
+_HALF_TURN = np.pi * (1 + 1e-6)
+"""[rad] Largest magnitude of wrapped phases, with the rounding of single precision."""
 COEFFICIENTS = 4
 """Number of arrays whose coefficients are stored: those of the quantities that a view shows together."""
 
@@ -15,14 +17,14 @@ class SplineCache:
     """Spline coefficients of the arrays that were sampled last, for any number of threads."""
 
     def __init__(self) -> None:
-        self._arrays: OrderedDict[str, Float[np.ndarray, "z y x"]] = OrderedDict()
+        self._arrays: OrderedDict[str, Inexact[np.ndarray, "z y x"]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __reduce__(self) -> "tuple[type[SplineCache], tuple[()]]":
         """Copy as an empty one."""
         return SplineCache, ()
 
-    def get(self, name: str, read: Callable[[], Shaped[np.ndarray, "z y x"]]) -> Float[np.ndarray, "z y x"]:
+    def get(self, name: str, read: Callable[[], Shaped[np.ndarray, "z y x"]]) -> Inexact[np.ndarray, "z y x"]:
         """Return the coefficients of an array, in single precision unless its values are in double.
 
         Args:
@@ -34,7 +36,7 @@ class SplineCache:
         with self._lock:
             if name not in self._arrays:
                 values = read()
-                precision = np.float64 if values.dtype.itemsize > 4 else np.float32
+                precision = np.result_type(np.float32, values.dtype)
                 plain = np.asarray(values, precision)
                 self._arrays[name] = spline_filter(plain, order=3, output=precision, mode="mirror")
                 while len(self._arrays) > COEFFICIENTS:
@@ -43,11 +45,25 @@ class SplineCache:
             return self._arrays[name]
 
 
-def interpolate(coefficients: Float[np.ndarray, "z y x"], index: Float[np.ndarray, "3 *n"]) -> Float[np.ndarray, "*n"]:
+def interpolate(
+    coefficients: Inexact[np.ndarray, "z y x"], index: Float[np.ndarray, "3 *n"]
+) -> Inexact[np.ndarray, "*n"]:
     """Evaluate the splines at fractional indices (z, y, x), in double precision."""
     from scipy.ndimage import map_coordinates
 
-    return np.asarray(map_coordinates(coefficients, index, output=np.float64, order=3, mode="mirror", prefilter=False))
+    precision = np.result_type(np.float64, coefficients.dtype)
+    return np.asarray(map_coordinates(coefficients, index, output=precision, order=3, mode="mirror", prefilter=False))
+
+
+def on_circle(phases: Float[np.ndarray, "z y x"]) -> Inexact[np.ndarray, "z y x"]:
+    """Turn wrapped phases [rad] into points e^(iφ) of the circle, for splines that cross ±π; leave other phases.
+
+    Phases are wrapped if they stay within ±π and reach over more than half a turn.
+    """
+    largest = float(np.max(np.abs(phases), initial=0.0))
+    if largest > _HALF_TURN or float(np.ptp(phases)) <= np.pi:
+        return phases
+    return np.exp(np.asarray(1j * phases))
 
 
 def nearest_sample(index: Float[np.ndarray, "*n"]) -> Int[np.ndarray, "*n"]:

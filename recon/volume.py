@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from .errors import ConfigError, DataError
 from .grid import Grid
 from .sampled import Axis, Point3, Points, Progress, Quantity, Sampled, as_points
-from .splines import SplineCache, interpolate, nearest_sample
+from .splines import SplineCache, interpolate, nearest_sample, on_circle
 
 SIGNED_DISTANCE = "signed_distance"
 """Quantity that is 0 on a surface, negative inside."""
@@ -166,7 +166,8 @@ class Volume(Sampled):
     ) -> Float[np.ndarray, "n q"]:
         """Interpolate real quantities at points, by cubic splines.
 
-        Integers and truth values, such as a support, are those of the nearest sample.
+        Integers and truth values, such as a support, are those of the nearest sample; wrapped phases are interpolated
+        on the circle.
         """
         places = as_points(points)
         names = [self.real_quantity(name).name for name in quantities] or [q.name for q in self.real_quantities]
@@ -186,8 +187,8 @@ class Volume(Sampled):
     def sample(self, z: Axis, y: Axis, x: Axis, quantity: str | None = None) -> Float[np.ndarray, "z y x"]:
         """Interpolate one real quantity on the product of three axes, by cubic splines.
 
-        Integers and truth values are those of the nearest sample. At the volume's own samples its values are returned
-        as they are.
+        Integers and truth values are those of the nearest sample; wrapped phases are interpolated on the circle. At the
+        volume's own samples its values are returned as they are.
         """
         name = self.real_quantity(quantity).name
         if self.grid.coincides(Grid(z, y, x), _ROUNDING):
@@ -207,7 +208,10 @@ class Volume(Sampled):
         samples = self._single(name)
         if samples.dtype.kind in "biu":
             return lambda index: samples[tuple(nearest_sample(index))]
-        coefficients = self._splines.get(name, lambda: samples)
+        is_phase = self.quantity(name).unit == "rad"
+        coefficients = self._splines.get(name, lambda: on_circle(samples) if is_phase else samples)
+        if np.iscomplexobj(coefficients):
+            return lambda index: np.angle(interpolate(coefficients, index))
         return lambda index: interpolate(coefficients, index)
 
     def _index(self, points: Points) -> Points:

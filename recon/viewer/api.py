@@ -158,7 +158,7 @@ class Api:
         result, selection = self._results.get(entry), query.selection()
         sampler = result.sampler(selection)
         longest = query.integer("longest", 128)
-        texture = sample_texture(sampler.specimen, sampler.quantity.name, result.limits(selection), longest)
+        texture = sample_texture(sampler.specimen, sampler.quantity.name, result.scale(selection), longest)
         headers = {"X-Texture": json.dumps(texture.header)}
         return Response(np.ascontiguousarray(texture.values, "<f2").tobytes(), _BINARY, headers=headers)
 
@@ -186,7 +186,7 @@ class Api:
         )
         level = query.number("level") if "level" in query.values else None
         sampler = result.sampler(selection)
-        return Response(draw_picture(sampler, view, result.limits(selection), level), "image/png")
+        return Response(draw_picture(sampler, view, result.scale(selection), level), "image/png")
 
     def _report(self, entry: CatalogEntry, query: Query) -> Response:
         file = entry.path / REPORT
@@ -243,10 +243,10 @@ def _quantity_json(result: OpenResult, quantity: Quantity, cell: int) -> dict[st
     chosen = Selection(quantity.name, "mean", cell)
     spread = None
     if (known := result.spread_of(quantity)) is not None:
-        spread = {**result.limits(Selection(quantity.name, "spread", cell)).to_json(), "meaning": known.meaning}
+        spread = {**result.scale(Selection(quantity.name, "spread", cell)).to_json(), "meaning": known.meaning}
     background = result.sampler(chosen).specimen.background(quantity.name)
     named = {"name": quantity.name, "unit": quantity.unit, "meaning": quantity.meaning, "background": background}
-    return {**named, **result.limits(chosen).to_json(), "spread": spread}
+    return {**named, **result.scale(chosen).to_json(), "spread": spread}
 
 
 def _panel_summary(panel: Panel) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from jaxtyping import Float
 
 from ..errors import ConfigError, DataError
 from ..sampled import Sampled
+from ..visualization.colour_scale import ColourScale
+from ..visualization.grids import sample_grid
 from ..visualization.projection import view_rotation
 from ..visualization.surface import shade_surface
-from .grids import sample_grid
-from .limits import ColourLimits
 from .results import Sampler
 
 STYLES = ("volume", "surface")
@@ -72,7 +72,7 @@ class _Grids:
 _GRIDS = _Grids()
 
 
-def draw_picture(sampler: Sampler, view: View, limits: ColourLimits, level: float | None = None) -> bytes:
+def draw_picture(sampler: Sampler, view: View, limits: ColourScale, level: float | None = None) -> bytes:
     """Draw a specimen from a side, as PNG.
 
     Args:

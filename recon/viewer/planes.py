@@ -4,7 +4,6 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import ConfigError
-from ..model import Model
 from ..sampled import Sampled
 from ..slice_plane import SlicePlane
 
@@ -12,9 +11,6 @@ LARGEST = 2048
 """Largest number of samples along an edge."""
 MOST_POINTS = 10_000
 """Largest number of points of a profile: more than a screen has pixels."""
-
-_UPRIGHT_TILE = 64
-"""Edge of the tiles of an upright plane: a BLAS distributes the products of larger ones over threads of its own."""
 
 
 def sample_plane(specimen: Sampled, quantity: str, plane: SlicePlane) -> Float[np.ndarray, "h w"]:
@@ -25,23 +21,7 @@ def sample_plane(specimen: Sampled, quantity: str, plane: SlicePlane) -> Float[n
     """
     if max(plane.width, plane.height) > LARGEST:
         raise ConfigError(f"a plane of {plane.height} × {plane.width} samples: at most {LARGEST} along each edge")
-    axes = plane.axes
-    is_grid_faster = isinstance(specimen, Model) and not specimen.is_pointwise and len(specimen.members) == 1
-    if axes is None or not is_grid_faster:  # Members of an ensemble share the weights of points, not those of grids.
-        return specimen.on_plane(plane, quantity)
-    down, right = axes
-    lines = plane.coordinates()
-
-    def sample(rows: slice, columns: slice) -> np.ndarray:
-        z, y, x = (
-            line[rows] if axis == down else line[columns] if axis == right else line for axis, line in enumerate(lines)
-        )
-        values = np.squeeze(specimen.sample(z, y, x, quantity), axis=3 - down - right)
-        within = specimen.contains(plane.points(rows, columns))
-        tile = values.T if down > right else values
-        return np.where(within.reshape(tile.shape), tile, np.nan)
-
-    return plane.evaluate_tiles(sample, _UPRIGHT_TILE)
+    return specimen.on_plane(plane, quantity)
 
 
 def sample_profile(

@@ -16,9 +16,10 @@ from ..io.result import model_files, read_result
 from ..model import UNCERTAINTY, Model
 from ..runs.contents import MODEL_PREVIEW
 from ..sampled import Quantity, Sampled
+from ..visualization.colour_scale import ColourScale
+from ..visualization.specimen_scale import colour_scale
 from ..volume import Volume
 from .catalog import CatalogEntry, Signature
-from .limits import ColourLimits, limits_of
 
 OPEN_RESULTS = 6
 """Number of results that stay open."""
@@ -69,8 +70,6 @@ class OpenResult:
     files: list[Path]
     first: Model | Volume
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _limits_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _limits: dict[tuple[str, bool, int], ColourLimits] = field(default_factory=dict, repr=False)
     _specimens: "OrderedDict[tuple[int, Draw], Sampled]" = field(default_factory=OrderedDict, repr=False)
 
     @classmethod
@@ -142,18 +141,10 @@ class OpenResult:
             quantity = spread
         return Sampler(self._specimen(selection.cell, selection.draw), quantity)
 
-    def limits(self, selection: Selection) -> ColourLimits:
-        """Range of the values of a quantity, of the mean of all draws, or of their spread."""
-        is_spread = selection.draw == "spread"
-        key = (selection.quantity or self.quantities[0].name, is_spread, selection.cell)
-        with self._limits_lock:  # Planes of specimens that are open go on meanwhile.
-            if key not in self._limits:
-                sampler = self.sampler(replace(selection, draw="spread" if is_spread else "mean"))
-                self._limits |= {
-                    (name.removeprefix(UNCERTAINTY), name.startswith(UNCERTAINTY), selection.cell): limits
-                    for name, limits in limits_of(sampler.specimen).items()
-                }
-            return self._limits[key]
+    def scale(self, selection: Selection) -> ColourScale:
+        """Colours of a quantity, of the mean of all draws, or of their spread."""
+        sampler = self.sampler(selection if selection.draw == "spread" else replace(selection, draw="mean"))
+        return colour_scale(sampler.specimen, sampler.quantity.name)
 
     def _specimen(self, cell: int, draw: Draw) -> Sampled:
         with self._lock:

@@ -7,8 +7,8 @@ from jaxtyping import Float16
 
 from ..errors import ConfigError
 from ..sampled import Sampled
-from .grids import sample_grid
-from .limits import ColourLimits
+from ..visualization.colour_scale import ColourScale
+from ..visualization.grids import sample_grid
 
 LARGEST = 256
 """Largest number of samples along an edge."""
@@ -26,7 +26,7 @@ class Texture(NamedTuple):
     header: dict[str, Any]
 
 
-def sample_texture(specimen: Sampled, quantity: str, limits: ColourLimits, longest: int) -> Texture:
+def sample_texture(specimen: Sampled, quantity: str, limits: ColourScale, longest: int) -> Texture:
     """Sample a quantity on cubic cells that fill the box.
 
     Args:

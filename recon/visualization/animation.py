@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import ConfigError
-from ..metrics import index_of_highest_contrast
 from ..sampled import Point3, Sampled
 from .movies import Frame, draw_frame, frame_size
-from .planes import Plane, require_inside
-from .projection import Along, Projector, view_rotation
-from .style import colour_range, quantity_label
+from .planes import Plane, point_of_highest_contrast, require_inside
+from .projection import Along, Projector, projection_scale, view_rotation
+from .specimen_scale import colour_scale
+from .style import quantity_label
 
 
 def spin_frames(
@@ -36,7 +36,7 @@ def spin_frames(
         elevation: [rad] Elevation of the viewer.
         along: Reduction of the values along the line of sight.
         quantity: Name of the quantity; the main one by default.
-        limits: Colour limits (vmin, vmax); from the views at 0° and 90° by default.
+        limits: Values of the first and the last colour; see :func:`projection_scale`.
         size: [pixel] Requested width and height of a frame; see :func:`frame_size`.
         samples: Number of samples along the longest edge of the box.
     """
@@ -45,13 +45,12 @@ def spin_frames(
     half_extent = np.max(
         [projector.half_extent(view_rotation(angle, elevation)) for angle in np.linspace(0, 2 * np.pi, 73)], axis=0
     )
-    if limits is None:
-        views = [projector(view_rotation(angle, elevation)).values.ravel() for angle in (0.0, np.pi / 2)]
-        limits = colour_range(np.concatenate(views), result.background(quantity))
+    views = [projector(view_rotation(angle, elevation)) for angle in (0.0, np.pi / 2)] if along == "mean" else []
+    scale = projection_scale(result, along, views, quantity).within(limits)
     label = quantity_label(result.quantity(quantity))
     for angle in angles:
         plane = projector(view_rotation(float(angle), elevation), half_extent)
-        yield draw_frame(plane, limits, label, text=f"{np.degrees(angle):.0f}°", size=size)
+        yield draw_frame(plane, scale, label, text=f"{np.degrees(angle):.0f}°", size=size)
 
 
 def zoom_views(
@@ -112,7 +111,7 @@ def zoom_frames(
         count: Number of frames.
         factor: Magnification of the last frame over the first.
         quantity: Name of the quantity; the main one by default.
-        limits: Colour limits (vmin, vmax); from the first and the last view by default.
+        limits: Values of the first and the last colour; those of the specimen by default.
         size: [pixel] Requested width and height of a frame; see :func:`frame_size`.
 
     Raises:
@@ -121,16 +120,6 @@ def zoom_frames(
     point = centre or point_of_highest_contrast(result, quantity)
     label = quantity_label(result.quantity(quantity))
     size = frame_size(size)
-    if limits is None:
-        ends = zoom_views(result, point, 2, factor=factor, quantity=quantity, size=96)
-        limits = colour_range(np.stack([plane.values for plane in ends]), result.background(quantity))
+    scale = colour_scale(result, quantity).within(limits)
     for i, plane in enumerate(zoom_views(result, point, count, factor=factor, quantity=quantity, size=size)):
-        yield draw_frame(plane, limits, label, text=f"×{factor ** (i / (count - 1)):.1f}", size=size)
-
-
-def point_of_highest_contrast(result: Sampled, quantity: str | None = None) -> Point3:
-    """Find the point (z, y, x) whose surroundings differ most from the background, in the result's length unit."""
-    axes = result.isotropic_axes(96)
-    index = index_of_highest_contrast(result.sample(*axes, quantity=quantity), background=result.background(quantity))
-    z, y, x = (float(axis[i]) for axis, i in zip(axes, index, strict=True))
-    return z, y, x
+        yield draw_frame(plane, scale, label, text=f"×{factor ** (i / (count - 1)):.1f}", size=size)

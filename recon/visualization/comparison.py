@@ -9,13 +9,13 @@ from jaxtyping import Float
 
 from ..sampled import Point3, Sampled
 from ..volume import Volume
+from .colour_scale import ColourScale, choose_scale
 from .layout import Margins, bar_axes, tiled_figure
 from .planes import Plane, PlaneSampler, box_centre, draw_plane
 from .style import (
     ACCENT,
     DIFFERENCE_COLOURS,
     IMAGE_COLOURS,
-    INDEX_COLOURS,
     add_colour_bar,
     add_label,
     add_scale_bar,
@@ -71,9 +71,9 @@ def compare_volumes(
         shown, error = (replace(known, values=v) for v in (values, values - known.values))
         rows.append((known, shown, error))
     decisive = [plane.values.ravel() for row in rows for plane in (row[:1] if names[0] == _TRUTH else row[:2])]
-    limits = limits or colour_range(np.concatenate(decisive), truth.background(name))
+    scale = choose_scale(truth.quantity(name), np.concatenate(decisive), truth.background(name)).within(limits)
     worst = float(np.percentile(np.abs(np.concatenate([r[2].values.ravel() for r in rows])), 99.8)) or 1e-9
-    return _draw_rows(rows, limits, worst, quantity_label(truth.quantity(name)), names)
+    return _draw_rows(rows, scale, worst, quantity_label(truth.quantity(name)), names)
 
 
 def compare_views(
@@ -120,7 +120,7 @@ def compare_views(
 
 def _draw_rows(
     rows: Sequence[tuple[Plane, Plane, Plane]],
-    limits: tuple[float, float],
+    scale: ColourScale,
     worst: float,
     label: str,
     names: tuple[str, str],
@@ -130,8 +130,9 @@ def _draw_rows(
     heights = [max(side * len(row[0].down) / len(row[0].right), 0.4) for row in rows]
     between = 0.12
     titles = (*names, f"{names[1]} − {names[0]}")
+    errors = ColourScale(-worst, worst, DIFFERENCE_COLOURS, diverging=True)
     error = "error" if names[0] == _TRUTH else "difference"
-    extensions = [_extension(rows, (0, 1), limits), _extension(rows, (2,), (-worst, worst))]
+    extensions = [_extension(rows, (0, 1), scale.limits), _extension(rows, (2,), (-worst, worst))]
     columns = (left, left + side + gap, left + 2 * side + gap + bars)
     total_x = columns[-1] + side + bars + 0.05
     tall = sum(heights) + between * (len(rows) - 1)
@@ -148,8 +149,7 @@ def _draw_rows(
             first, last = row is rows[0], row is rows[-1]
             for column, (x, plane) in enumerate(zip(columns, row, strict=True)):
                 axes = figure.add_axes(place(x, y, side, height))
-                colours, ends = (DIFFERENCE_COLOURS, (-worst, worst)) if column == 2 else (INDEX_COLOURS, limits)
-                image = draw_plane(axes, plane, colours, ends)
+                image = draw_plane(axes, plane, errors if column == 2 else scale)
                 _label_outer_axes(axes, keep_x=last, keep_y=column == 0)
                 if first:
                     axes.set_title(titles[column], pad=4)

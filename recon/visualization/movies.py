@@ -11,8 +11,9 @@ from jaxtyping import UInt8
 
 from ..errors import ConfigError, DataError, Diagnostic
 from ..io.atomic import write_atomically
+from .colour_scale import ColourScale
 from .planes import Plane
-from .style import INDEX_COLOURS, add_scale_bar, display_unit, house_style, new_figure, render_rgb
+from .style import add_scale_bar, display_unit, house_style, new_figure, render_rgb
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -29,12 +30,12 @@ def frame_size(size: int) -> int:
     return max(size + size % 2, _SMALLEST_FRAME)
 
 
-def draw_frame(plane: Plane, limits: tuple[float, float], label: str, *, text: str = "", size: int = 480) -> Frame:
+def draw_frame(plane: Plane, scale: ColourScale, label: str, *, text: str = "", size: int = 480) -> Frame:
     """Draw a plane as a frame of a movie.
 
     Args:
         plane: Plane to draw. It is fitted into the frame with equal scales, on a background of the first colour.
-        limits: Colour limits (vmin, vmax).
+        scale: Colours of the values.
         label: Label of the colour bar.
         text: Text in the upper left corner.
         size: [pixel] Requested width and height of the frame; see :func:`frame_size`.
@@ -48,29 +49,31 @@ def draw_frame(plane: Plane, limits: tuple[float, float], label: str, *, text: s
         image = axes.imshow(
             plane.values,
             extent=plane.extent,
-            cmap=INDEX_COLOURS,
-            vmin=limits[0],
-            vmax=limits[1],
-            interpolation="bicubic",
+            cmap=scale.colours,
+            vmin=scale.low,
+            vmax=scale.high,
+            interpolation=scale.interpolation or "bicubic",
         )
-        axes.set_facecolor(image.cmap(0.0))
+        axes.set_facecolor(image.cmap(scale.ground))
         span, (factor, _) = max(plane.width, plane.height), display_unit(plane.unit)
         middle_x, middle_y = sum(plane.extent[:2]) / 2, sum(plane.extent[2:]) / 2
         half = span * factor / 2
         axes.set_xlim(middle_x - half, middle_x + half)
         axes.set_ylim(middle_y + half, middle_y - half)
         axes.set_axis_off()
-        figure.patch.set_facecolor(image.cmap(0.0))
-        axes.text(0.03, 0.97, text, transform=axes.transAxes, color="white", ha="left", va="top", fontsize=1.15 * point)
-        add_scale_bar(axes, span, fraction=0.25, size=1.1 * point, unit=plane.unit)
-        _add_inset_colour_bar(axes, image, limits, label, point)
+        figure.patch.set_facecolor(image.cmap(scale.ground))
+        axes.text(
+            0.03, 0.97, text, transform=axes.transAxes, color=scale.mark, ha="left", va="top", fontsize=1.15 * point
+        )
+        add_scale_bar(axes, span, fraction=0.25, colour=scale.mark, size=1.1 * point, unit=plane.unit)
+        _add_inset_colour_bar(axes, image, scale, label, point)
         return render_rgb(figure)
 
 
 def _add_inset_colour_bar(
     axes: "matplotlib.axes.Axes",
     image: "matplotlib.image.AxesImage",
-    limits: tuple[float, float],
+    scale: ColourScale,
     label: str,
     point: float,
 ) -> None:
@@ -78,11 +81,11 @@ def _add_inset_colour_bar(
     bar = axes.inset_axes((0.04, 0.085, 0.3, 0.016))
     bar.imshow(np.linspace(0, 1, 256)[None], aspect="auto", cmap=image.cmap, extent=(0, 1, 0, 1))
     bar.set_axis_off()
-    white = {"color": "white", "fontsize": point, "transform": bar.transAxes}
-    digits = max(0, 1 - int(np.floor(np.log10(max(limits[1] - limits[0], 1e-12)))))
-    bar.text(0, -0.5, f"{limits[0]:.{digits}f}", ha="left", va="top", **white)  # type: ignore[arg-type]
-    bar.text(1, -0.5, f"{limits[1]:.{digits}f}", ha="right", va="top", **white)  # type: ignore[arg-type]
-    bar.text(0, 1.5, label, ha="left", va="bottom", **white)  # type: ignore[arg-type]
+    style = {"color": scale.mark, "fontsize": point, "transform": bar.transAxes}
+    digits = max(0, 1 - int(np.floor(np.log10(max(scale.high - scale.low, 1e-12)))))
+    bar.text(0, -0.5, f"{scale.low:.{digits}f}", ha="left", va="top", **style)  # type: ignore[arg-type]
+    bar.text(1, -0.5, f"{scale.high:.{digits}f}", ha="right", va="top", **style)  # type: ignore[arg-type]
+    bar.text(0, 1.5, label, ha="left", va="bottom", **style)  # type: ignore[arg-type]
 
 
 EXTENSIONS = (".gif", ".mp4")

@@ -8,7 +8,10 @@ from jaxtyping import Float
 
 from ..errors import ConfigError, Diagnostic
 from ..frame import FACE_TOLERANCE
+from ..metrics import index_of_highest_contrast
 from ..sampled import Point3, Sampled
+from .colour_scale import ColourScale
+from .grids import sample_grid
 from .style import display_unit
 
 if TYPE_CHECKING:
@@ -64,6 +67,22 @@ def box_centre(result: Sampled) -> Point3:
     return z, y, x
 
 
+def point_of_highest_contrast(result: Sampled, quantity: str | None = None, longest: int = 96) -> Point3:
+    """Find the point (z, y, x) whose surroundings differ most from the background, in the result's length unit.
+
+    Args:
+        result: A model or a volume.
+        quantity: Name of the quantity; the main one by default.
+        longest: Number of samples along the longest edge of the box.
+    """
+    axes = result.isotropic_axes(longest)
+    index = index_of_highest_contrast(
+        sample_grid(result, result.quantity(quantity).name, axes), background=result.background(quantity)
+    )
+    z, y, x = (float(axis[i]) for axis, i in zip(axes, index, strict=True))
+    return z, y, x
+
+
 def require_inside(result: Sampled, where: str, **coordinates: float) -> None:
     """Refuse coordinates outside the box of a result, where there is only background.
 
@@ -115,21 +134,26 @@ class PlaneSampler:
 
 
 def draw_plane(
-    axes: "matplotlib.axes.Axes", plane: Plane, colours: str, limits: tuple[float, float], *, labels: bool = True
+    axes: "matplotlib.axes.Axes", plane: Plane, scale: ColourScale, *, labels: bool = True
 ) -> "matplotlib.image.AxesImage":
     """Draw a plane.
 
     Args:
         axes: Axes to draw in.
         plane: Values and coordinates.
-        colours: Name of the colour map.
-        limits: Values of the first and the last colour.
+        scale: Colours of the values.
         labels: Whether to draw ticks and labels, in µm or voxels.
     """
     from matplotlib.ticker import MaxNLocator
 
     image = axes.imshow(
-        plane.values, extent=plane.extent, origin="upper", cmap=colours, vmin=limits[0], vmax=limits[1], aspect="equal"
+        plane.values,
+        extent=plane.extent,
+        origin="upper",
+        cmap=scale.colours,
+        vmin=scale.low,
+        vmax=scale.high,
+        interpolation=scale.interpolation,
     )
     if labels:
         for side in (axes.xaxis, axes.yaxis):

@@ -4,7 +4,7 @@ At azimuth and elevation 0 the view is along +z, with y down and x right. ``azim
 axis (the vertical of the image), then ``elevation`` about the horizontal of the image, both right-handed in (x, y, z).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,8 +13,10 @@ from jaxtyping import Float
 from ...physics.rotation import rotation_matrix
 from ..grid import AXES
 from ..sampled import Sampled
+from .colour_scale import ColourScale, choose_scale
 from .planes import Plane, draw_plane
-from .style import INDEX_COLOURS, add_colour_bar, add_scale_bar, colour_range, house_style, new_image_figure
+from .specimen_scale import colour_scale
+from .style import add_colour_bar, add_scale_bar, house_style, new_image_figure
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -107,6 +109,23 @@ def project(
     return Projector(result, quantity=quantity, along=along, size=size)(view_rotation(azimuth, elevation))
 
 
+def projection_scale(
+    result: Sampled, along: Along, planes: Sequence[Plane], quantity: str | None = None
+) -> ColourScale:
+    """Choose the colours of projections: those of the specimen, but for a mean, whose values are smaller.
+
+    Args:
+        result: A model or a volume.
+        along: Reduction of the values along the line of sight.
+        planes: Projections from some sides.
+        quantity: Name of the quantity; the main one by default.
+    """
+    if along != "mean":
+        return colour_scale(result, quantity)
+    values = np.concatenate([plane.values.ravel() for plane in planes])
+    return choose_scale(result.quantity(quantity), values, result.background(quantity))
+
+
 def projection_figure(
     result: Sampled,
     azimuth: float = 0.0,
@@ -125,17 +144,17 @@ def projection_figure(
         elevation: [rad] Rotation about the horizontal of the image.
         along: Reduction of the values along the line of sight.
         quantity: Name of the quantity; the main one by default.
-        limits: Colour limits (vmin, vmax); from the projection by default.
+        limits: Values of the first and the last colour; see :func:`projection_scale`.
         size: Number of samples along the longest edge of the box.
     """
     plane = project(result, azimuth, elevation, along=along, quantity=quantity, size=size)
-    limits = limits or colour_range(plane.values, result.background(quantity))
+    scale = projection_scale(result, along, [plane], quantity).within(limits)
     view = f"azimuth {np.degrees(azimuth):.0f}°, elevation {np.degrees(elevation):.0f}°".replace("-", "−")
     with house_style():
         figure, axes, bar = new_image_figure(plane.values.shape)
-        image = draw_plane(axes, plane, INDEX_COLOURS, limits, labels=False)
-        image.set_interpolation("bicubic")
+        image = draw_plane(axes, plane, scale, labels=False)
+        image.set_interpolation(scale.interpolation or "bicubic")
         axes.set_title(f"{along} projection, {view}", loc="left", pad=4)
-        add_scale_bar(axes, plane.width, unit=plane.unit)
+        add_scale_bar(axes, plane.width, colour=scale.mark, unit=plane.unit)
         add_colour_bar(figure, image, bar, result.quantity(quantity))
     return figure

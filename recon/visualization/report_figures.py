@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import UnflatError
 from ..model import UNCERTAINTY
 from . import compare_views, depth_montage, loss_curves, orthogonal_slices
-from .animation import point_of_highest_contrast
+from .planes import point_of_highest_contrast
 from .run_data import PredictedViews, RunData
 from .style import render_png
 

@@ -3,18 +3,15 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..errors import ConfigError
 from ..sampled import Point3, Sampled
 from .layout import Margins, bar_axes, tiled_figure
 from .planes import Plane, PlaneSampler, box_centre, draw_plane
+from .specimen_scale import colour_scale
 from .style import (
-    INDEX_COLOURS,
     add_colour_bar,
     add_label,
     add_scale_bar,
-    colour_range,
     display_unit,
     format_position,
     house_style,
@@ -44,26 +41,24 @@ def orthogonal_slices(
         result: A model or a volume, sampled for the figure.
         centre: [m] The point (z, y, x); the centre of the box by default.
         quantity: Name of the quantity; the main one by default.
-        limits: Values of the first and the last colour; from the planes by default.
+        limits: Values of the first and the last colour; those of the specimen by default.
         size: Number of samples along the longest edge of the box.
         title: Title above the figure.
     """
     point = centre or box_centre(result)
     sample_plane = PlaneSampler(result, quantity=quantity, size=size)
     planes = {name: sample_plane(name, position) for name, position in zip("zyx", point, strict=True)}
-    limits = limits or colour_range(
-        np.concatenate([p.values.ravel() for p in planes.values()]), result.background(quantity)
-    )
+    scale = colour_scale(result, quantity).within(limits)
     with house_style():
         figure, axes = _layout(result, title)
         for name, plane in planes.items():
-            image = draw_plane(axes[name], plane, INDEX_COLOURS, limits)
+            image = draw_plane(axes[name], plane, scale)
             axes[name].set_title(format_position(name, plane.position, plane.unit), loc="left", pad=3)
-            _mark_cuts(axes[name], plane, point)
+            _mark_cuts(axes[name], plane, point, scale.mark)
         axes["z"].set_xlabel("")
         axes["x"].locator_params(axis="x", nbins=5)  # A thin box leaves little room for its ticks.
         axes["x"].set_ylabel("")
-        add_scale_bar(axes["z"], planes["z"].width, unit=planes["z"].unit)
+        add_scale_bar(axes["z"], planes["z"].width, colour=scale.mark, unit=planes["z"].unit)
         add_colour_bar(figure, image, axes["bar"], result.quantity(quantity))
     return figure
 
@@ -95,10 +90,10 @@ def _layout(result: Sampled, title: str) -> "tuple[matplotlib.figure.Figure, dic
     return figure, axes
 
 
-def _mark_cuts(axes: "matplotlib.axes.Axes", plane: Plane, point: Point3) -> None:
+def _mark_cuts(axes: "matplotlib.axes.Axes", plane: Plane, point: Point3, colour: str) -> None:
     """Draw thin lines at the intersections with the other two planes."""
     where = dict(zip("zyx", point, strict=True))
-    line = {"color": "white", "lw": 0.5, "alpha": 0.55, "dashes": (4, 4)}
+    line = {"color": colour, "lw": 0.5, "alpha": 0.55, "dashes": (4, 4)}
     factor, _ = display_unit(plane.unit)
     axes.axhline(where[plane.names[0]] * factor, **line)  # type: ignore[arg-type]
     axes.axvline(where[plane.names[1]] * factor, **line)  # type: ignore[arg-type]
@@ -119,7 +114,7 @@ def depth_montage(
         result: A model or a volume, sampled for the figure.
         depths: [m] Positions on z; eight spread over the box by default.
         quantity: Name of the quantity; the main one by default.
-        limits: Values of the first and the last colour; from the planes by default.
+        limits: Values of the first and the last colour; those of the specimen by default.
         size: Number of samples along the longest edge of the box.
         title: Title above the figure.
 
@@ -131,7 +126,7 @@ def depth_montage(
         raise ConfigError("a montage needs at least one depth")
     sample_plane = PlaneSampler(result, quantity=quantity, size=size)
     planes = [sample_plane("z", depth) for depth in depths]
-    limits = limits or colour_range(np.stack([p.values for p in planes]), result.background(quantity))
+    scale = colour_scale(result, quantity).within(limits)
     columns = min(len(planes), 4)
     rows = -(-len(planes) // columns)
     shape, side = planes[0].values.shape, 1.65
@@ -140,9 +135,9 @@ def depth_montage(
         figure, tiles = tiled_figure(rows, columns, (side, side * shape[0] / shape[1]), margins)
         for i, plane in enumerate(planes):
             tile = tiles[i // columns][i % columns]
-            image = tile.show(plane.values, INDEX_COLOURS, limits)
-            add_label(tile.axes, format_position("z", plane.position, plane.unit), tile)
-        add_scale_bar(tile.axes, plane.width, fraction=0.35, size=7, unit=plane.unit, tile=tile)
+            image = tile.show(plane.values, scale.colours, scale.limits, interpolation=scale.interpolation)
+            add_label(tile.axes, format_position("z", plane.position, plane.unit), tile, scale.mark)
+        add_scale_bar(tile.axes, plane.width, fraction=0.35, colour=scale.mark, size=7, unit=plane.unit, tile=tile)
         add_colour_bar(figure, image, bar_axes(figure, tiles[0][-1], tiles[-1][-1]), result.quantity(quantity))
         if title:
             width, height = figure.get_size_inches()

@@ -312,17 +312,18 @@ def add_scale_bar(
     _write_outlined(axes, (middle, bottom + 1.6 * thick), text, style, edge, 0.55)
 
 
-def add_label(axes: "matplotlib.axes.Axes", text: str, tile: "ImageTile | None" = None) -> None:
+def add_label(axes: "matplotlib.axes.Axes", text: str, tile: "ImageTile | None" = None, colour: str = "white") -> None:
     """Write text in the upper left corner of an image, legible on any background.
 
     Args:
         axes: Axes that contain only an image, or tiles.
         text: The text.
         tile: ImageTile of the axes with the image; absent if the image fills the axes.
+        colour: Colour of the text.
     """
     transform = axes.transAxes if tile is None else tile.transform
-    style = {"transform": transform, "color": "white", "ha": "left", "va": "top", "fontsize": 7.5}
-    _write_outlined(axes, (0.035, 0.965), text, style, "black", 0.6)
+    style = {"transform": transform, "color": colour, "ha": "left", "va": "top", "fontsize": 7.5}
+    _write_outlined(axes, (0.035, 0.965), text, style, "black" if colour == "white" else "white", 0.6)
 
 
 def _write_outlined(

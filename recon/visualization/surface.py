@@ -8,9 +8,10 @@ from jaxtyping import Bool, Float
 from ..errors import DataError
 from ..sampled import Sampled
 from ..volume import SIGNED_DISTANCE
+from .colour_scale import ColourScale
 from .planes import Plane, draw_plane
 from .projection import view_rotation
-from .style import add_scale_bar, house_style, new_image_figure
+from .style import INK, add_scale_bar, house_style, new_image_figure
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -61,10 +62,10 @@ def surface_figure(
     plane = Plane(shade.astype(np.float64), down, right, ("y", "x", "z"), middle[0], result.length_unit)
     with house_style():
         figure, frame, bar = new_image_figure(shade.shape)
-        draw_plane(frame, plane, "bone", (0.0, 1.0), labels=False).set_interpolation("bicubic")
+        draw_plane(frame, plane, ColourScale(0.0, 1.0, "bone"), labels=False).set_interpolation("bicubic")
         bar.set_visible(False)
         frame.set_title(f"surface of {name.replace('_', ' ')}", loc="left", pad=4)
-        add_scale_bar(frame, plane.width, unit=plane.unit)
+        add_scale_bar(frame, plane.width, colour=INK, unit=plane.unit)
     return figure
 
 

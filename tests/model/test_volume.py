@@ -123,3 +123,21 @@ def test_cells_and_draws_are_selected() -> None:
         many.draw(0)
     with pytest.raises(DataError, match="choose one cell"):
         many(np.zeros((1, 3)))
+
+
+def test_wrapped_phases_are_interpolated_on_the_circle() -> None:
+    axis = np.arange(24) * 1e-8
+    slope = np.broadcast_to(0.7 * np.arange(24) - 8, (5, 6, 24))
+    wrapped = np.angle(np.exp(1j * slope)).astype(np.float32)
+    small = (0.1 * wrapped).astype(np.float32)
+    quantities = tuple(Quantity(name, "rad", "") for name in ("wrapped", "slope", "small"))
+    values = {"wrapped": wrapped, "slope": slope, "small": small}
+    volume = Volume("crystal", axis[:5], axis[:6], axis, values, quantities)
+    points = np.stack([np.full(201, 2.3e-8), np.full(201, 3.1e-8), np.linspace(4e-8, 19e-8, 201)], axis=1)
+    phase, plain = volume.at(points, ["wrapped"])[:, 0], volume.at(points, ["slope"])[:, 0]
+    assert np.abs(np.angle(np.exp(1j * (phase - plain)))).max() < 2e-3
+    assert np.abs(phase).max() <= np.pi
+    on_axes = volume.sample(points[:1, 0], points[:1, 1], points[:, 2], "wrapped")[0, 0]
+    np.testing.assert_allclose(on_axes, phase, atol=1e-12)
+    straight = scipy.ndimage.map_coordinates(small.astype(float), points.T / 1e-8, order=3, mode="mirror")
+    np.testing.assert_allclose(volume.at(points, ["small"])[:, 0], straight, atol=1e-6)

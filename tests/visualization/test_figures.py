@@ -39,9 +39,8 @@ from unflat.recon.visualization import (
     zoom_frames,
     zoom_views,
 )
-from unflat.recon.visualization.animation import point_of_highest_contrast
 from unflat.recon.visualization.captions import add_caption
-from unflat.recon.visualization.planes import PlaneSampler
+from unflat.recon.visualization.planes import PlaneSampler, point_of_highest_contrast
 from unflat.recon.visualization.projection import view_rotation
 from unflat.recon.visualization.style import (
     add_scale_bar,

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import imageio.v2 as imageio
@@ -17,6 +18,7 @@ from unflat.recon.experiments.crystal.surface import crystal_scene
 from unflat.recon.experiments.report import write_run_report
 from unflat.recon.io.volume_formats import save
 from unflat.recon.sampled import Quantity
+from unflat.recon.visualization.specimen_scale import colour_scale
 from unflat.recon.visualization.surface_scene import embed_scene, extract_body, result_scene
 from unflat.recon.volume import Volume, centred_axis
 
@@ -79,7 +81,8 @@ def test_a_crystal_has_the_colours_of_its_strain() -> None:
     values = {"amplitude": amplitude, "strain": strain, "support": (amplitude > 0.5).astype(np.uint8)}
     quantities = tuple(Quantity(name, "1", "") for name in values)
     crystal = Volume("crystal", plain.z, plain.y, plain.x, values, quantities)
-    embedded = embed_scene(crystal_scene(crystal, get_experiment("crystal").surface_level))
+    scene = crystal_scene(crystal, get_experiment("crystal").surface_level, partial(colour_scale, crystal))
+    embedded = embed_scene(scene)
     (stored,) = json.loads(embedded.data)["bodies"]
     right = decode(stored, "places", "<u2").reshape(-1, 3)[:, 0] > 36_000
     left = decode(stored, "places", "<u2").reshape(-1, 3)[:, 0] < 29_000

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from ...errors import DataError
 from ...io.hdf5_common import group_in, open_checked
 from ...sampled import Quantity, Sampled
+from ...visualization.colour_scale import ColourScale
 from ...visualization.comparison import compare_volumes
 from ...visualization.style import (
     ACCENT,
@@ -36,19 +37,26 @@ _MARGIN = 3
 """[voxel] Margin around the crystal in a figure."""
 
 
-def draw_slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.Figure":
-    """Draw three planes through the middle of the crystal, to one scale."""
+def draw_slices(volume: Volume, name: str, scale: ColourScale) -> "matplotlib.figure.Figure":
+    """Draw three planes through the middle of the crystal, to one scale.
+
+    Args:
+        volume: Sampled crystal with its support.
+        name: Name of the quantity.
+        scale: Colours of its values.
+
+    Raises:
+        DataError: If the support is empty.
+    """
     inside = volume.values["support"] > 0
     if not inside.any():
         raise DataError("the support is empty: there is no crystal to draw")
     values = np.asarray(volume.values[name], np.float64)
-    low, high = _limits(values[inside], symmetric=colours == _SIGNED)
     if name != "amplitude":
         values = np.where(inside, values, np.nan)
     box = [_extent(inside, axis) for axis in range(3)]
     middle = [round(float(np.mean(np.nonzero(inside)[axis]))) for axis in range(3)]
-    scale = 1e9 if volume.length_unit == "m" else 1.0
-    unit = "nm" if volume.length_unit == "m" else "voxel"
+    factor, unit = (1e9, "nm") if volume.length_unit == "m" else (1.0, "voxel")
     axes_of = dict(zip("zyx", (volume.z, volume.y, volume.x), strict=True))
     with house_style():
         figure = new_figure(7.4, 2.6)
@@ -57,30 +65,22 @@ def draw_slices(volume: Volume, name: str, colours: str) -> "matplotlib.figure.F
         for panel, axis in zip(panels, range(3), strict=True):
             down, right = [i for i in range(3) if i != axis]
             cut = np.take(values, middle[axis], axis=axis)[box[down], box[right]]
-            edges = [_edges(axes_of["zyx"[i]][box[i]] * scale) for i in (right, down)]
+            edges = [_edges(axes_of["zyx"[i]][box[i]] * factor) for i in (right, down)]
             extent = (*edges[0], edges[1][1], edges[1][0])
-            image = panel.imshow(cut, cmap=colours, vmin=low, vmax=high, extent=extent, interpolation="nearest")
+            image = panel.imshow(cut, cmap=scale.colours, vmin=scale.low, vmax=scale.high, extent=extent)
+            image.set_interpolation("nearest")
             panel.set_facecolor("#e5e5e5")
             panel.set_xlabel(f"${'zyx'[right]}$ ({unit})")
             panel.set_ylabel(f"${'zyx'[down]}$ ({unit})")
             if axis == 0:
                 colour = "white" if name == "amplitude" else INK
-                width = (extent[1] - extent[0]) / scale
+                width = (extent[1] - extent[0]) / factor
                 add_scale_bar(panel, width, fraction=0.4, colour=colour, unit=volume.length_unit)
-            panel.set_title(f"${'zyx'[axis]}$ = {axes_of['zyx'[axis]][middle[axis]] * scale:.0f} {unit}", loc="left")
+            panel.set_title(f"${'zyx'[axis]}$ = {axes_of['zyx'[axis]][middle[axis]] * factor:.0f} {unit}", loc="left")
         bar = figure.add_axes((0.88, 0.17, 0.015, 0.73))
         quantity = next(q for q in volume.quantities if q.name == name)
         add_colour_bar(figure, image, bar, quantity)
     return figure
-
-
-def _limits(values: Float[np.ndarray, " n"], *, symmetric: bool) -> tuple[float, float]:
-    """Choose the limits of the colours: the 1st and 99th percentile, or symmetric, or from 0."""
-    low, high = (float(v) for v in np.percentile(values, [1, 99]))
-    if symmetric:
-        bound = max(abs(low), abs(high), 1e-12)
-        return -bound, bound
-    return 0.0, max(high, 1e-12)
 
 
 def _extent(inside: np.ndarray, axis: int) -> slice:

@@ -12,10 +12,12 @@ from ...metrics import metric_named
 from ...metrics.edge_profile import sample_central_lines
 from ...model import UNCERTAINTY, Model
 from ...visualization import loss_curves, orthogonal_slices
+from ...visualization.colour_scale import ColourScale
 from ...visualization.curves import draw_profiles
 from ...visualization.planes import box_centre
 from ...visualization.report_figures import DeferredFigure
 from ...visualization.run_data import RunData
+from ...visualization.specimen_scale import colour_scale
 from ...visualization.summary import Finding, Level
 from ...volume import Volume
 from .figures import draw_agreement, draw_diffraction, draw_slices, draw_starts
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from ...visualization.surface_scene import SurfaceScene
 
-_SHOWN = (("amplitude", "magma"), ("phase", "RdBu_r"), ("strain", "RdBu_r"))
+_SHOWN = ("amplitude", "phase", "strain")
 
 
 def report_findings(run: RunData) -> list[Finding]:
@@ -61,10 +63,9 @@ def report_figures(run: RunData) -> list[DeferredFigure]:
     figures = []
     volume = _find_volume(run)
     if volume is not None:
-        for name, colours in _SHOWN:
-            if name in volume.values:
-                figures.append(_slice_figure(volume, name, colours))
-        figures += _uncertainty_figure(volume)
+        shown = [name for name in _SHOWN if name in volume.values]
+        figures += [_slice_figure(run, volume, name, name.capitalize()) for name in shown]
+        figures += _uncertainty_figure(run, volume)
         figures.append(_profile_figure(volume))
     predictions = run.folder / "predictions.h5"
     if predictions.is_file():
@@ -96,11 +97,11 @@ def report_scene(run: RunData, level_of: "Callable[[Volume], tuple[str, float | 
     volume = _find_volume(run)
     if volume is None and run.result is not None:
         volume = surface_volume(run.result, ["amplitude"])
-    return None if volume is None else crystal_scene(volume, level_of)
+    return None if volume is None else crystal_scene(volume, level_of, partial(_scale, run, volume))
 
 
 def _profile_figure(volume: Volume) -> DeferredFigure:
-    names = [name for name, _ in _SHOWN if name in volume.values]
+    names = [name for name in _SHOWN if name in volume.values]
     caption = "Along z, y and x through the crystal's middle; profiles.csv in the run's folder holds the numbers."
 
     def draw() -> "matplotlib.figure.Figure":
@@ -218,17 +219,23 @@ def _nanometres(length: float) -> str:
     return f"{length * 1e9:.3g} nm" if np.isfinite(length) else "none"
 
 
-def _slice_figure(volume: Volume, name: str, colours: str) -> DeferredFigure:
+def _slice_figure(run: RunData, volume: Volume, name: str, title: str, caption: str = "") -> DeferredFigure:
     unit = "nm" if volume.length_unit == "m" else "voxels"
-    caption = f"Planes through the crystal's middle, in {unit}."
-    return DeferredFigure(name.capitalize(), caption, lambda: draw_slices(volume, name, colours))
+
+    caption = caption or f"Planes through the crystal's middle, in {unit}."
+    return DeferredFigure(title, caption, lambda: draw_slices(volume, name, _scale(run, volume, name)))
 
 
-def _uncertainty_figure(volume: Volume) -> list[DeferredFigure]:
+def _scale(run: RunData, volume: Volume, name: str) -> ColourScale:
+    """Choose the colours of a quantity: those of the run's result, as in every other picture of it, if it has any."""
+    known = [] if run.result is None else [q.name for q in run.result.real_quantities]
+    return colour_scale(run.result if run.result is not None and name in known else volume, name)
+
+
+def _uncertainty_figure(run: RunData, volume: Volume) -> list[DeferredFigure]:
     """Draw the uncertainty of the strain, or of the phase; nothing without independent solutions."""
     name = next((n for n in ("strain", "phase") if f"{UNCERTAINTY}{n}" in volume.values), None)
     if name is None:
         return []
     caption = "Spread between independent solutions."
-    draw = partial(draw_slices, volume, f"{UNCERTAINTY}{name}", "viridis")
-    return [DeferredFigure(f"Uncertainty of the {name}", caption, draw)]
+    return [_slice_figure(run, volume, f"{UNCERTAINTY}{name}", f"Uncertainty of the {name}", caption)]

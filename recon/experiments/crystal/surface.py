@@ -6,20 +6,25 @@ import numpy as np
 from jaxtyping import Float
 
 from ...metrics.morphology.surface import Surface
+from ...visualization.colour_scale import ColourScale
 from ...visualization.surface_scene import SurfaceBody, SurfaceScene, extract_body
 from ...volume import Volume
 
 _COLOURED_BY = ("strain", "phase")
 """Quantities that may colour the surface, the first preferred."""
-_COLOURS = "RdBu_r"
 
 
-def crystal_scene(volume: Volume, level_of: Callable[[Volume], tuple[str, float | None]]) -> SurfaceScene:
+def crystal_scene(
+    volume: Volume,
+    level_of: Callable[[Volume], tuple[str, float | None]],
+    scale_of: Callable[[str], ColourScale],
+) -> SurfaceScene:
     """Make the scene of a crystal.
 
     Args:
         volume: Sampled crystal with its support.
         level_of: Function that chooses quantity and level of the surface of a volume.
+        scale_of: Function that chooses the colours of a quantity by its name.
 
     Raises:
         DataError: If there is no surface.
@@ -31,11 +36,10 @@ def crystal_scene(volume: Volume, level_of: Callable[[Volume], tuple[str, float 
     if colour is None or "support" not in volume.values or not np.any(volume.values["support"]):
         return SurfaceScene(f"{caption}.", [SurfaceBody("", surface)], volume.length_unit)
     values = _values_inside(volume, colour, surface)
-    reach = max(float(np.percentile(np.abs(values), 99)), 1e-12)
     body = SurfaceBody("", surface, values)
     caption = f"{caption}; the colours are the {colour} of the nearest sample inside."
-    quantity = volume.quantity(colour)
-    return SurfaceScene(caption, [body], volume.length_unit, quantity, _COLOURS, (-reach, reach))
+    scale = scale_of(colour)
+    return SurfaceScene(caption, [body], volume.length_unit, volume.quantity(colour), scale.colours, scale.limits)
 
 
 def _values_inside(volume: Volume, name: str, surface: Surface) -> Float[np.ndarray, " v"]:
