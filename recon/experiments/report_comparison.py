@@ -48,7 +48,7 @@ def compare_run(run: RunData, other: Path) -> ReportComparison:
         result, truth = read_pair(run.folder, other)
         return _draw(experiment, truth, result, ("truth", "result"))
 
-    caption = "The truth, the result and their difference, in planes through the middle."
+    caption = "The truth, the result, and where they differ, in planes through the middle."
     figure = DeferredFigure("Truth and result", caption, draw)
     return ReportComparison(f"the truth, {other.name}", _finite(numbers), figures=[figure])
 
@@ -64,7 +64,7 @@ def _compare_with_run(run: RunData, other: Path, experiment: Experiment) -> Repo
         evaluate_files(run.folder, file).numbers if file.is_file() else experiment.evaluate(result, volume).numbers
     )
     names = _names_apart(other, run.folder)
-    caption = f"{names[0]}, which is the reference, {names[1]}, and their difference, in planes through the middle."
+    caption = f"{names[0]}, which is the reference, {names[1]}, and where they differ, in planes through the middle."
     figure = DeferredFigure("Both results", caption, lambda: _draw(experiment, volume, result, names))
     shared = [name for name in run.metrics if name in second.metrics]
     pairs = {name: (run.metrics[name], second.metrics[name]) for name in shared}

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from ..errors import ConfigError
+from ..config.advice import shell
+from ..errors import ConfigError, DataError
 from ..io.table import Table
 from ..io.volume_formats import read_volume
 from ..visualization.measures import Measures
@@ -24,11 +25,14 @@ def measure_run(measure: Callable[[Volume], Table], run: RunData) -> Measures | 
         Its measures; None for a run without samples, and for a kind that is not measured.
 
     Raises:
-        DataError: If it cannot be measured.
+        DataError: If it cannot be measured, or is too large to be measured at once.
     """
     volume = sampled_volume(run)
-    if volume is None or volume.cells is not None or volume.main.size > _LARGEST:
+    if volume is None or volume.cells is not None:
         return None
+    if volume.main.size > _LARGEST:
+        samples = f"{volume.main.size / 1e6:.1f} million samples, of which a report measures at most 4 million"
+        raise DataError(f"volume.h5 has {samples}; for its table: {shell('unflat', 'measure', run.name)}")
     try:
         table = measure(volume)
     except ConfigError:

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Margins:
-    """[inch] Room beside the tiles of a figure, and between them."""
+    """[inch] Room beside the tiles of a figure, between them, and above each row for its heading."""
 
     left: float = 0.05
     right: float = 0.05
     top: float = 0.05
     bottom: float = 0.05
     gap: float = 0.05
+    heading: float = 0.0
 
 
 def tiled_figure(
@@ -36,14 +37,14 @@ def tiled_figure(
     Returns:
         The figure, and its tiles row by row from the top.
     """
-    step_x, step_y = (edge + margins.gap for edge in size)
+    step_x, step_y = size[0] + margins.gap, size[1] + margins.gap + margins.heading
     width = margins.left + columns * step_x - margins.gap + margins.right
     height = margins.top + rows * step_y - margins.gap + margins.bottom
     figure = new_figure(width, height)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()
-    top = height - margins.top - size[1]
+    top = height - margins.top - margins.heading - size[1]
     return figure, [
         [ImageTile(axes, margins.left + column * step_x, top - row * step_y, *size) for column in range(columns)]
         for row in range(rows)

@@ -114,7 +114,7 @@ def fit_figures(run: RunData, pixel_size: tuple[float, float] | None = None) -> 
     if views is not None:
         figures.append(
             DeferredFigure(
-                "Measured and modelled images", _views_caption(views), lambda: _views_figure(views, pixel_size)
+                "Measured and modelled images", _views_caption(run, views), lambda: _views_figure(views, pixel_size)
             )
         )
     if run.records:
@@ -125,11 +125,15 @@ def fit_figures(run: RunData, pixel_size: tuple[float, float] | None = None) -> 
     return figures
 
 
-def _views_caption(views: PredictedViews) -> str:
-    hidden = (
-        f"{views.count_withheld} withheld from the fit (titles in colour)" if views.count_withheld else "none withheld"
-    )
-    return f"{len(views.numbers)} of {views.count} views; {hidden}."
+def _views_caption(run: RunData, views: PredictedViews) -> str:
+    """Tell how many views are shown, were stored and measured, and how many of them the fit did not see."""
+    measured = int(run.metrics.get("views") or 0)
+    number = f"{len(views.numbers)} of {max(measured, views.count)} views"
+    if measured > views.count > len(views.numbers):
+        number += f" (predictions.h5 holds {views.count} of them: the withheld ones and a few that were fitted)"
+    withheld = views.count_withheld
+    hidden = f"{withheld} {'was' if withheld == 1 else 'were'} withheld from the fit (titles in colour)"
+    return f"{number}; {hidden if withheld else 'none was withheld'}."
 
 
 def _views_figure(views: PredictedViews, pixel_size: tuple[float, float] | None) -> "matplotlib.figure.Figure":

@@ -16,6 +16,7 @@ from ..io.hdf5_common import open_checked, text_of
 from ..io.json_text import json_records, parse_json
 from ..io.result import read_result
 from ..io.volume_hdf5 import holds_draws
+from ..runs.batch_files import is_batch
 from ..runs.contents import Sentinel, read_ending
 from ..runs.launch import CommandLine, read_launch
 from ..runs.logs import without_absolute_paths
@@ -37,7 +38,7 @@ class PredictedViews:
         withheld: Whether a view was withheld from the fit.
         measured: Images.
         modelled: Predictions.
-        count: Number of views, fitted or withheld.
+        count: Number of stored views: all that were withheld, and some that were fitted.
         count_withheld: Number of withheld views.
     """
 
@@ -142,19 +143,26 @@ def _result(run: Path, gaps: list[str]) -> Sampled | None:
 
 def _provenance(run: Path, result: Sampled | None) -> dict[str, Any]:
     """Command, versions and input: those of the model, or of the volume's file."""
-    launch = read_launch(run)
-    own = {} if launch is None or launch.command is None else _describe_command(launch.command)
+    launch, whose = read_launch(run), "run"
+    if launch is not None and launch.command is None and is_batch(run.parent):
+        launch, whose = read_launch(run.parent), "batch"
+    own = {} if launch is None or launch.command is None else _describe_command(launch.command, whose)
     stored = getattr(result, "provenance", None)
     return own | dict(stored or _file_provenance(run / "volume.h5")) | own  # First, and not replaced.
 
 
-def _describe_command(command: CommandLine) -> dict[str, str]:
-    """Write a command, and the folder in which it was given, from which its paths lead."""
+def _describe_command(command: CommandLine, whose: str) -> dict[str, str]:
+    """Write a command, and the folder in which it was given, from which its paths lead.
+
+    Args:
+        command: The command.
+        whose: Whose it is: ``run``, or ``batch`` for that of all scans.
+    """
     folder = Path(command.folder).as_posix()
     if set(folder) > {".", "/"}:
         folder = _FAR.sub("…/", folder)
     words = (_FAR.sub("…/", word) for word in command.words)
-    return {"command": shell("unflat", *words), "given in": f"{folder}, relative to the run's folder"}
+    return {"command": shell("unflat", *words), "given in": f"{folder}, relative to the {whose}'s folder"}
 
 
 def _file_provenance(file: Path) -> dict[str, Any]:

@@ -100,16 +100,27 @@ class ImageTile:
         lines = [corner + scale * line for line in contours]
         self.axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, alpha=alpha), autolim=False)
 
-    def title(self, text: str, *, size: float, colour: str = "black") -> None:
+    def title(self, text: str, *, size: float, colour: str = "black", lift: float = 0.0) -> None:
         """Write a title above the tile.
 
         Args:
             text: The title.
             size: [point] Font size.
             colour: Colour of the text.
+            lift: [inch] Room for a heading between tile and title.
         """
-        place = self.left + self.width / 2, self.bottom + self.height + 3 * _POINT
+        place = self.left + self.width / 2, self.bottom + self.height + lift + 3 * _POINT
         self.axes.text(*place, text, ha="center", va="bottom", fontsize=size, color=colour)
+
+    def heading(self, text: str, *, size: float) -> None:
+        """Write the heading of a row of tiles above this one, the first, from its left edge.
+
+        Args:
+            text: The heading.
+            size: [point] Font size.
+        """
+        place = self.left, self.bottom + self.height + 3 * _POINT
+        self.axes.text(*place, text, ha="left", va="bottom", fontsize=size, parse_math=False)
 
     def label(self, text: str, *, size: float) -> None:
         """Write a label beside the tile, upwards.

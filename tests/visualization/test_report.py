@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,13 +17,16 @@ from click.testing import CliRunner
 from unflat.cli.evaluate import command as evaluate
 from unflat.cli.report import command as report
 from unflat.recon.errors import ConfigError, DataError
+from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.report import write_run_report
+from unflat.recon.experiments.report_measures import measure_run
 from unflat.recon.frame import ModelFrame
 from unflat.recon.io.model_file import write_model
 from unflat.recon.io.volume_formats import save
 from unflat.recon.model import Model, ModelQuantity
 from unflat.recon.runs.launch import CommandLine, Launch
 from unflat.recon.sampled import Quantity
+from unflat.recon.visualization.run_data import gather
 from unflat.recon.volume import Volume
 
 MEDIUM = 1.337
@@ -86,7 +90,14 @@ def run(tmp_path: Path) -> Path:
     (folder / "config.yaml").write_text("kind: cell\nseed: 3 # <b>not bold</b>\n")
     records = [{"step": i, "loss": 1 / (i + 1), "withheld": 0.2 if i % 10 == 0 else None} for i in range(50)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records) + '{"step": 5')
-    numbers = {"residual_withheld": 0.05, "residual_fitted": 0.045, "snr": 14.25, "ncc": 0.962, "psnr": float("inf")}
+    numbers = {
+        "residual_withheld": 0.05,
+        "residual_fitted": 0.045,
+        "views": 24,
+        "snr": 14.25,
+        "ncc": 0.962,
+        "psnr": float("inf"),
+    }
     (folder / "metrics.json").write_text(json.dumps(numbers))
     images = np.random.default_rng(0).normal(1, 0.1, size=(9, 24, 32)).astype(np.float32)
     with h5py.File(folder / "predictions.h5", "w") as file:
@@ -136,7 +147,7 @@ def test_the_report_tells_all_that_is_known(run: Path) -> None:
         "SNR of the contrast",
         "14.25 dB",
         "∞",
-        "6 of 9 views; 2 withheld",
+        "6 of 24 views (predictions.h5 holds 9 of them: the withheld ones and a few that were fitted); 2 were withheld",
         "Orthogonal slices",
         "Depths",
         "Course of the fit",
@@ -265,6 +276,24 @@ def test_a_report_names_command_versions_and_measures(run: Path) -> None:
     assert re.search(r"Dry mass [\d.]+ pg within the surface", text)
 
 
+def test_a_scan_of_several_names_the_command_of_all(run: Path) -> None:
+    (run.parent / "batch.json").write_text("{}")
+    Launch(CommandLine(("fit", "run.yaml", "a.h5", "b.h5", "-o", "RUNS"), "../..")).write(run.parent)
+    Launch().write(run)
+    text = Page(rendered(run)).text
+    assert "unflat fit run.yaml a.h5 b.h5 -o RUNS" in text
+    assert "given in ../.., relative to the batch's folder" in text
+
+
+def test_a_volume_too_large_for_measures_is_said_to_be(run: Path) -> None:
+    samples = Volume("cell", np.arange(1e4), np.arange(500.0), np.zeros(1), {}, (), {})
+    large = np.broadcast_to(np.float32(MEDIUM), (10_000, 500, 1))
+    quantity = Quantity("refractive_index", "1", "")
+    volume = replace(samples, values={quantity.name: large}, quantities=(quantity,))
+    with pytest.raises(DataError, match=r"5\.0 million samples.*unflat measure RUN"):
+        measure_run(get_experiment("cell").measure, replace(gather(run), result=volume))
+
+
 def test_a_report_compares_with_a_second_run_and_with_a_truth(run: Path, tmp_path: Path) -> None:
     second = tmp_path / "SECOND" / "RUN"  # Of the same name, as the runs of two demos are.
     shutil.copytree(run, second)
@@ -274,7 +303,7 @@ def test_a_report_compares_with_a_second_run_and_with_a_truth(run: Path, tmp_pat
     assert done.exit_code == 0, done.output
     text = Page(output.read_text("utf-8")).text
     assert "Compared with the run SECOND/RUN" in text
-    assert f"SECOND/RUN, which is the reference, {tmp_path.name}/RUN, and their difference" in text
+    assert f"SECOND/RUN, which is the reference, {tmp_path.name}/RUN, and where they differ" in text
     assert "Metric, with SECOND/RUN as reference" in text
     assert f"Metric of each run {tmp_path.name}/RUN SECOND/RUN " in text
     assert str(tmp_path) not in text

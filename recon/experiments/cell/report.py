@@ -47,7 +47,8 @@ def report_figures(run: RunData) -> list[DeferredFigure]:
     pixel_size = _pixel_size(run.result)
     figures = fit_figures(run, pixel_size)
     if run.views is not None:
-        caption = "Residual of amplitudes, averaged over views and neighbouring pixels: where structure is left."
+        caption = "Residual of amplitudes, averaged over the {} views of predictions.h5 and neighbouring pixels: where "
+        caption = caption.format(run.views.count) + "structure is left."
         figures.append(DeferredFigure("Mean residual by place", caption, lambda: residual_figure(run, pixel_size)))
     return figures
 

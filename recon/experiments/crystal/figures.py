@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 from ...errors import DataError
 from ...io.hdf5_common import group_in, open_checked
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 _LETTERS = ("frame", "y", "x")
+_READ = ("measured", "modelled", "good")
+_PLANE_AXES = ((1, 2), (0, 2), (1, 0))
+"""Axes down and to the right of the plane across each axis, as in every other figure and in the live view."""
 _SIGNED = DIFFERENCE_COLOURS
 """Colour map of quantities with a sign, whose limits are symmetric."""
 _MOST_SIGMAS = 4.0
@@ -63,8 +66,9 @@ def draw_slices(volume: Volume, name: str, scale: ColourScale) -> "matplotlib.fi
         panels = figure.subplots(1, 3)
         figure.subplots_adjust(left=0.08, right=0.86, top=0.9, bottom=0.17, wspace=0.42)
         for panel, axis in zip(panels, range(3), strict=True):
-            down, right = [i for i in range(3) if i != axis]
-            cut = np.take(values, middle[axis], axis=axis)[box[down], box[right]]
+            down, right = _PLANE_AXES[axis]
+            lines = {axis: slice(middle[axis], middle[axis] + 1), down: box[down], right: box[right]}
+            cut = np.transpose(values[lines[0], lines[1], lines[2]], (axis, down, right))[0]
             edges = [_edges(axes_of["zyx"[i]][box[i]] * factor) for i in (right, down)]
             extent = (*edges[0], edges[1][1], edges[1][0])
             image = panel.imshow(cut, cmap=scale.colours, vmin=scale.low, vmax=scale.high, extent=extent)
@@ -99,7 +103,7 @@ def draw_diffraction(file: Path) -> "matplotlib.figure.Figure":
     """Draw measured counts, modelled counts, and their difference over its counting noise, on three planes."""
     from matplotlib.colors import LogNorm, Normalize
 
-    planes = _read(file, ("measured", "modelled", "good"))
+    planes = _read(file, _READ)
     top = max(float(planes[f"measured/{letter}"].max()) for letter in _LETTERS)
     counts, sigmas = LogNorm(0.5, max(top, 1.0)), Normalize(-_MOST_SIGMAS, _MOST_SIGMAS)
     rows = (("measured", "inferno", counts), ("modelled", "inferno", counts), ("difference", _SIGNED, sigmas))
@@ -114,7 +118,7 @@ def draw_diffraction(file: Path) -> "matplotlib.figure.Figure":
                 panel.set_facecolor("#808080")
                 panel.set_xticks([])
                 panel.set_yticks([])
-                down, right = [other for other in _LETTERS if other != letter]
+                down, right = plane_letters(letter)
                 panel.set_xlabel(right)
                 panel.set_ylabel(down)
                 add_label(panel, name)
@@ -128,13 +132,25 @@ def draw_diffraction(file: Path) -> "matplotlib.figure.Figure":
 
 def _plane(planes: dict[str, np.ndarray], name: str, letter: str) -> Float[np.ndarray, "h w"]:
     """Return the plane of a row of the figure; what was not measured is not a number."""
-    measured, modelled = (planes[f"{which}/{letter}"].astype(np.float64) for which in ("measured", "modelled"))
+    measured, modelled, good = (turn_plane(planes[f"{which}/{letter}"], letter) for which in _READ)
+    measured, modelled = measured.astype(np.float64), modelled.astype(np.float64)
     if name == "modelled":
         return np.maximum(modelled, 0.5)
     shown = (
         np.maximum(measured, 0.5) if name == "measured" else (modelled - measured) / np.sqrt(np.maximum(modelled, 1))
     )
-    return np.where(planes[f"good/{letter}"] > 0, shown, np.nan)
+    return np.where(good > 0, shown, np.nan)
+
+
+def turn_plane(plane: Num[np.ndarray, "h w"], letter: str) -> Num[np.ndarray, "h2 w2"]:
+    """Turn a stored plane, whose rows and columns are in the order (frame, y, x), as figures show it."""
+    return plane.T if letter == "x" else plane
+
+
+def plane_letters(letter: str) -> tuple[str, str]:
+    """Names of the axes down and to the right of the plane across an axis of the detector's frame."""
+    down, right = _PLANE_AXES[_LETTERS.index(letter)]
+    return _LETTERS[down], _LETTERS[right]
 
 
 def draw_comparison(truth: Volume, result: Sampled, names: tuple[str, str]) -> "matplotlib.figure.Figure":

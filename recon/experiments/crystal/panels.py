@@ -17,6 +17,7 @@ from ...io.hdf5_common import open_checked
 from ...visualization.panels import Panel, PanelContent, PanelImage, PanelParameter, PanelSubject, difference_image
 from ...visualization.prediction_panels import PREDICTIONS
 from ...visualization.style import INDEX_COLOURS
+from .figures import plane_letters, turn_plane
 
 _LETTERS = ("frame", "y", "x")
 _DARK = 0.5
@@ -51,12 +52,13 @@ def _draw_planes(file: Path, values: Mapping[str, float]) -> PanelContent:
     """Draw measured and modelled counts on one of the stored planes, and their difference in standard deviations."""
     letter = _LETTERS[round(values["plane"])]
     measured, modelled = _stored_plane(file, letter)
+    measured, modelled = (turn_plane(plane, letter) for plane in (measured, modelled))
     deviation = (measured - modelled) / np.sqrt(np.maximum(modelled, 1.0))
     images = (
         *_logarithmic({"measured": measured, "modelled": modelled}),
         difference_image("(measured − modelled) / noise", deviation, caption="in standard deviations of counts"),
     )
-    down, right = (name for name in _LETTERS if name != letter)
+    down, right = plane_letters(letter)
     return PanelContent(images, f"Plane across {letter} through the Bragg peak: {down} down, {right} to the right.")
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool
@@ -26,13 +26,38 @@ _CENTRE_TOLERANCE = 0.75
 _REMEDY = "give the truth of the same cells: unflat convert SOURCE -o cells.h5 --set acquisition.cells=…"
 
 
-def evaluate(result: Sampled, truth: Volume, names: Sequence[str] = (), labels: Sequence[str] = ()) -> ShapeScores:
-    """Compare draws with the truth, cell by cell and class by class.
+@dataclass(frozen=True)
+class MatchedShapes:
+    """Shapes of a result and the true ones of the same cells, on one grid.
+
+    Args:
+        grid: The grid.
+        draws: Whether each sample lies inside each draw of the result.
+        known: Whether it lies inside the true shape.
+        consensus: Whether it lies inside the result's consensus; None without one.
+        names: Name of each cell; empty where unknown.
+        labels: Class of each cell; empty where unknown.
+        own: Index of each cell in the result.
+    """
+
+    grid: Grid
+    draws: Bool[np.ndarray, "cell draw z y x"]
+    known: Bool[np.ndarray, "cell z y x"]
+    consensus: Bool[np.ndarray, "cell z y x"] | None
+    names: list[str]
+    labels: list[str]
+    own: list[int]
+
+
+def match_shapes(
+    result: Sampled, truth: Volume, names: Sequence[str] = (), labels: Sequence[str] = ()
+) -> MatchedShapes:
+    """Match the cells of a result with those of the truth, and sample both on one grid.
 
     Args:
         result: Model of a cell, sampled on the truth's grid; or volume of shapes (cell, draw, z, y, x) or of one shape
             (z, y, x), to whose samples the truth is resampled.
-        truth: Volume of occupancies or signed distances.
+        truth: Volume of occupancies or signed distances; of a second run, the consensus of each cell is taken.
         names: Names of the truth's cells, if the truth itself has none.
         labels: Classes of the truth's cells, if the truth itself has none.
 
@@ -40,28 +65,61 @@ def evaluate(result: Sampled, truth: Volume, names: Sequence[str] = (), labels: 
         DataError: If they are not of the same cells, in one unit of length, at samples that can be compared.
     """
     require_one_unit(result, truth)
-    known = binarize(truth, "the truth")
-    known = known.reshape(-1, *known.shape[-3:])
-    names, labels = (_one_each(texts, len(known)) for texts in (truth.names or names, truth.labels or labels))
     grid = Grid(truth.z, truth.y, truth.x)
+    known = _reference_shapes(truth, grid)
+    names, labels = (_one_each(texts, len(known)) for texts in (truth.names or names, truth.labels or labels))
     draws = _sample_draws(result, grid)
     own, others = _match_cells(_cell_names(result, len(draws)), names, (len(draws), len(known)))
-    draws, known = draws[own], known[others]
-    consensus = _sample_consensus(result, grid)
+    known, consensus = known[others], _sample_consensus(result, grid)
     if isinstance(result, Volume):
         known, grid = _resample_truth(known, grid, result)
-    middle = np.flatnonzero(np.abs(grid.z) <= 0.5 * _steps(grid)[0])
-    scores = score_shapes(
-        draws,
+    return MatchedShapes(
+        grid,
+        draws[own],
         known,
-        masks=known[:, int(middle[0])] if middle.size else None,
-        spacing=_steps(grid) if truth.length_unit == "m" else None,
-        consensus=None if consensus is None else consensus[own],
-        names=[names[i] for i in others] if names else (),
-        labels=[labels[i] for i in others] if labels else (),
+        None if consensus is None else consensus[own],
+        [names[i] for i in others] if names else [],
+        [labels[i] for i in others] if labels else [],
+        own,
+    )
+
+
+def _reference_shapes(truth: Volume, grid: Grid) -> Bool[np.ndarray, "cell z y x"]:
+    """Find the one shape of each cell of a truth, or of a second run.
+
+    Raises:
+        DataError: If a cell has several and no consensus of them.
+    """
+    consensus = _sample_consensus(truth, grid)
+    if consensus is not None:
+        return consensus
+    known = binarize(truth, "the truth")
+    if known.ndim == 5 and known.shape[1] > 1:
+        message = f"holds {known.shape[1]} draws of each cell and no consensus of them"
+        raise DataError(Diagnostic("the truth", message, "select one: unflat volume RUN --cell N --draw K -o one.h5"))
+    return known.reshape(-1, *known.shape[-3:])
+
+
+def evaluate(result: Sampled, truth: Volume, names: Sequence[str] = (), labels: Sequence[str] = ()) -> ShapeScores:
+    """Compare draws with the truth, cell by cell and class by class; the arguments are those of `match_shapes`.
+
+    Raises:
+        DataError: If they are not of the same cells, in one unit of length, at samples that can be compared.
+    """
+    shapes = match_shapes(result, truth, names, labels)
+    steps = _steps(shapes.grid)
+    middle = np.flatnonzero(np.abs(shapes.grid.z) <= 0.5 * steps[0])
+    scores = score_shapes(
+        shapes.draws,
+        shapes.known,
+        masks=shapes.known[:, int(middle[0])] if middle.size else None,
+        spacing=steps if truth.length_unit == "m" else None,
+        consensus=shapes.consensus,
+        names=shapes.names,
+        labels=shapes.labels,
     )
     places = [place_in(attributes) for attributes in _cell_attributes(result)]
-    return replace(scores, cells=with_places(scores.cells, [places[i] for i in own] if places else []))
+    return replace(scores, cells=with_places(scores.cells, [places[i] for i in shapes.own] if places else []))
 
 
 def evaluate_many(pairs: Sequence[Comparison]) -> ShapeScores:

@@ -23,6 +23,8 @@ from .questions import QUESTIONS
 from .schema import OCCUPANCY, SCHEMA
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ...benchmarking.case import Benchmark
     from ...grid import Grid
     from ...io.inspect import Describer
@@ -239,6 +241,14 @@ class ShapeExperiment(Experiment):
     def validation_summary(self, numbers: Mapping[str, float]) -> str:
         """Summarise a network's accuracy on held-out cells."""
         return summary.validation_summary(numbers)
+
+    def comparison_figure(
+        self, truth: Volume, result: "Sampled", names: tuple[str, str] = ("truth", "result")
+    ) -> "Figure":
+        """Draw the surfaces of the shapes beside the true ones, and planes with both."""
+        from .comparison_figure import draw_comparison
+
+        return draw_comparison(truth, result, names)
 
     def report_findings(self, run: "RunData") -> "list[Finding]":
         """Judge shapes by their section, their spread, and a known truth."""

@@ -1,12 +1,14 @@
 """Figures of shapes: surfaces, sections against the truth, spread of the draws, errors, volumes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, cast
 
 import h5py
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ...io.hdf5_common import open_checked, text_of
 from ...visualization.layout import Margins, bar_axes, tiled_figure
@@ -24,14 +26,21 @@ _TILT = 55.0
 """[deg] Tilt of the view of surfaces from the z axis."""
 _SMOOTHING = 0.9
 """[sample] Standard deviation of the Gaussian that removes voxel steps from surfaces."""
-_TILE = 1.45
+TILE = 1.25
 """[inch] Edge of a picture."""
-_MARGINS = Margins(left=0.3, top=0.25)
-_SHOWN_CELLS, _SHOWN_DRAWS = 6, 5
+MARGINS = Margins(top=0.22, heading=0.2)
+SIZE = 8.5
+"""[pt] Font size of titles and headings, legible where a figure of seven columns is as wide as a page."""
+_SHOWN_CELLS, SHOWN_DRAWS = 6, 5
+_LETTERS = 22
+"""Number of letters of a name that a picture has room for."""
+COLOURS, TRUTH_COLOURS = "bone", "pink"
+"""Colour maps of surfaces."""
 _VIOLINS_IN_A_ROW = 6
 """Largest number of violins in a panel before panels take two rows."""
 _CONSENSUS = "consensus/occupancy"
-_AXES = (("z", "y x"), ("y", "z x"), ("x", "z y"))
+PLANES = (("z", "y x"), ("y", "z x"), ("x", "y z"))
+"""Axis across each plane, and its axes down and to the right."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ def read_plotted_cells(path: Path) -> PlottedCells:
     with open_checked(path) as file:
         volume, seen = file["volume"], file["seen"]
         indices, names = select_cells(file)
-        filled = volume["occupancy"][indices, :_SHOWN_DRAWS].astype(np.float32)
+        filled = volume["occupancy"][indices, :SHOWN_DRAWS].astype(np.float32)
         truth = seen["truth"][indices].astype(np.float32) if "truth" in seen else None
         own = file.get(_CONSENSUS)
         consensus = None if own is None else own[indices].astype(np.float32)
@@ -99,31 +108,40 @@ def _shown_steps(volume: h5py.Group) -> tuple[list[float], str]:
 
 def draw_gallery(shown: PlottedCells) -> "matplotlib.figure.Figure":
     """Draw a row for each cell: picture, surfaces of its consensus and draws, and the truth."""
-    draws = shown.filled.shape[1] if shown.consensus is None else min(shown.filled.shape[1], _SHOWN_DRAWS - 1)
+    draws = shown.filled.shape[1] if shown.consensus is None else min(shown.filled.shape[1], SHOWN_DRAWS - 1)
     surfaces = [[draw_surface(one) for one in own[:draws]] for own in shown.filled]
     if shown.consensus is not None:
         surfaces = [[draw_surface(own), *row] for own, row in zip(shown.consensus, surfaces, strict=True)]
     if shown.truth is not None:
         surfaces = [[*row, draw_surface(shown.truth[i])] for i, row in enumerate(surfaces)]
-    edge = max(shown.filled.shape[-1], *(_used_edge(one) for row in surfaces for one in row))  # A common scale.
+    edge = max(shown.filled.shape[-1], *(used_edge(one) for row in surfaces for one in row))  # A common scale.
     titles = ["picture", *([] if shown.consensus is None else ["consensus"]), *[f"draw {k}" for k in range(draws)]]
     titles += [] if shown.truth is None else ["truth"]
     with house_style():
-        figure, tiles = tiled_figure(len(shown.names), len(titles), (_TILE, _TILE), _MARGINS)
+        figure, tiles = tiled_figure(len(shown.names), len(titles), (TILE, TILE), MARGINS)
         for i, row in enumerate(tiles):
             _draw_picture(row[0], shown.images[i], shown.masks[i])
-            row[0].label(_shorten(shown.names[i]), size=6)
+            row[0].heading(shown.names[i], size=SIZE)
             for title, tile, one in zip(titles[1:], row[1:], surfaces[i], strict=True):
-                colours = "pink" if title == "truth" else "bone"
-                tile.show(_fit_to_square(one, edge), colours, (0.0, 1.0), interpolation="bilinear")
-        for tile, title in zip(tiles[0], titles, strict=True):
-            tile.title(title, size=7)
+                show_surface(tile, one, edge, TRUTH_COLOURS if title == "truth" else COLOURS)
+        add_titles(tiles[0], titles)
         last = tiles[0][1]
-        add_scale_bar(last.axes, edge * shown.step, unit=shown.unit, fraction=0.4, colour=INK, size=6, tile=last)
+        add_scale_bar(last.axes, edge * shown.step, unit=shown.unit, fraction=0.4, colour=INK, size=7, tile=last)
     return figure
 
 
-def _used_edge(picture: Float[np.ndarray, "h w"]) -> int:
+def add_titles(tiles: list[ImageTile], titles: Sequence[str]) -> None:
+    """Write titles of columns above the uppermost tiles and the heading of their row."""
+    for tile, title in zip(tiles, titles, strict=True):
+        tile.title(title, size=SIZE, lift=MARGINS.heading)
+
+
+def show_surface(tile: ImageTile, picture: Float[np.ndarray, "h w"], edge: int, colours: str) -> None:
+    """Draw the picture of a surface, of which a tile shows a centred square of an edge [sample]."""
+    tile.show(_fit_to_square(picture, edge), colours, (0.0, 1.0), interpolation="bilinear")
+
+
+def used_edge(picture: Float[np.ndarray, "h w"]) -> int:
     """Edge of the centred square that contains all but the background, which is 1."""
     ends = [np.flatnonzero((picture < 1).any(axis=1 - axis)) for axis in (0, 1)]
     reach = [np.abs(end[[0, -1]] - (n - 1) / 2).max() for end, n in zip(ends, picture.shape, strict=True) if end.size]
@@ -140,26 +158,44 @@ def _fit_to_square(picture: Float[np.ndarray, "h w"], edge: int) -> Float[np.nda
 
 
 def draw_sections(shown: PlottedCells) -> "matplotlib.figure.Figure":
-    """Draw a row for each cell: three planes through the middle, with shapes as lines on the truth or the mean draw.
-
-    Rows of samples run downwards, as in the picture.
-    """
+    """Draw a row for each cell: three planes through the middle, with shapes as lines on the truth or the mean draw."""
     with house_style():
-        figure, tiles = tiled_figure(len(shown.names), len(_AXES), (_TILE, _TILE), _MARGINS)
+        figure, tiles = tiled_figure(len(shown.names), len(PLANES), (TILE, TILE), MARGINS)
         for i, row in enumerate(tiles):
-            row[0].label(_shorten(shown.names[i]), size=6)
+            row[0].heading(shorten(shown.names[i], 3 * _LETTERS), size=SIZE)
             background = shown.truth[i] if shown.truth is not None else shown.filled[i].mean(axis=0)
             for axis, tile in enumerate(row):
-                tile.show(_middle(background, axis), "Greys", (0.0, 1.6))
-                for draw in shown.filled[i]:
-                    tile.outline(_middle(draw, axis), 0.5, ACCENT, 0.6, 0.8)
-                if shown.consensus is not None:
-                    tile.outline(_middle(shown.consensus[i], axis), 0.5, INK, 1.2)
+                consensus = None if shown.consensus is None else shown.consensus[i]
+                draw_plane_of_shapes(tile, axis, background, shown.filled[i], consensus)
         width = shown.filled.shape[-1] * shown.step
-        add_scale_bar(tiles[0][0].axes, width, unit=shown.unit, fraction=0.4, colour=INK, size=6, tile=tiles[0][0])
-        for tile, (name, plane) in zip(tiles[0], _AXES, strict=True):
-            tile.title(f"{name} = 0 ({plane})", size=7)
+        add_scale_bar(tiles[0][0].axes, width, unit=shown.unit, fraction=0.4, colour=INK, size=7, tile=tiles[0][0])
+        add_titles(tiles[0], [f"{name} = 0 ({axes})" for name, axes in PLANES])
     return figure
+
+
+def draw_plane_of_shapes(
+    tile: ImageTile,
+    axis: int,
+    background: Float[np.ndarray, "z y x"] | Bool[np.ndarray, "z y x"],
+    draws: Float[np.ndarray, "draw z y x"] | Bool[np.ndarray, "draw z y x"],
+    consensus: Float[np.ndarray, "z y x"] | Bool[np.ndarray, "z y x"] | None,
+) -> None:
+    """Draw the plane through the middle across an axis: draws as thin lines and their consensus as a bold one.
+
+    The axes down and to the right are those of every plane of a report and of the live view.
+
+    Args:
+        tile: Place of the plane.
+        axis: Number of the axis.
+        background: Shape that is filled.
+        draws: Draws.
+        consensus: Consensus; None without one.
+    """
+    tile.show(_middle(background, axis), "Greys", (0.0, 1.6))
+    for draw in draws:
+        tile.outline(_middle(draw, axis), 0.5, ACCENT, 0.6, 0.8)
+    if consensus is not None:
+        tile.outline(_middle(consensus, axis), 0.5, INK, 1.2)
 
 
 def draw_spread(
@@ -172,18 +208,19 @@ def draw_spread(
         thick: Thickness of each draw.
         unit: Unit of the thickness.
     """
-    margins = Margins(right=0.75, top=0.25, gap=_MARGINS.gap)
+    margins = Margins(right=0.75, top=0.38)
     rows = (thick.mean(axis=1), "viridis", "thickness"), (thick.std(axis=1), "magma", "its spread")
     with house_style():
-        figure, tiles = tiled_figure(len(rows), len(names), (_TILE, _TILE), margins)
+        figure, tiles = tiled_figure(len(rows), len(names), (TILE, TILE), margins)
         for row, (maps, colours, label) in zip(tiles, rows, strict=True):
             top = float(max(maps.max(), 1e-9))
             for tile, one in zip(row, maps, strict=True):
                 image = tile.show(one, colours, (0.0, top))
             bar = figure.colorbar(image, cax=bar_axes(figure, row[-1], row[-1]))
-            bar.set_label(f"{label} [{unit}]", fontsize=6)
+            bar.set_label(f"{label} ({unit})")
         for tile, name in zip(tiles[0], names, strict=True):
-            tile.title(_shorten(name), size=6)
+            parts = wrap(shorten(name, 2 * _LETTERS).replace("_", "_ "), _LETTERS)  # Broken after an underscore.
+            tile.title("\n".join(part.replace("_ ", "_") for part in parts), size=SIZE - 1)
     return figure
 
 
@@ -202,7 +239,7 @@ def draw_errors(columns: dict[str, dict[str, list[float]]]) -> "matplotlib.figur
         grid = figure.subplots(rows, across, squeeze=False, sharex=True, sharey=True)
         for axes, (title, by_class) in zip(grid.flat, columns.items(), strict=False):
             _violins(axes, [np.asarray(values, float) for values in by_class.values()])
-            axes.set_xticks(range(1, len(by_class) + 1), [_shorten(name) for name in by_class], rotation=90, fontsize=6)
+            axes.set_xticks(range(1, len(by_class) + 1), [shorten(name) for name in by_class], rotation=90, fontsize=6)
             axes.set_title(title, fontsize=7)
         grid[0, 0].set_ylim(bottom=0)  # Last: a limit that is set no longer follows the data.
         for axes in grid[:, 0]:
@@ -245,8 +282,8 @@ def draw_volumes(path: Path) -> "matplotlib.figure.Figure":
             axes.plot(area, own, "o", ms=3, color=INK, mfc="none", label="consensus")
         if true is not None:
             axes.plot(area, true, "x", ms=4, color=ACCENT, label="truth")
-        axes.set_xlabel(f"area of the mask [{label}²]")
-        axes.set_ylabel(f"volume [{label}³]")
+        axes.set_xlabel(f"area of the mask ({label}²)")
+        axes.set_ylabel(f"volume ({label}³)")
         figure.subplots_adjust(left=0.17, bottom=0.19)  # Room for the label below the axis.
         axes.legend(fontsize=6)
     return figure
@@ -259,7 +296,7 @@ def _count_filled(occupancy: Float[np.ndarray, "z y x"]) -> int:
     return int(np.count_nonzero(occupancy > 0.5))
 
 
-def draw_surface(filled: Float[np.ndarray, "z y x"]) -> Float[np.ndarray, "h w"]:
+def draw_surface(filled: Float[np.ndarray, "z y x"] | Bool[np.ndarray, "z y x"]) -> Float[np.ndarray, "h w"]:
     """Render the surface of a shape, lit from the side, from a tilted view."""
     from scipy.ndimage import gaussian_filter
 
@@ -275,8 +312,11 @@ def _draw_picture(tile: ImageTile, image: np.ndarray, mask: np.ndarray) -> None:
 
 
 def _middle(volume: np.ndarray, axis: int) -> np.ndarray:
-    return np.asarray(np.take(volume, volume.shape[axis] // 2, axis=axis))
+    plane = np.asarray(np.take(volume, volume.shape[axis] // 2, axis=axis))
+    return plane.T if axis == 2 else plane
 
 
-def _shorten(name: str) -> str:
-    return name if len(name) <= 22 else f"{name[:7]}…{name[-14:]}"  # The end distinguishes cells of a class.
+def shorten(name: str, letters: int = _LETTERS) -> str:
+    """Leave out the middle of a long name: the end distinguishes cells of a class."""
+    head = letters // 3
+    return name if len(name) <= letters else f"{name[:head]}…{name[head + 1 - letters :]}"

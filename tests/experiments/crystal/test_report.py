@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from unflat.recon.experiments.crystal.config import CrystalSettings
-from unflat.recon.experiments.crystal.figures import draw_starts
+from unflat.recon.experiments.crystal.figures import draw_slices, draw_starts, plane_letters
 from unflat.recon.experiments.crystal.phase import phase
 from unflat.recon.experiments.crystal.report import report_figures, report_findings
 from unflat.recon.experiments.crystal.simulate import simulate
 from unflat.recon.experiments.crystal.summary import summary_line
 from unflat.recon.runs import RunContext, RunFolder, Sentinel
+from unflat.recon.sampled import Quantity
 from unflat.recon.visualization.run_data import gather
+from unflat.recon.volume import Volume
 
 QUICK: dict[str, Any] = {
     "recipe": [{"er": {"iterations": 20}}],
@@ -50,3 +52,14 @@ def test_fitted_pixels_are_not_reported_as_withheld(tmp_path: Path, free: float,
     assert f"Likelihood of the {judged} pixels" in figure_of_starts.caption
     figure = draw_starts(list(run.records), "llk_free" if free else "llk")
     assert np.isfinite([bar.get_height() for bar in figure.axes[0].patches]).all()
+
+
+def test_planes_across_x_have_y_down_as_every_other_figure() -> None:
+    values = np.arange(60.0).reshape(3, 4, 5)
+    axes = [1e-8 * np.arange(n) for n in values.shape]
+    arrays = {"amplitude": values, "support": np.ones(values.shape)}
+    volume = Volume("crystal", *axes, arrays, tuple(Quantity(name, "1", "") for name in arrays))
+    across_x = draw_slices(volume, "amplitude", "magma").axes[2]
+    assert (across_x.get_xlabel(), across_x.get_ylabel()) == ("$z$ (nm)", "$y$ (nm)")
+    np.testing.assert_array_equal(across_x.images[0].get_array(), values[:, :, 2].T)
+    assert plane_letters("x") == ("y", "frame")

@@ -11,6 +11,7 @@ import pytest
 
 from unflat.cli.main import run
 from unflat.recon.errors import DataError
+from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.shape.binarize import binarize
 from unflat.recon.experiments.shape.cells import CellImage
 from unflat.recon.experiments.shape.evaluate import evaluate
@@ -217,3 +218,25 @@ class TestCommands:
         lattice = cube_grid(model(), 64)
         np.testing.assert_allclose(lattice.y, distance.y, atol=1e-4 * VOXEL)
         np.testing.assert_allclose(lattice.z, distance.z, atol=1e-4 * VOXEL)
+
+
+class TestTwoResults:
+    """A second run has draws; the one shape of each of its cells is the consensus."""
+
+    def of_draws(self, *radii: float, names: Sequence[str] = ("a", "b"), consensus: bool = True) -> Volume:
+        shape = (distance_of(radii[0], 32) < 0).astype(np.float32)
+        draws = np.stack([(distance_of(radius, 32) < 0).astype(np.float32) for radius in radii])
+        own = {OCCUPANCY.name: np.stack([shape] * len(names))} if consensus else {}
+        return volume_of(np.stack([draws] * len(names)), names=names, consensus=own)
+
+    def test_the_consensus_is_the_reference(self) -> None:
+        first, second = self.of_draws(15, 20, 10), self.of_draws(15, 8, names=("b", "a"))
+        assert evaluate(first, second).numbers["consensus_overlap_error"] == 0
+        figure = get_experiment("shape").comparison_figure(second, first, ("SECOND", "FIRST"))
+        assert figure is not None
+        texts = [text.get_text() for text in figure.axes[0].texts]
+        assert {"SECOND", "FIRST", "b: 1 − IoU 0.000", "a: 1 − IoU 0.000", "across x (y z)"} <= set(texts)
+
+    def test_draws_without_a_consensus_are_no_reference(self) -> None:
+        with pytest.raises(DataError, match="2 draws of each cell and no consensus"):
+            evaluate(self.of_draws(15, 20), self.of_draws(15, 20, consensus=False))
