@@ -14,6 +14,7 @@ from unflat.recon.experiments.crystal.simulate import simulate
 from unflat.recon.experiments.crystal.summary import summary_line
 from unflat.recon.runs import RunContext, RunFolder, Sentinel
 from unflat.recon.sampled import Quantity
+from unflat.recon.visualization.colour_scale import ColourScale
 from unflat.recon.visualization.run_data import gather
 from unflat.recon.volume import Volume
 
@@ -59,7 +60,7 @@ def test_planes_across_x_have_y_down_as_every_other_figure() -> None:
     axes = [1e-8 * np.arange(n) for n in values.shape]
     arrays = {"amplitude": values, "support": np.ones(values.shape)}
     volume = Volume("crystal", *axes, arrays, tuple(Quantity(name, "1", "") for name in arrays))
-    across_x = draw_slices(volume, "amplitude", "magma").axes[2]
+    across_x = draw_slices(volume, "amplitude", ColourScale(0.0, 60.0)).axes[2]
     assert (across_x.get_xlabel(), across_x.get_ylabel()) == ("$z$ (nm)", "$y$ (nm)")
     np.testing.assert_array_equal(across_x.images[0].get_array(), values[:, :, 2].T)
     assert plane_letters("x") == ("y", "frame")
