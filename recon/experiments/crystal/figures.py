@@ -144,7 +144,7 @@ def _plane(planes: dict[str, np.ndarray], name: str, letter: str) -> Float[np.nd
 
 def turn_plane(plane: Num[np.ndarray, "h w"], letter: str) -> Num[np.ndarray, "h2 w2"]:
     """Turn a stored plane, whose rows and columns are in the order (frame, y, x), as figures show it."""
-    return plane.T if letter == "x" else plane
+    return np.asarray(plane.T if letter == "x" else plane)
 
 
 def plane_letters(letter: str) -> tuple[str, str]:
