@@ -135,7 +135,7 @@ def _plane(planes: dict[str, np.ndarray], name: str, letter: str) -> Float[np.nd
     measured, modelled, good = (turn_plane(planes[f"{which}/{letter}"], letter) for which in _READ)
     measured, modelled = measured.astype(np.float64), modelled.astype(np.float64)
     if name == "modelled":
-        return np.maximum(modelled, 0.5)
+        return np.asarray(np.maximum(modelled, 0.5))
     shown = (
         np.maximum(measured, 0.5) if name == "measured" else (modelled - measured) / np.sqrt(np.maximum(modelled, 1))
     )
