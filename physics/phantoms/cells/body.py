@@ -143,7 +143,7 @@ class Body:
         """
         divisions = np.ceil(_LEAST_VOXELS_PER_SEMI_AXIS * size / self.semi_axes.min())
         parts = [int(n) for n in np.clip(divisions, 1, _MOST_DIVISIONS)]
-        fz, fy, fx = (_subdivide(a, float(d), m) for a, d, m in zip((z, y, x), size, parts, strict=True))
+        fz, fy, fx = (subdivide(a, float(d), m) for a, d, m in zip((z, y, x), size, parts, strict=True))
         filled = self._occupancy_of_small_voxels(fz, fy, fx, size / parts)
         if max(parts) == 1:
             return filled
@@ -222,6 +222,6 @@ class Body:
         return level, gradient @ self.to_unit_ball
 
 
-def _subdivide(axis: Float[np.ndarray, " n"], size: float, parts: int) -> Float[np.ndarray, " m"]:
+def subdivide(axis: Float[np.ndarray, " n"], size: float, parts: int) -> Float[np.ndarray, " m"]:
     """Compute the centres [m] of the parts of voxels."""
     return (axis[:, None] + size * ((np.arange(parts) + 0.5) / parts - 0.5)).ravel()

@@ -1,10 +1,13 @@
 """Simulated clusters of touching cells at different heights. Axes are ``z y x``."""
 
+from typing import cast
+
 import numpy as np
 from jaxtyping import Float
 
 from ...rotation import axis_rotation
 from ..random import Seed, generator
+from .body import Body
 from .cell import CellOptics, CellShape, cell_specimen
 from .specimen import Specimen
 
@@ -63,6 +66,6 @@ def _draw_centre_beside(rng: np.random.Generator, cell: Specimen, others: list[S
 
 def _half_box(cell: Specimen) -> Float[np.ndarray, " 3"]:
     """Compute half the bounding box [m] of a cell without its ripples, within which neighbours may overlap."""
-    body = cell.bodies[0]
+    body = cast(Body, cell.bodies[0])
     half: Float[np.ndarray, " 3"] = np.linalg.norm(np.linalg.inv(body.to_unit_ball), axis=1)
     return half

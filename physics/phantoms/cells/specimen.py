@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .body import Body
+from .implicit import ImplicitBody
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Specimen:
         medium_index: Refractive index of the medium.
     """
 
-    bodies: tuple[Body, ...]
+    bodies: tuple[Body | ImplicitBody, ...]
     medium_index: float
 
     @property

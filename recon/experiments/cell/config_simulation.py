@@ -10,6 +10,9 @@ from ...config.photon_energy import Wavelength
 from ...config.units import Angle, Length
 from ...config.value_types import LengthOrAuto, Pitch
 
+Sort = Literal["cell", "beads", "cluster", "filaments", "bacteria", "diatom", "tissue"]
+"""Sorts of simulated specimens."""
+
 
 class SimulatedLight(Settings):
     """Directions of the simulated light, one for each view."""
@@ -42,8 +45,10 @@ class SimulatedTurn(Settings):
 class CellSimulation(Settings):
     """Specimen, microscope, light and camera of a simulation."""
 
-    specimen: Literal["cell", "beads", "cluster"] = Field(
-        "cell", description="Phantom: cell (with nucleus and organelles), beads, or cluster (of cells)."
+    specimen: Sort = Field(
+        "cell",
+        description="Phantom: cell (with nucleus and organelles), beads, cluster (of cells), filaments, bacteria "
+        "(rods, chains or spirals), diatom (a ribbed shell of silica), or tissue (packed cells, fibres and a sheet).",
     )
     wavelength: Wavelength = Field(532e-9, gt=0, description="Vacuum wavelength.")
     numerical_aperture: float = Field(0.65, gt=0, description="Numerical aperture of the objective.")
@@ -58,8 +63,8 @@ class CellSimulation(Settings):
     depth: Length = Field(9e-6, gt=0, description="Depth of the simulated volume along z.")
     radius: LengthOrAuto = Field(
         "auto",
-        description="Radius of the cell, of each cell of the cluster, or of the largest bead; auto: as the volume "
-        "permits.",
+        description="Radius of the cell or diatom, of each cell of the cluster or tissue, or of the largest bead, "
+        "filament or bacterium; auto: as the volume permits.",
     )
     absorption: float = Field(
         0.0, ge=0, description="Imaginary refractive index of the cell's nucleus, or of the beads; 0.001 is strong."
@@ -102,6 +107,10 @@ class CellSimulation(Settings):
         if self.illumination.sources > self.illumination.count:
             raise ValueError(
                 f"illumination.sources {self.illumination.sources} exceeds its count {self.illumination.count}"
+            )
+        if self.absorption and self.specimen not in ("cell", "beads", "cluster"):
+            raise ValueError(
+                f"absorption {self.absorption:g}: no simulated {self.specimen} absorb; take cell, beads or cluster"
             )
         if min(self.shape) < 8:
             raise ValueError(f"shape {list(self.shape)} is smaller than 8 pixels")

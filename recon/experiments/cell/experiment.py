@@ -145,6 +145,16 @@ class CellExperiment(Experiment):
         outcome = fit_field(choices.likelihood, context, self.compare_with_truth, choices.begun)
         return choices.likelihood, replace(outcome, numbers=dict(outcome.numbers) | choices.numbers)
 
+    def train(self, context: RunContext) -> RunOutcome:
+        """Train a network on simulated specimens."""
+        from .network.train import train
+
+        return train(context)
+
+    def validation_summary(self, numbers: Mapping[str, float]) -> str:
+        """Summarise a network's gain over the linear answer on held-out specimens."""
+        return summary.validation_summary(numbers)
+
     def evaluate(
         self,
         result: "Sampled",

@@ -13,13 +13,23 @@ from jaxtyping import Float
 from ....physics.detector import Detector
 from ....physics.optics.lattice import Lattice, lateral_padding
 from ....physics.optics.microscope import Microscope
-from ....physics.phantoms.cells import CellOptics, Specimen, bead_specimen, cell_specimen, cluster_specimen
+from ....physics.phantoms.cells import (
+    CellOptics,
+    Specimen,
+    bacteria_specimen,
+    bead_specimen,
+    cell_specimen,
+    cluster_specimen,
+    diatom_specimen,
+    filament_specimen,
+    tissue_specimen,
+)
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
 from ...runs.context import Progress, silent
 from ...volume import Volume, centred_axis
 from .config import CellSettings
-from .config_simulation import CellSimulation
+from .config_simulation import CellSimulation, Sort
 from .illumination import rotation_matrices
 from .imaging import simulate_images
 from .schema import ABSORPTION, REFRACTIVE_INDEX
@@ -78,19 +88,36 @@ def draw_specimen(config: CellSimulation, rng: np.random.Generator) -> Specimen:
     width = min(n * d for n, d in zip(config.shape, config.pixel_size, strict=True))
     optics, n = CellOptics(absorption=config.absorption), config.medium_index
     given = None if config.radius == "auto" else config.radius
+    size = (_FILL * config.depth, 0.7 * width, 0.7 * width)
     if config.specimen == "beads":
         largest = given or min(1.2e-6, 0.2 * min(config.depth, width))
-        size = (_FILL * config.depth, 0.7 * width, 0.7 * width)
         specimen = bead_specimen(
             rng, radius=(largest / 2, largest), size=size, medium_index=n, absorption=config.absorption
         )
     elif config.specimen == "cluster":
         radius = given or _FILL * min(width / 4.4, config.depth / 1.6)
         specimen = cluster_specimen(rng, radius=radius, medium_index=n, optics=optics)
-    else:
+    elif config.specimen == "cell":
         radius = given or _FILL * min(width / 2, config.depth / 1.44)
         specimen = cell_specimen(rng, radius=radius, medium_index=n, optics=optics)
+    else:
+        specimen = _draw_clear_specimen(config.specimen, rng, given, size, n)
     return specimen.scale_contrast(config.contrast)
+
+
+def _draw_clear_specimen(
+    sort: Sort, rng: np.random.Generator, radius: float | None, size: tuple[float, float, float], medium_index: float
+) -> Specimen:
+    """Draw a specimen of a sort that does not absorb, within a box [m] (z, y, x)."""
+    depth, width = size[0], min(size[1:])
+    if sort == "filaments":
+        largest = radius or min(0.7e-6, 0.15 * min(depth, width))
+        return filament_specimen(rng, radius=(largest / 2, largest), size=size, medium_index=medium_index)
+    if sort == "bacteria":
+        return bacteria_specimen(rng, radius=radius or min(0.45e-6, 0.1 * depth), size=size, medium_index=medium_index)
+    if sort == "diatom":
+        return diatom_specimen(rng, radius=radius or min(width / 2, 0.5 * depth), medium_index=medium_index)
+    return tissue_specimen(rng, size=size, radius=radius or min(0.16 * width, 0.3 * depth), medium_index=medium_index)
 
 
 def simulation_lattice(config: CellSimulation) -> Lattice:

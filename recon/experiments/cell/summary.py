@@ -34,3 +34,11 @@ def summary_lines(numbers: Mapping[str, float]) -> list[str]:
     if "snr" not in numbers:
         return lines
     return [*lines, f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}"]
+
+
+def validation_summary(numbers: Mapping[str, float]) -> str:
+    """Summarise a network's gain over the linear answer on held-out specimens; empty where it is not known."""
+    if "held_out_gain" not in numbers:
+        return ""
+    left_out = f", {numbers['left_out_gain']:+.2f} dB of the sorts left out" if "left_out_gain" in numbers else ""
+    return f"held-out specimens: {numbers['held_out_gain']:+.2f} dB over the linear answer{left_out}".replace("-", "−")

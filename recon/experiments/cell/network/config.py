@@ -6,9 +6,7 @@ from pydantic import Field
 
 from ....networks.settings import NetworkSettings
 from ....optimize.train_settings import TrainSettings
-
-Sort = Literal["cell", "cluster", "beads", "filaments", "bacteria", "diatom", "tissue"]
-"""Sorts of simulated specimens."""
+from ..config_simulation import Sort
 
 
 class CellNetwork(NetworkSettings):

@@ -11,10 +11,11 @@ from jaxtyping import Array, Float
 
 from ....networks.weights import load_weights
 from ....optimize.network_trainer import Batch, Metrics
+from ....optimize.simulated_dataset import SimulatedDataset, WorkerPool
 from . import flow
 from .augmentation import CrystalExample, make_example
 from .config import CrystalNetwork, CrystalTrain
-from .dataset import SHARD, SimulatedDataset, WorkerPool, size_of
+from .dataset import SHARD, draw_crystal, size_of
 from .denoiser import CrystalDenoiser, PatternBatch, misfit
 from .simulated_data import simulate_crystal
 
@@ -67,7 +68,7 @@ class CrystalObjective:
             shard = int(rng.choice(shards))
             if not self.dataset.wait_for(shard, self.should_stop, self.workers):
                 return None
-            examples.append(make_example(rng, self.dataset.draw(rng, shard)))
+            examples.append(make_example(rng, draw_crystal(self.dataset, rng, shard)))
         return stack(examples)
 
     def loss(self, network: CrystalDenoiser, batch: Any, key: Array) -> tuple[Float[Array, ""], Metrics]:

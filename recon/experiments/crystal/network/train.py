@@ -6,10 +6,11 @@ from .... import processes
 from ....devices import usable_cores
 from ....io.network_file import FILE_NAME
 from ....optimize.network_trainer import NetworkTrainer
+from ....optimize.simulated_dataset import simulate_in_background
 from ....optimize.training_run import TrainingRun, initial_weights
 from ....runs import RunContext, RunOutcome
 from .config import CrystalTrain
-from .dataset import SHARD, SimulatedDataset, simulate_in_background
+from .dataset import SHARD, crystal_dataset
 from .denoiser import CrystalDenoiser
 from .objective import CrystalObjective
 
@@ -32,7 +33,7 @@ def train(context: RunContext) -> RunOutcome:
     constants = CrystalDenoiser(settings.network.widths, settings.network.blocks).constants()
     weights = initial_weights(section.network, "crystal", constants)
     shards = -(-section.specimens // SHARD)
-    dataset = SimulatedDataset(folder.common / _DATASET, settings.seed, shards, folder.place)
+    dataset = crystal_dataset(folder.common / _DATASET, settings.seed, shards, folder.place)
     run = TrainingRun(context, section.steps)
     with simulate_in_background(dataset, worker_count(section)) as workers:
         objective = CrystalObjective(

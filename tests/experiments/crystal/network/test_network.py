@@ -21,7 +21,7 @@ from unflat.recon.experiments.crystal.network.augmentation import (
     shift_pattern,
 )
 from unflat.recon.experiments.crystal.network.config import CrystalPredict
-from unflat.recon.experiments.crystal.network.dataset import SHARD, SimulatedDataset, simulate_in_background, size_of
+from unflat.recon.experiments.crystal.network.dataset import SHARD, crystal_dataset, draw_crystal, size_of
 from unflat.recon.experiments.crystal.network.denoiser import (
     BOX,
     ComplexBatch,
@@ -37,6 +37,7 @@ from unflat.recon.experiments.crystal.network.simulated_data import TrainingCrys
 from unflat.recon.experiments.crystal.oversampling import Oversampling, estimate_oversampling
 from unflat.recon.io.network_file import Network
 from unflat.recon.networks.weights import named_weights
+from unflat.recon.optimize.simulated_dataset import simulate_in_background
 from unflat.recon.runs import Checkpoint
 from unflat.recon.runs.context import silent
 
@@ -234,11 +235,11 @@ def test_a_tuning_that_was_stopped_comes_to_the_same_network(
 
 def test_a_data_set_depends_on_its_seed_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unflat.recon.experiments.crystal.network.dataset.SHARD", 2)
-    one, two = (SimulatedDataset(tmp_path / name, seed=4, shards=1) for name in ("one", "two"))
+    one, two = (crystal_dataset(tmp_path / name, seed=4, shards=1) for name in ("one", "two"))
     for dataset in (one, two):
         dataset.folder.mkdir()
         dataset.make(0)
-    a, b = (dataset.draw(np.random.default_rng(0), 0) for dataset in (one, two))
+    a, b = (draw_crystal(dataset, np.random.default_rng(0), 0) for dataset in (one, two))
     np.testing.assert_array_equal(a.density, b.density)
     np.testing.assert_allclose(a.modulus.max(), 1, rtol=1e-3)
     assert a.modulus.shape == (size_of(0),) * 3
@@ -248,7 +249,7 @@ def test_a_data_set_depends_on_its_seed_only(tmp_path: Path, monkeypatch: pytest
 def test_an_error_of_a_simulating_process_is_raised(tmp_path: Path) -> None:
     from unflat.recon.errors import DataError
 
-    dataset = SimulatedDataset(tmp_path / "crystals", seed=-1, shards=1)  # No seed for a generator.
+    dataset = crystal_dataset(tmp_path / "crystals", seed=-1, shards=1)  # No seed for a generator.
     with simulate_in_background(dataset, 1) as workers:
         with pytest.raises(DataError, match="was not made"):
             dataset.wait_for(0, lambda: None, workers)
