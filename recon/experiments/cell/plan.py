@@ -24,7 +24,7 @@ from .linear_posterior import (
     LinearPosterior,
     relative_error,
 )
-from .plan_gains import SeenPart, gains_of, gains_of_spread
+from .plan_gains import WHITE_ERROR, SeenPart, gains_of, gains_of_spread
 from .plan_pictures import pictures_of
 from .planned_light import PlannedLight, coarsest_pixel, cone_angle, largest_gap, photons_of
 from .planned_views import origin, planned_acquisition
@@ -33,7 +33,7 @@ from .verdict import DEPTH_RESOLVED
 
 WIDE_GAP = np.radians(45)
 """[rad] Gap between the angles of a turn from which the wedge that it leaves is warned of."""
-_PRIOR = "relative to its own strength; no forecast of a fit"
+_PRIOR = "relative to its strength"
 
 
 def plan(settings: CellSettings, acquisition: Acquisition | None) -> Plan:
@@ -129,8 +129,8 @@ def _spread_of_index(light: PlannedLight, posterior: LinearPosterior, spectrum: 
         numbers = [
             PlanNumber("photons", "photons of an empty pixel in a view", light.photons, "photons"),
             PlanNumber("determined", "part of the band that they determine", least, "%"),
-            PlanNumber("relative_error", "error of white structure", relative_error(least), "%", note=_PRIOR),
-            PlanNumber("relative_error_noiseless", "without noise", relative_error(best), "%", note=_PRIOR),
+            PlanNumber("relative_error", WHITE_ERROR, relative_error(least), "%", note=_PRIOR),
+            PlanNumber("relative_error_noiseless", "the same, without noise", relative_error(best), "%", note=_PRIOR),
             *numbers,
         ]
     return PlanSection("counts, and spread of white structure in the band outside the missing cone", tuple(numbers))
@@ -143,7 +143,7 @@ def _assumptions(light: PlannedLight) -> list[str]:
         sentences += [
             f"spread: linear theory, and an index of standard deviation {INDEX_CONTRAST:g} that is equally strong at "
             "all frequencies of the ball (white); errors are relative to it, in the band outside the missing cone",
-            "these errors compare measurements: a cell is strongest at low frequencies, and a fit knows more of it",
+            "they rank measurements and forecast no fit: a cell is strongest at low frequencies, and a fit has priors",
             f"photons suffice that determine {100 * ENOUGH:.0f} % of what {MANY_PHOTONS:.0e} determine",
         ]
     elif light.turns:

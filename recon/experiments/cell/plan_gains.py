@@ -13,6 +13,7 @@ from ...metrics.missing_cone import Aperture
 from ..plan import Gain, PlanNumber
 from .caps import axial_resolution
 from .geometry import resolution_of
+from .light_grid import LightGrid, find_grid
 from .linear_posterior import InformationSpectrum, LinearPosterior, relative_error
 from .planned_light import PlannedLight, cone_angle, turn_angles
 
@@ -22,6 +23,8 @@ RINGS, ANGLES = (0.0, 0.3, 0.6, 0.8, RIM_SHARE), 12
 """Apertures, over the objective's, and number of angles of the directions from which a further one is chosen."""
 TURNS = 24
 """Number of angles of a whole turn from which a further one is chosen."""
+WHITE_ERROR = "error of white structure, not of a fit"
+"""Title of the error of the linear theory: equal strength at all frequencies, which no specimen has."""
 FOCI = (-0.5, -0.25, 0.25, 0.5)
 """Planes of focus, over the depth of the box, from which a further one is chosen."""
 
@@ -63,12 +66,21 @@ class SeenPart:
 
 
 def candidate_directions(light: PlannedLight) -> Illumination:
-    """List directions of light, at the middle plane of focus of the views."""
+    """List directions of light, those of its grid if it has one, at the middle plane of focus of the views."""
     na = light.microscope.numerical_aperture
     angles = 2 * np.pi * np.arange(ANGLES) / ANGLES
     rings = [r * na * np.stack([np.sin(angles), np.cos(angles)], axis=1) for r in RINGS[1:]]
     directions = np.concatenate([np.zeros((1, 2)), *rings])
+    if (grid := _grid(light)) is not None:
+        directions = grid.nearest(directions)
+        directions = directions[np.hypot(*directions.T) <= na * (1 + RIM_TOLERANCE)]
     return Illumination.from_directions(directions, np.full(len(directions), _focus(light)))
+
+
+def _grid(light: PlannedLight) -> LightGrid | None:
+    """Square grid on which the sources of the views lie; None where they lie on none."""
+    own = light.illumination
+    return find_grid(own.na[own.weights > 0])
 
 
 def candidate_foci(light: PlannedLight) -> tuple[int, Illumination]:
@@ -101,7 +113,7 @@ def gains_of_spread(light: PlannedLight, posterior: LinearPosterior, spectrum: I
     if (photons := light.photons) is None:
         return []
     before, brighter = (spectrum.determined(posterior.gain(n)) for n in (photons, 2 * photons))
-    number = PlanNumber("relative_error", "error of white structure", relative_error(before), "%")
+    number = PlanNumber("relative_error", WHITE_ERROR, relative_error(before), "%")
     view, foci = candidate_foci(light)
     several = np.count_nonzero(foci.weights[0]) > 1
     gains = []
@@ -109,7 +121,7 @@ def gains_of_spread(light: PlannedLight, posterior: LinearPosterior, spectrum: I
         shares = posterior.determined_with(light.illumination, candidates, photons)
         best = int(np.argmax(shares))
         own = candidates.na[best, int(np.argmax(candidates.weights[best]))]
-        source = f"light of view {view}" if several and candidates is foci else _direction(own)
+        source = f"light of view {view}" if several and candidates is foci else _direction(own, light)
         change = f"{name}, {source}, focus at {candidates.defocus[best] * 1e6:.2g} um"
         gains.append(Gain(change, number, _changed(number, relative_error(float(shares[best])))))
     gains.append(Gain("twice the photons", number, _changed(number, relative_error(brighter))))
@@ -125,7 +137,7 @@ def _gain_of_cap(light: PlannedLight, seen: SeenPart) -> list[Gain]:
     best = int(np.argmax(shares))
     if not shares[best] > seen.share:
         return []
-    change = f"the direction that fills most of the ball, {_direction(directions[best])}"
+    change = f"the direction that fills most of the ball, {_direction(directions[best], light)}"
     return [Gain(change, number, _changed(number, shares[best]))]
 
 
@@ -159,9 +171,10 @@ def _gain_of_turn(light: PlannedLight, seen: SeenPart) -> Gain:
     return Gain(change, number, _changed(number, shares[best]))
 
 
-def _direction(na: Float[np.ndarray, " 2"]) -> str:
+def _direction(na: Float[np.ndarray, " 2"], light: PlannedLight) -> str:
     y, x = np.round(na, 6) + 0.0
-    return f"light from n sin(theta) = ({y:.2g}, {x:.2g}) (y, x)"
+    place = "" if _grid(light) is None else ", a place of the light's grid"
+    return f"light from n sin(theta) = ({y:.2g}, {x:.2g}) (y, x){place}"
 
 
 def _changed(number: PlanNumber, value: float) -> PlanNumber:

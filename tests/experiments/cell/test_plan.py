@@ -19,6 +19,8 @@ from unflat.physics.optics.lattice import Lattice
 from unflat.physics.optics.microscope import Illumination, Microscope
 from unflat.recon.errors import ConfigError
 from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.cell.illumination import led_grid_na, ring_na
+from unflat.recon.experiments.cell.light_grid import find_grid
 from unflat.recon.experiments.cell.linear_posterior import LinearPosterior
 from unflat.recon.experiments.cell.plan import plan
 from unflat.recon.experiments.configs import load_config, parse_config
@@ -199,3 +201,21 @@ def scan_of_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "run.yaml").write_text(text)
     assert run(["simulate", str(folder / "run.yaml"), "-o", str(folder / "scan.h5")]) == 0
     return folder / "scan.h5"
+
+
+def test_a_further_direction_is_a_place_of_the_lights_grid() -> None:
+    rows, columns = (n.ravel() for n in np.meshgrid([-2, 0, 1, 3], [-3, -1, 0, 2], indexing="ij"))
+    na = led_grid_na(np.stack([rows, columns], axis=1), pitch=4e-3, height=40e-3, centre=(0.3, -0.2))
+    grid = find_grid(na)
+    assert grid is not None
+    assert grid.is_flat
+    everywhere = led_grid_na(np.indices((9, 9)).reshape(2, -1).T - 4, pitch=4e-3, height=40e-3, centre=(0.3, -0.2))
+    places = grid.nearest(np.array([[0.21, -0.12], [0.0, 0.35], [0.2, -0.1]]))
+    assert len(places) == 2
+    for place in places:
+        assert np.abs(everywhere - place).max(axis=1).min() < 1e-4
+    for count in (6, 8, 12, 16):
+        assert find_grid(ring_na(count, na=0.5, count=count)) is None
+    scanned = find_grid(0.15 * np.indices((3, 4)).reshape(2, -1).T)
+    assert scanned is not None
+    assert not scanned.is_flat
