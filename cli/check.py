@@ -13,6 +13,7 @@ from ..recon.experiments import get_experiment
 from ..recon.experiments.base import Experiment
 from ..recon.experiments.configs import load_config
 from ..recon.experiments.methods import RECONSTRUCTIONS
+from ..recon.experiments.plan import format_value
 from ..recon.memory import available_memory, format_bytes
 from ..recon.runs.estimate import Estimate
 from . import console
@@ -70,13 +71,14 @@ def _read(kind: Experiment, settings: Any, path: Path, problems: list[UnflatErro
         return None
     if faults := kind.validate(measured):
         problems.append(DataError(*faults))
-    notes = {entry.name: f" {entry.unit}" for entry in kind.schema if entry.unit != "1"}
+    units = {entry.name: entry.unit for entry in kind.schema}
+    notes = {name: f" {unit}" for name, unit in units.items() if unit not in ("1", "m")}
     for entry in kind.schema:
         if entry.hides and entry.name in measured:
             mask = measured[entry.name]
             notes[entry.name] = f", {np.count_nonzero(mask)} of {mask.size} pixels masked"
     for name, array in measured.arrays.items():
-        console.print_line(f"  {name}: {_summary(array)}{notes.get(name, '')}")
+        console.print_line(f"  {name}: {_summary(array, units.get(name, '1'))}{notes.get(name, '')}")
     for note in measured.notes:
         console.print_line(f"  {note}")
     return measured
@@ -122,12 +124,14 @@ def _check_light(kind: Experiment, settings: Any, measured: Acquisition | None, 
         problems.append(QualityError(*faults))
 
 
-def _summary(array: np.ndarray) -> str:
-    """Write a few numbers as they are, and many as their shape."""
+def _summary(array: np.ndarray, unit: str) -> str:
+    """Write a few numbers as they are, lengths in a unit that suits them, and many as their shape."""
     if array.size <= 3:
         values = array.ravel().tolist()
+        if unit == "m":
+            return " x ".join(format_value(float(value), unit) for value in values)
         return " ".join(value if isinstance(value, str) else format(value, ".6g") for value in values)
-    return f"{' x '.join(map(str, array.shape))} {array.dtype}"
+    return f"{' x '.join(map(str, array.shape))} {array.dtype}{' m' if unit == 'm' else ''}"
 
 
 def _estimate(kind: Experiment, settings: Any, measured: Acquisition | None, problems: list[UnflatError]) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LINE_INTERVAL = 10.0
 """[s] Least time between two plain lines of progress."""
 
+_LEAST_SHARE = 0.02
+"""Share of the steps from whose pace the time left is told."""
+
 _level = 0
 
 
@@ -196,10 +199,15 @@ class PlainProgress:
         elif now - self._last < self._interval and step != total:
             return
         self._last = now
-        done = step - self._first_step
-        left = (total - step) * (now - self._start) / done if done > 0 else None
-        tail = f"  {format_duration(left)} left" if left is not None and step < total else ""
+        tail = f"  {self._time_left(step, now)}" if self._first_step < step < total else ""
         click.echo(f"{self._label}{step}/{total}  {_numbers(metrics)}{tail}".rstrip(), err=True)
+
+    def _time_left(self, step: int, now: float) -> str:
+        """Write the time that is left; the pace of few steps, which compiling slows, tells none."""
+        done, seconds = step - self._first_step, now - self._start
+        if done < max(_LEAST_SHARE * self._total, 2):
+            return "estimating the time left"
+        return f"{format_duration((self._total - step) * seconds / done)} left"
 
 
 @contextmanager

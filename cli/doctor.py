@@ -84,6 +84,8 @@ def _check_slurm() -> list[Advice]:
     has_sbatch = shutil.which("sbatch") is not None
     if job := os.environ.get("SLURM_JOB_ID"):
         console.print_line(f"SLURM: within job {job}, {os.environ.get('SLURM_CPUS_ON_NODE', '?')} cores on this node")
+    elif has_sbatch and refusal:
+        console.print_line("SLURM: sbatch is installed, but SLURM does not answer, see below")
     elif has_sbatch:
         console.print_line(f"SLURM: available (sbatch), not within a job{listed}")
     else:

@@ -14,6 +14,8 @@ from .sampling import volume_spacing_option
 from .specimen_options import specimen_options
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..recon.experiments.evaluation import Evaluation
     from ..recon.experiments.specimens import SpecimenOptions
     from ..recon.io.table import Table
@@ -33,8 +35,10 @@ _MOST_SPECIMENS = 24
 """Largest number of specimens that are shown one by one."""
 _COLUMNS = 4
 """Number of metrics that are shown of each."""
+_WIDE = 90
+"""Columns of a terminal that hold the meanings of the numbers beside them."""
 _LOG_WIDTH = 110
-"""[character] Width of the printed table of classes where no terminal limits it; no word of its header is cut."""
+"""[character] Width of the printed tables where no terminal limits it; no word of a header is cut."""
 
 
 @click.command()
@@ -120,7 +124,6 @@ def _row(numbers: dict[str, float]) -> "Table":
 
 def _print_specimens(specimens: "Table") -> None:
     """Show the first error of each of a few specimens."""
-    from rich.console import Console
     from rich.table import Table as Shown
 
     from ..recon.metrics import metric_named
@@ -129,17 +132,16 @@ def _print_specimens(specimens: "Table") -> None:
         return
     names = [c.name for c in specimens.columns if metric_named(c.name).better != "neither"][:_COLUMNS]
     shown = Shown(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("name")
+    shown.add_column("name", overflow="fold")
     for name in names:
         shown.add_column(metric_named(name).title, justify="right")
     for row in specimens.rows:
         shown.add_row(str(row["name"]), *(f"{float(row.get(name, math.nan)):.4g}" for name in names))
-    Console().print(shown)
+    _screen().print(shown)
 
 
 def _print_classes(classes: "Table") -> None:
     """Show the errors of each class."""
-    from rich.console import Console
     from rich.table import Table as Shown
 
     if console.is_quiet() or len(classes.rows) < 2:
@@ -152,13 +154,19 @@ def _print_classes(classes: "Table") -> None:
     for row in classes.rows:
         values = (row.get(name, float("nan")) for name in names)
         shown.add_row(str(row["label"]), *(f"{v:.3g}" if isinstance(v, float) else str(v) for v in values))
+    _screen().print(shown)
+
+
+def _screen() -> "Console":
+    """Terminal; in a log, one of many columns."""
+    from rich.console import Console
+
     screen = Console()
-    (screen if screen.is_terminal else Console(width=_LOG_WIDTH)).print(shown)
+    return screen if screen.is_terminal else Console(width=_LOG_WIDTH)
 
 
 def _print_table(numbers: dict[str, float]) -> None:
     """Show title, value, the value without the missing cone, which way is better, and what each number means."""
-    from rich.console import Console
     from rich.table import Table
 
     from ..recon.metrics import VISIBLE_SUFFIX, metric_named
@@ -172,7 +180,10 @@ def _print_table(numbers: dict[str, float]) -> None:
     cone = any(name.endswith(VISIBLE_SUFFIX) for name in numbers)
     if cone:
         table.add_column("without missing cone", justify="right")
-    table.add_column("meaning", style="dim")
+    screen = _screen()
+    is_wide = screen.width >= _WIDE
+    if is_wide:
+        table.add_column("meaning", style="dim")
     for name, value in numbers.items():
         if name.endswith(VISIBLE_SUFFIX):
             continue
@@ -180,5 +191,7 @@ def _print_table(numbers: dict[str, float]) -> None:
         arrow = {"higher": "↑", "lower": "↓", "neither": ""}[metric.better]
         seen = numbers.get(name + VISIBLE_SUFFIX)
         beside = [metric.text(seen) if seen is not None else ""] if cone else []
-        table.add_row(metric.title, metric.text(value), arrow, *beside, metric.meaning)
-    Console().print(table)
+        table.add_row(metric.title, metric.text(value), arrow, *beside, *([metric.meaning] if is_wide else []))
+    screen.print(table)
+    if not is_wide:
+        console.note(f"a terminal of {_WIDE} columns or more shows the meanings too; so does 'unflat report --compare'")

@@ -7,7 +7,7 @@ from typing import cast
 
 import click
 
-from ..recon.config import dump_commented, json_schema, with_overrides
+from ..recon.config import dump_commented, json_schema, setting_line, with_overrides
 from ..recon.config.base import KindSettings
 from ..recon.errors import ConfigError, Diagnostic
 from ..recon.experiments import BUILT_IN, get_experiment
@@ -108,6 +108,7 @@ def _ask(config: KindSettings, questions: Sequence[Question]) -> KindSettings:
         while True:
             answer = _answer_to(text)
             if not answer.strip():
+                console.note(f"  left as it is: {setting_line(config, question.setting)}")
                 break
             try:
                 config = answer_question(config, question, answer)

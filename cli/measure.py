@@ -1,12 +1,13 @@
 """``unflat measure``: a table of numbers of specimens."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ..recon.errors import ConfigError, DataError, DeviceError, Diagnostic, UnflatError
+from ..recon.io.volume_hdf5 import CONSENSUS
 from ..recon.metrics.morphology.features import SETS, STANDARD
 from . import console
 from .options import PATH, output_options
@@ -76,7 +77,7 @@ def command(
         table = concatenate(tables)
         table.save(output)
         _warn_of_box(table)
-        console.print_line(f"{len(table.rows)} rows of {len(table.columns)} columns")
+        console.print_line(f"{len(table.rows)} rows of {len(table.columns)} columns{_count_draws(table)}")
         console.report_file(output)
     if failed:
         types = {type(error) for error in failed}
@@ -117,13 +118,32 @@ def _warn_of_box(table: "Table") -> None:
     reached = [row for row in table.rows if float(row.get("box_faces", 0) or 0) > 0]
     if not reached:
         return
-    names = [" ".join(str(row[key]) for key in ("file", "name", "label") if row[key] != "") for row in reached]
+    names = [_name_of(row) for row in reached]
     whole = any(float(row["box_faces"]) == _ALL_FACES for row in reached)
     hint = "; one that reaches all six fills its box, or its mask is inverted" if whole else ""
     console.warn(
         f"{len(reached)} of {len(table.rows)} reach faces of their box (column box_faces) and are closed there: "
         f"{', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}{hint}"
     )
+
+
+def _name_of(row: "Mapping[str, Cell]") -> str:
+    """Name of a row's specimen, with its draw."""
+    words = [str(row[key]) for key in ("file", "name", "label") if row[key] != ""]
+    draw = str(row["draw"])
+    if draw:
+        words.append(draw if draw == CONSENSUS else f"draw {draw}")
+    return " ".join(words)
+
+
+def _count_draws(table: "Table") -> str:
+    """Count the specimens that stand in several rows, their consensus and draws."""
+    draws = [row for row in table.rows if row["draw"] not in ("", CONSENSUS)]
+    if len(draws) == len({(row["file"], row["cell"]) for row in draws}):
+        return ""
+    cells = len({(row["file"], row["cell"]) for row in table.rows})
+    consensus = " the consensus and" if any(row["draw"] == CONSENSUS for row in table.rows) else ""
+    return f":{consensus} the draws of {cells} specimen{'' if cells == 1 else 's'}, told apart by the column draw"
 
 
 def _with_path(fault: Diagnostic, path: Path) -> Diagnostic:
@@ -142,7 +162,7 @@ def _with_member(fault: Diagnostic, path: Path, member: "Member") -> Diagnostic:
 
 
 def _of_cell(member: "Member") -> str:
-    return "consensus" if member.draw is None else f"draw {member.draw}"
+    return CONSENSUS if member.draw is None else f"draw {member.draw}"
 
 
 def _with_names(table: "Table", path: Path, member: "Member") -> "Table":

@@ -34,6 +34,19 @@ def dump_commented(settings: Settings | type[Settings], *, only_set: bool = Fals
     return "\n".join(lines + _section(type(instance), values, instance if only_set else None, 0)) + "\n"
 
 
+def setting_line(settings: Settings, key: str) -> str:
+    """Write one setting as ``volume.depth: 9 um``.
+
+    Args:
+        settings: The config.
+        key: Key of the setting, with dots between the sections.
+    """
+    value: Any = settings.model_dump(mode="json")
+    for part in key.split("."):
+        value = value[part]
+    return f"{key}: {_scalar(value)}"
+
+
 def json_schema(config_class: type[Settings]) -> str:
     """Write the JSON schema of a class of configs, as text."""
     kind = config_class.model_fields["kind"].get_default()

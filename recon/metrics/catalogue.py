@@ -12,6 +12,9 @@ _RUN = (
     Metric("views_withheld", "Views withheld", "", "neither", "Those that the fit never saw."),
     Metric("voxels", "Voxels", "", "neither", "Samples of the volume."),
     Metric("steps", "Steps", "", "neither", "Updates of the field."),
+    Metric(
+        "trial_steps", "Steps of trials", "", "neither", "Further updates, of models that were tried and not chosen."
+    ),
     Metric("seconds", "Time", "s", "lower", "Wall-clock time of the fit."),
     Metric("seconds_of_answer", "Network's time", "s", "lower", "From noise to the answer, compiling included."),
     Metric("peak_memory_bytes", "Peak memory", "B", "lower", "Largest resident size of the process."),

@@ -307,6 +307,14 @@ class TestProgress:
         show(20, 100)
         assert capfd.readouterr().err.splitlines()[-1] == "20/100    1 min 20 s left"
 
+    def test_few_steps_tell_no_pace(self, capfd: pytest.CaptureFixture[str]) -> None:
+        show = console.PlainProgress(interval=0.0)
+        for step in (0, 3, 10):
+            show(step, 200)
+            show._start -= 5
+        lines = capfd.readouterr().err.splitlines()
+        assert lines == ["0/200", "3/200    estimating the time left", "10/200    3 min 10 s left"]
+
     def test_a_new_total_starts_a_new_pace(self, capfd: pytest.CaptureFixture[str]) -> None:
         show = console.PlainProgress(interval=0.0)
         show(1, 600)

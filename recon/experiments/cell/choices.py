@@ -30,6 +30,8 @@ TOLERANCE = 0.01
 """Relative excess of the withheld residual up to which the data do not contradict a sign."""
 _CORRECTION = "light_correction"
 """Name of the rough corrections of the light in ``choices.json``."""
+TRIAL_STEPS = "trial_steps"
+"""Name of the steps of trials that the chosen fit does not go on from."""
 _SIGNS = {"any": 0.0, "nonnegative": 1.0, "nonpositive": -1.0}
 
 
@@ -81,6 +83,10 @@ class Choices:
             self._write()
         if self.begun is not None:
             self.begun = self._trial.choose(self.begun)
+            self.numbers[TRIAL_STEPS] = float(self.begun.other_steps)
+            self._write()
+        elif TRIAL_STEPS in self._earlier:
+            self.numbers[TRIAL_STEPS] = float(self._earlier[TRIAL_STEPS])
 
     def _write(self) -> None:
         self.context.folder.write_choices(self._earlier | self.numbers)

@@ -71,6 +71,12 @@ class CellExperiment(Experiment):
 
         return simulate(config, progress)
 
+    def remarks(self, method: str, config: CellSettings, acquisition: Acquisition) -> tuple[list[str], list[str]]:
+        """Name a depth that is far larger than the images, as one whose unit is wrong."""
+        from .geometry import depth_doubts
+
+        return [], depth_doubts(config, acquisition) if method == "fit" else []
+
     def estimate(self, config: CellSettings, acquisition: Acquisition | None) -> Estimate:
         """Estimate memory and time of a fit."""
         from .estimate import estimate

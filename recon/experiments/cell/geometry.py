@@ -10,8 +10,9 @@ import numpy as np
 from ....physics.optics.lattice import Lattice, lateral_padding
 from ....physics.optics.microscope import RIM_TOLERANCE, Microscope
 from ...acquisition import Acquisition
-from ...config.advice import at_most
+from ...config.advice import at_most, quantity
 from ...errors import ConfigError, Diagnostic
+from ..plan import format_value
 from .config import CellSettings
 from .illumination import microscope_of
 from .schema import measured_views
@@ -21,6 +22,8 @@ MISSING_DEPTH = Diagnostic(
 )
 STORED_WAVE_BYTES = 1 << 30
 """Memory up to which the wave of every slice is stored for the gradient; above, only that of every block's first."""
+DEEPEST = 20.0
+"""Depth of the box over the width of the images above which its unit is doubted."""
 SLICES_PER_DETAIL = 3.0
 """Slices to the finest axial detail. At 2 (Nyquist) sections alias; more than 3 gained nothing."""
 SSNP_SLICE = 1 / 3
@@ -127,6 +130,17 @@ def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
     margin = _padding(lattice, microscope, light) if padding == "auto" else padding
     image = (min(height, lattice.shape[1] // binning), min(width, lattice.shape[2] // binning))
     return Geometry(lattice, lattice.pad(margin), image, resolution)
+
+
+def depth_doubts(settings: CellSettings, acquisition: Acquisition) -> list[str]:
+    """Doubt a depth that is many times the field of view: one that was given in another unit than was meant."""
+    depth, images = settings.volume.depth, measured_views(acquisition).shape[1:]
+    field = max(n * pixel for n, pixel in zip(images, microscope_of(acquisition).pixel_size, strict=True))
+    if depth is None or depth <= DEEPEST * field:
+        return []
+    given, meant = (quantity(float(f"{length:.6g}")) for length in (depth, depth / 1000))
+    shape = f"the box is {given} deep, {depth / field:.0f} times the width of the images ({format_value(field, 'm')})"
+    return [f"volume.depth: {shape}; if another unit was meant: --set volume.depth='{meant}'"]
 
 
 def geometry_of_part(

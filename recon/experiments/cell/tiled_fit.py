@@ -22,7 +22,7 @@ from ...optimize.fit import (
     provenance_of,
 )
 from ...runs.context import RunContext, RunOutcome, Status
-from .choices import Choices
+from .choices import TRIAL_STEPS, Choices
 from .estimate import choose_tiling, describe_tiling
 from .likelihood import CellLikelihood
 from .tiles import TiledLikelihood, seam_numbers
@@ -91,7 +91,8 @@ class TiledFit:
                 fitted[number] = fit_members(tile, context, None, part)
         result = self._result(tiled, [fitted[number] for number in self.tiling], fitted[first])
         outcome = finish_fit(tiled, self.context, compare_with_truth, result)
-        return tiled.tiles[first].without_margin(), replace(outcome, numbers=dict(outcome.numbers) | choices.numbers)
+        chosen = choices.numbers | ({TRIAL_STEPS: float(tried)} if choices.begun is not None else {})
+        return tiled.tiles[first].without_margin(), replace(outcome, numbers=dict(outcome.numbers) | chosen)
 
     def _log_place(self, place: int, number: int) -> None:
         rows, columns = self.tiling.pixels(number)

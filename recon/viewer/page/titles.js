@@ -1,9 +1,9 @@
 /** Titles of quantities and draws. */
 
-/** Title of a quantity for lists: `refractive index`, with its unit. */
+/** Title of a quantity for lists: `phase (rad)`; lengths are shown in a unit that suits their values, and have none here. */
 export function quantityTitle({ name, unit }) {
   const text = name.replaceAll("_", " ");
-  return unit && unit !== "1" ? `${text} (${unit})` : text;
+  return unit && unit !== "1" && unit !== "m" ? `${text} (${unit})` : text;
 }
 
 /** Title of one of the models that a result holds, such as `draw 2`, or `member 2` of an ensemble of fits. */

@@ -55,7 +55,11 @@ def test_a_specimen_less_dense_than_its_medium_gets_the_negative_sign_and_a_resu
     folder = tmp_path / "RUN"
     words = ["fit", str(tmp_path / "run.yaml"), str(tmp_path / "scan.h5"), "-o", str(folder)]
     assert run(words) == 0
-    assert json.loads((folder / "choices.json").read_text()) == {"tiles": [1, 1], "sign_chosen": -1.0}
+    assert json.loads((folder / "choices.json").read_text()) == {
+        "tiles": [1, 1],
+        "sign_chosen": -1.0,
+        "trial_steps": 25.0,
+    }
     assert json.loads((folder / "metrics.json").read_text())["sign_chosen"] == -1
     assert not (folder / "trials").exists()
     with h5py.File(folder / "volume.h5") as file:

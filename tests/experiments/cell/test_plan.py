@@ -19,10 +19,12 @@ from unflat.physics.optics.lattice import Lattice
 from unflat.physics.optics.microscope import Illumination, Microscope
 from unflat.recon.errors import ConfigError
 from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.cell.geometry import depth_doubts
 from unflat.recon.experiments.cell.illumination import led_grid_na, ring_na
 from unflat.recon.experiments.cell.light_grid import find_grid
 from unflat.recon.experiments.cell.linear_posterior import LinearPosterior
 from unflat.recon.experiments.cell.plan import plan
+from unflat.recon.experiments.cell.planned_views import planned_acquisition
 from unflat.recon.experiments.configs import load_config, parse_config
 from unflat.recon.experiments.plan import Plan
 from unflat.recon.metrics.missing_cone import Aperture
@@ -201,6 +203,14 @@ def scan_of_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "run.yaml").write_text(text)
     assert run(["simulate", str(folder / "run.yaml"), "-o", str(folder / "scan.h5")]) == 0
     return folder / "scan.h5"
+
+
+def test_a_depth_of_many_images_is_taken_for_one_in_another_unit() -> None:
+    settings = parse_config(RING, ("volume.depth=9 mm",))
+    (doubt,) = depth_doubts(settings, planned_acquisition(settings))
+    assert "9 mm deep, 1406 times" in doubt
+    assert "--set volume.depth='9 um'" in doubt
+    assert depth_doubts(parse_config(RING, ("volume.depth=9 um",)), planned_acquisition(settings)) == []
 
 
 def test_a_further_direction_is_a_place_of_the_lights_grid() -> None:
