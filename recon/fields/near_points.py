@@ -15,6 +15,11 @@ from numpy.lib.stride_tricks import as_strided
 from .numpy_spline import ORDER
 
 _LONGEST_CHUNK = 64
+_BLOCK = 8000
+"""Slots of chunks that are multiplied at once: the rows of their weights lie close together, and in a cache.
+
+No power of two, which would put all rows into the same places of the cache.
+"""
 
 
 def channels_last(grid: Float[np.ndarray, "f *size"]) -> Float[np.ndarray, "*size f"]:
@@ -35,7 +40,7 @@ def interpolate(coefficients: Float[np.ndarray, "*size f"], s: Float[np.ndarray,
     if not count:
         return np.empty((features, 0), dtype)
     intervals = np.array(coefficients.shape[:-1]) - ORDER + 1
-    position = (np.clip(s, -1, 1).T + 1) * (intervals[:, None] / 2)
+    position = (np.clip(np.ascontiguousarray(s.T), -1, 1) + 1) * (intervals[:, None] / 2)
     index = np.minimum(position.astype(np.int32), intervals[:, None].astype(np.int32) - 1)
     fraction = (position - index).astype(dtype)
     cells = np.ravel_multi_index(tuple(index), tuple(intervals))
@@ -46,16 +51,22 @@ def interpolate(coefficients: Float[np.ndarray, "*size f"], s: Float[np.ndarray,
     slots, owners, chunks = _chunks(first, count, length)
     sources, places = np.zeros(chunks * length, np.intp), np.empty(count, np.intp)
     sources[slots], places[order] = order, slots  # What pads a chunk is the first point, and nobody reads its value.
-    weights = _weights(fraction.take(sources, axis=1)).reshape(-1, chunks, length).transpose(1, 0, 2)
-    corners = np.unravel_index(cells[first][owners], tuple(intervals))
-    local = _neighbourhoods(coefficients)[corners].reshape(chunks, -1, features).transpose(0, 2, 1)
-    products = np.matmul(local, weights).transpose(1, 0, 2).reshape(features, -1)
-    return np.asarray(products.take(places, axis=1))
+    corners = np.stack(np.unravel_index(cells[first][owners], tuple(intervals)))
+    neighbourhoods, fractions = _neighbourhoods(coefficients), fraction.take(sources, axis=1)
+    products = np.empty((features, chunks, length), dtype)
+    step = max(_BLOCK // length, 1)
+    for start in range(0, chunks, step):
+        block = slice(start, min(start + step, chunks))
+        weights = _weights(fractions[:, block.start * length : block.stop * length])
+        local = neighbourhoods[tuple(corners[:, block])].reshape(block.stop - start, -1, features)
+        chunked = weights.reshape(len(weights), -1, length).transpose(1, 0, 2)
+        products[:, block] = np.matmul(local.transpose(0, 2, 1), chunked).transpose(1, 0, 2)
+    return np.asarray(products.reshape(features, -1).take(places, axis=1))
 
 
 def _chunk_length(mean: float) -> int:
     """Choose the length of chunks, a power of two, for a mean number of points in an interval."""
-    return int(min(2 ** max(round(math.log2(max(mean, 1)) - 0.25), 0), _LONGEST_CHUNK))
+    return int(min(2 ** round(math.log2(max(mean, 1))), _LONGEST_CHUNK))
 
 
 def _chunks(

@@ -9,6 +9,13 @@ from jaxtyping import Float
 
 from .numpy_common import apply_signs, gelu, get_weight, parse_signs
 
+_BLOCK = 2048
+"""Points that the perceptron takes at once: what is computed of them stays in a cache."""
+_ROWS = (24, 12, 8, 6, 4, 3, 2, 1)
+"""Numbers of points that are multiplied by the weights of a layer at once; each divides a block."""
+_ONE_THREAD = 1 << 18
+"""Multiplications up to which OpenBLAS stays on one thread; the planes of a view are on several threads already."""
+
 
 @dataclass(frozen=True)
 class NumpyFourier:
@@ -55,30 +62,37 @@ class NumpyFourier:
         lateral, axial = (4 * 2 ** max(f - 1, 0) for f in (self.frequencies_lateral, self.frequencies_axial))
         return axial, lateral, lateral
 
-    def encode(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n e"]:
+    def encode(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "e n"]:
         """Compute the perceptron's input: z, y, x, the lateral octaves, direction by direction, then the axial ones."""
+        dtype = self.layers[0][0].dtype
         z, y, x = s.T
-        turns = np.pi * np.arange(self.angles) / self.angles
-        columns = [z, y, x]
-        for octave in range(self.frequencies_lateral):
-            for cosine, sine in zip(np.cos(turns), np.sin(turns), strict=True):
-                for along in (y * cosine + x * sine, -y * sine + x * cosine):
-                    phase = 2**octave * np.pi * along
-                    columns += [np.sin(phase), np.cos(phase)]
-        for octave in range(self.frequencies_axial):
-            columns += [np.sin(2**octave * np.pi * z), np.cos(2**octave * np.pi * z)]
-        return np.stack(columns, axis=-1)
+        turns = np.pi * np.arange(self.angles)[:, None, None] / self.angles
+        cosine, sine = np.cos(turns), np.sin(turns)
+        along = np.concatenate([y * cosine + x * sine, -y * sine + x * cosine], axis=1)
+        lateral = _octaves(np.pi * along, self.frequencies_lateral, dtype).reshape(-1, len(s))
+        axial = _octaves(np.pi * z, self.frequencies_axial, dtype).reshape(-1, len(s))
+        return np.concatenate([np.stack([z, y, x]).astype(dtype), lateral, axial])
 
     def at(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k n"]:
         """Evaluate at points."""
-        encoded = values = self.encode(np.clip(s, -1, 1)).astype(self.layers[0][0].dtype)
+        raw = np.empty((len(s), self.outputs), self.layers[0][0].dtype)
+        for start in range(0, len(s), _BLOCK):
+            raw[start : start + _BLOCK] = self._evaluate(s[start : start + _BLOCK])
+        return apply_signs(np.ascontiguousarray(raw.T), self.signs)
+
+    def _evaluate(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
+        """Evaluate the perceptron, without the signs of its outputs."""
+        padding = -len(s) % max(_ROWS)
+        points = np.pad(np.clip(s, -1, 1), ((0, padding), (0, 0)))
+        encoded = values = np.ascontiguousarray(self.encode(points).T)
         for i, (w, b) in enumerate(self.layers):
             if i in self.skip:
                 values = np.concatenate([values, encoded], axis=-1)
-            values = values @ w + b
+            values = np.matmul(values.reshape(-1, _rows(w), len(w)), w).reshape(len(points), -1)
+            values += b
             if i < len(self.layers) - 1:
                 values = gelu(values)
-        return apply_signs(values.T, self.signs)
+        return values[: len(s)]
 
     def near(self, s: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k n"]:
         """Evaluate at points that lie close together, which is no faster here."""
@@ -90,3 +104,33 @@ class NumpyFourier:
         """Evaluate on the product of three axes: a perceptron has no shorter way than point by point."""
         points = np.stack(np.meshgrid(z, y, x, indexing="ij"), axis=-1)
         return self.at(points.reshape(-1, 3)).reshape(self.outputs, len(z), len(y), len(x))
+
+
+def _octaves(phase: Float[np.ndarray, "*n"], count: int, dtype: np.dtype[Any]) -> Float[np.ndarray, "count *m"]:
+    """Sine and cosine of a phase [rad] and of its octaves, by the formulas of the double angle.
+
+    Args:
+        phase: Phase.
+        count: Number of octaves.
+        dtype: Precision of the result; each octave doubles the error.
+
+    Returns:
+        Octaves first, and sine and cosine along the axis before the last.
+    """
+    waves = np.empty((count, *phase.shape[:-1], 2, phase.shape[-1]), dtype)
+    for octave, (sine, cosine) in enumerate(zip(waves[..., 0, :], waves[..., 1, :], strict=True)):
+        if octave:
+            below = waves[octave - 1]
+            np.multiply(below[..., 0, :], below[..., 1, :], out=sine)
+            sine *= 2
+            np.multiply(below[..., 0, :], below[..., 0, :], out=cosine)
+            cosine *= -2
+            cosine += 1
+        else:
+            sine[...], cosine[...] = np.sin(phase), np.cos(phase)
+    return waves
+
+
+def _rows(w: Float[np.ndarray, "i o"]) -> int:
+    """Choose how many points are multiplied by weights at once."""
+    return next((rows for rows in _ROWS if rows * w.size <= _ONE_THREAD), 1)
