@@ -198,9 +198,12 @@ def run_arguments(
             process: int | None = None,
             **own: Any,
         ) -> int | None:
+            from ..recon.processes import plan_group, tell_of_signals
+
+            group = plan_group(coordinator, processes, process) if distributed else None
+            tell_of_signals(group)
             from ..recon.experiments.configs import load_config
             from ..recon.experiments.run import RunOptions
-            from ..recon.processes import plan_group
             from ..recon.runs.launch import command_line
 
             # Not "in (None, False)": that would take 0 for an option that was not given.
@@ -212,7 +215,6 @@ def run_arguments(
             words += ["--each"] if each else []
             words += [] if time_limit is None else ["--time-limit", f"{time_limit:g} s"]
             line = command_line(tuple(words), output)
-            group = plan_group(coordinator, processes, process) if distributed else None
             if group is not None and group.index:
                 console.set_quiet(True)
             options = RunOptions(output, force, resume, time_limit, command=line, group=group)

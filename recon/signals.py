@@ -8,7 +8,7 @@ would, which every file of ours survives, but with a line, a status, and no temp
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -20,6 +20,8 @@ _SHOW_CURSOR = "\r\033[K\033[?25h"
 
 temporary_files: set[str] = set()
 """Paths of the temporary files and folders that this process is writing."""
+last_words: Callable[[int, str], None] | None = None
+"""Called with the status and the line before a signal ends this process, for others that wait for it."""
 _owner = 0
 """Number of the process that took the signals; its forks end without a word."""
 _was_interrupted = False
@@ -83,11 +85,16 @@ def end_now(number: int, frame: FrameType | None = None) -> None:
         frame: Place at which it came; unused.
     """
     is_interrupt = number == signal.SIGINT
+    status = _INTERRUPTED if is_interrupt else _STOPPED
     if os.getpid() == _owner:
         for path in list(temporary_files):
             _remove(path)
-        _say("interrupted" if is_interrupt else f"{signal.Signals(number).name} received: ended early, run it again")
-    os._exit(_INTERRUPTED if is_interrupt else _STOPPED)
+        line = "interrupted" if is_interrupt else f"{signal.Signals(number).name} received: ended early, run it again"
+        _say(line)
+        if last_words is not None:
+            with suppress(Exception):
+                last_words(status, line)
+    os._exit(status)
 
 
 def interrupt(number: int, frame: FrameType | None = None) -> None:

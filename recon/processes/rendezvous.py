@@ -7,9 +7,20 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
-from ..errors import ConfigError, DeviceError, Diagnostic, Interrupted, ProcessEnded, Stopped
+from .. import signals
+from ..errors import (
+    ConfigError,
+    DeviceError,
+    Diagnostic,
+    ExitStatus,
+    Interrupted,
+    ProcessEnded,
+    Stopped,
+    UnflatError,
+)
 from .group import ProcessGroup, set_current
 from .launchers import TIMEOUT, GroupPlan
 from .messages import LONGEST_GREETING, Message, receive, send
@@ -18,6 +29,9 @@ _RETRY = 0.2
 """[s] Time between two attempts to reach process 0."""
 _GREETING = 5.0
 """[s] Time within which a process that has connected must say which it is."""
+_FAREWELL = 5.0
+"""[s] Time for which a process that ends early tries to tell process 0, which may not be there yet."""
+_FAREWELL_TYPES = {"host": str, "pid": int, "job": str, "index": int, "count": int, "text": str, "status": int}
 _GREETING_TYPES = {"host": str, "pid": int, "job": str, "index": int, "count": int, "identity": dict}
 
 
@@ -32,11 +46,16 @@ def join(plan: GroupPlan | None, identity: Mapping[str, Any]) -> Iterator[Proces
     Raises:
         ConfigError: If the processes were not given the same.
         DeviceError: If they do not come together in time.
+        Stopped: If one of them was ended by a signal before.
+        Interrupted: If it was ended at the keyboard.
     """
     if plan is None:
         yield ProcessGroup()
         return
-    group = _receive_others(plan, identity) if plan.index == 0 else _go_to_first(plan, identity)
+    try:
+        group = _receive_others(plan, identity) if plan.index == 0 else _go_to_first(plan, identity)
+    finally:
+        signals.last_words = None  # From now on the end of the connection tells.
     set_current(group)
     try:
         yield group
@@ -51,9 +70,28 @@ def join(plan: GroupPlan | None, identity: Mapping[str, Any]) -> Iterator[Proces
         set_current(ProcessGroup())
 
 
-def _greeting(plan: GroupPlan, identity: Mapping[str, Any]) -> dict[str, Any]:
+def tell_of_signals(plan: GroupPlan | None) -> None:
+    """Tell process 0 of a signal that ends this process before it has joined, so that none waits for it."""
+    if plan is not None and plan.index > 0:
+        signals.last_words = partial(_say_farewell, plan)
+
+
+def _say_farewell(plan: GroupPlan, status: int, text: str) -> None:
+    deadline = time.monotonic() + _FAREWELL
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection((plan.host, plan.port), timeout=1.0) as connection:
+            send(connection, Message("ended", _here(plan) | {"text": text, "status": status}))
+            return
+        time.sleep(_RETRY)
+
+
+def _here(plan: GroupPlan) -> dict[str, Any]:
     here = {"host": socket.gethostname(), "pid": os.getpid(), "job": plan.job}
-    return here | {"index": plan.index, "count": plan.count, "identity": dict(identity)}
+    return here | {"index": plan.index, "count": plan.count}
+
+
+def _greeting(plan: GroupPlan, identity: Mapping[str, Any]) -> dict[str, Any]:
+    return _here(plan) | {"identity": dict(identity)}
 
 
 def _name(greeting: Mapping[str, Any]) -> str:
@@ -75,6 +113,10 @@ def _receive_others(plan: GroupPlan, identity: Mapping[str, Any]) -> ProcessGrou
             if greeting is None or greeting["job"] != plan.job:
                 connection.close()
                 continue  # Something else that tries ports, or a process of another job.
+            if "status" in greeting:
+                connection.close()
+                text = f"{_name(greeting)} has ended before the run began: {greeting['text']}"
+                raise _refuse(connections, _error_of(int(greeting["status"]), text))
             if (fault := _fault(greetings, greeting)) is not None:
                 raise _refuse(connections | {-1: connection}, ConfigError(fault))
             greetings[int(greeting["index"])], connections[int(greeting["index"])] = greeting, connection
@@ -115,13 +157,24 @@ def _accept(listener: socket.socket, deadline: float) -> socket.socket | None:
 
 
 def _read_greeting(connection: socket.socket) -> dict[str, Any] | None:
-    """Read which process has connected; None if it is none of unflat."""
+    """Read which process has connected, or has ended before; None if it is none of unflat."""
     with suppress(OSError, ValueError, TypeError):
         message = receive(connection, LONGEST_GREETING)
-        if message is not None and message.kind == "hello":
+        if message is not None and message.kind in ("hello", "ended"):
             types = {name: type(value) for name, value in message.value.items()}
-            return dict(message.value) if types == _GREETING_TYPES else None
+            expected = _GREETING_TYPES if message.kind == "hello" else _FAREWELL_TYPES
+            return dict(message.value) if types == expected else None
     return None
+
+
+def _error_of(status: int, text: str) -> UnflatError:
+    """Make the error of a status that another process has sent."""
+    kinds: dict[int, type[UnflatError]] = {
+        int(ExitStatus.STOPPED): Stopped,
+        int(ExitStatus.INTERRUPTED): Interrupted,
+        int(ConfigError.status): ConfigError,
+    }
+    return kinds.get(status, DeviceError)(text)
 
 
 def _fault(greetings: Mapping[int, dict[str, Any]], new: dict[str, Any]) -> Diagnostic | None:
@@ -162,7 +215,7 @@ def require_same(group: ProcessGroup, values: Mapping[str, Any]) -> None:
             raise ConfigError(fault)
 
 
-def _refuse(connections: Mapping[int, socket.socket], error: ConfigError | DeviceError) -> ConfigError | DeviceError:
+def _refuse(connections: Mapping[int, socket.socket], error: UnflatError) -> UnflatError:
     """Tell those who have come that there will be no group."""
     for connection in connections.values():
         with suppress(OSError):
@@ -208,7 +261,7 @@ def _go_to_first(plan: GroupPlan, identity: Mapping[str, Any]) -> ProcessGroup:
         connection.close()
     if answer is not None and answer.kind == "refused":
         text, status = answer.value
-        raise (ConfigError if status == ConfigError.status else DeviceError)(text)
+        raise _error_of(int(status), text)
     if answer is None or answer.kind != "welcome":
         message = f"process 0 at {plan.address} has not let process {plan.index} in"
         raise DeviceError(Diagnostic("", message, "see its own message, and start all again"))

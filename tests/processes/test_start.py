@@ -1,5 +1,6 @@
 """Start of a group: its plan from options and launchers, and the refusal of processes that do not belong together."""
 
+import os
 import socket
 import threading
 from collections.abc import Mapping
@@ -8,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unflat.recon.errors import ConfigError, DeviceError, UnflatError
-from unflat.recon.processes import GroupPlan, join, plan_group
+from unflat.recon import signals
+from unflat.recon.errors import ConfigError, DeviceError, Stopped, UnflatError
+from unflat.recon.processes import GroupPlan, join, plan_group, tell_of_signals
 from unflat.recon.processes.launchers import first_host
 from unflat.recon.processes.messages import Message, receive, send
 
@@ -164,6 +166,31 @@ class TestRefusals:
         assert answers[:2] == [None, None]
         assert answers[2] is not None
         assert answers[2].kind == "refused"
+
+    def test_a_process_that_a_signal_ends_before_it_joins_ends_the_others_at_once(self) -> None:
+        port, errors = free_port(), {}
+
+        def run(index: int) -> None:
+            try:
+                with join(GroupPlan("127.0.0.1", port, 3, index, 60), {}):
+                    pass
+            except UnflatError as error:
+                errors[index] = error
+
+        threads = [threading.Thread(target=run, args=(index,)) for index in (0, 1)]
+        for thread in threads:
+            thread.start()
+            thread.join(0.3)
+        tell_of_signals(GroupPlan("127.0.0.1", port, 3, 2, 60))
+        assert signals.last_words is not None
+        signals.last_words(75, "SIGTERM received")
+        for thread in threads:
+            thread.join(20)
+        assert [type(errors[index]) for index in (0, 1)] == [Stopped, Stopped]
+        for error in errors.values():
+            assert f"process 2 of 3 (number {os.getpid()} on " in str(error)
+            assert "has ended before the run began: SIGTERM received" in str(error)
+        assert signals.last_words is None
 
     def test_others_that_do_not_come_are_named(self) -> None:
         errors = errors_of((0, 4, {}), (2, 4, {}), timeout=1.5)
