@@ -68,6 +68,7 @@ def array_field(
     hides: bool = False,
     photon: bool = False,
     marks_gaps: bool = False,
+    has_gaps: bool = False,
 ) -> Any:
     """Declare a field of a settings class that gives the source of an array.
 
@@ -85,13 +86,14 @@ def array_field(
         hides: Whether it marks bad pixels.
         photon: Whether the energy of a photon may stand for it.
         marks_gaps: Whether some whole numbers stand for pixels without a value.
+        has_gaps: Whether NaN may stand for a value that was not recorded.
 
     Returns:
         The field, with its `Entry` in the metadata.
     """
     axes = tuple(tuple(layout.split()) for layout in layouts)
     entry = Entry("", path, axes, unit, meaning, required, choice, dtype, at_least, positive, hides, photon)
-    entry = replace(entry, marks_gaps=marks_gaps)
+    entry = replace(entry, marks_gaps=marks_gaps, has_gaps=has_gaps)
     field: Any = Field(Source.parse(path), description=description or f"{meaning[0].upper()}{meaning[1:]}.")
     field.metadata.append(entry)
     return field

@@ -5,7 +5,7 @@ optical axis of a stack passes through it; a cell that is cut out of a larger im
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from ...config.value_types import view_indices
 from ...errors import ConfigError, DataError, Diagnostic
 from .config import ShapeAcquisition
+from .sections import Section
 
 SMALLEST = 8
 """Minimum number of pixels of a mask, and along the edge of an image."""
@@ -56,6 +57,7 @@ class CellCrop:
         touches_border: Whether the cell touches the border of its image.
         is_labelled: Whether the mask gives the cell a number: its parts then belong together.
         place: Place of the cell in its image; None if unknown.
+        sections: Further sections of the cell, on pixels of the first.
     """
 
     name: str
@@ -73,6 +75,7 @@ class CellCrop:
     touches_border: bool = False
     is_labelled: bool = False
     place: CellPlace | None = None
+    sections: tuple[Section, ...] = ()
 
     @property
     def is_cluster(self) -> bool:
@@ -106,6 +109,26 @@ class LoadedCells:
     places: Mapping[str, str] = field(default_factory=dict)
     faults: Sequence[Diagnostic] = ()
     warnings: Sequence[str] = ()
+
+
+def with_sections(crops: Sequence[CellCrop], sections: Sequence[Section], shape: Sequence[int]) -> list[CellCrop]:
+    """Add the further sections of an image to the crop of its one cell.
+
+    Args:
+        crops: Cells of the image.
+        sections: Further sections, on pixels of the image.
+        shape: Pixels of the image (y, x).
+
+    Raises:
+        DataError: If the image has several cells, or the cell was cut out of it: the planes belong to its centre.
+    """
+    if not sections:
+        return list(crops)
+    if len(crops) != 1 or crops[0].mask.shape != tuple(shape):
+        message = "further sections belong to images of one cell that fit the grid, about their central pixel"
+        remedy = "cut the cell out of all its sections, or set acquisition.size to the pixels of the images"
+        raise DataError(Diagnostic(crops[0].where, message, remedy))
+    return [replace(crops[0], sections=tuple(sections))]
 
 
 def is_cluster(label: str) -> bool:

@@ -9,10 +9,13 @@ from ...io.table import Cell, Column, Table
 from ...runs.verdict import Verdict
 from .cells import CellBatch
 from .places import COLUMNS, place_row
+from .sections import cut_section
 from .verdict import CRITERIA
 
 _FULL = 0.98
 """Share of the voxels of a cube from which a shape fills it."""
+_LEAST_AREA = 0.1
+"""Area that the difference of small sections is relative to, as a share of that of the first section."""
 
 
 def numbers_of_draws(inside: Bool[np.ndarray, "draw z y x"], mask: Bool[np.ndarray, "y x"]) -> dict[str, float]:
@@ -42,6 +45,28 @@ def section_overlap(inside: Bool[np.ndarray, "draw z y x"], mask: Bool[np.ndarra
     return float(np.mean(both / np.maximum(either, 1)))
 
 
+def sections_agreement(
+    inside: Bool[np.ndarray, "draw z y x"], cells: CellBatch, number: int, mask: Float[np.ndarray, "y x"]
+) -> dict[str, float]:
+    """Compute the agreement of a cell's draws with the worst of its further masks; nothing without any.
+
+    Args:
+        inside: Voxels inside each draw.
+        cells: All cells.
+        number: Number of the cell.
+        mask: First section of the cell, a share of whose area is the least that a small section is compared with.
+    """
+    values = []
+    for section in cells.sections[number] if cells.sections else ():
+        if section.mask is None:
+            continue
+        known, size = section.mask > 0.5, len(section.mask)
+        least = _LEAST_AREA * max(int((mask > 0.5).sum()), 1)
+        cuts = [cut_section(one, section.plane, size, cells.voxel_lengths) for one in inside]
+        values.append(np.mean([1 - (cut ^ known).sum() / max((cut | known).sum(), least) for cut in cuts]))
+    return {"sections_agreement": float(min(values))} if values else {}
+
+
 def tabulate_cells(
     cells: CellBatch,
     consensus: Float[np.ndarray, " cell"] | None,
@@ -60,6 +85,7 @@ def tabulate_cells(
     """
     unit, factor = ("um", 1e6) if cells.voxel is not None else ("voxel", 1.0)
     pixel = cells.voxel_lengths[1] * cells.voxel_lengths[2] * factor**2
+    criteria = [one for one in CRITERIA if one.quantity != "sections_agreement" or cells.sections]
     columns = (
         Column("name", "", "name of the cell"),
         Column("label", "", "class of the cell"),
@@ -68,7 +94,7 @@ def tabulate_cells(
         *(() if consensus is None else (Column("volume", f"{unit}3", "volume of the consensus, the one to take"),)),
         Column("volume_mean", f"{unit}3", "mean volume of the draws"),
         Column("volume_std", f"{unit}3", "standard deviation of the volume over the draws"),
-        *(Column(one.quantity, "", one.meaning) for one in CRITERIA),
+        *(Column(one.quantity, "", one.meaning) for one in criteria),
         Column("verdict", "", "sound, doubtful or failed"),
         Column("verdict_reasons", "", "reasons of the verdict"),
     )

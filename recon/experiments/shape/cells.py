@@ -11,6 +11,7 @@ from ...acquisition import Acquisition
 from .binarize import binarize
 from .cell_crops import CellPlace
 from .places import read_place
+from .sections import Section, has_sections, read_sections
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class CellBatch:
         inside: Voxels inside each cell, where the shapes are known: slice ``n // 2`` is the section.
         binning: Pixels of the original image along each edge of a pixel.
         places: Place of each cell in its image; empty if unknown.
+        sections: Further sections of each cell; empty if no cell has any.
     """
 
     images: Float[np.ndarray, "cell h w"]
@@ -59,6 +61,7 @@ class CellBatch:
     inside: Bool[np.ndarray, "cell n m k"] | None = None
     binning: float = 1.0
     places: Sequence[CellPlace] = ()
+    sections: Sequence[tuple[Section, ...]] = ()
 
     @property
     def voxel_lengths(self) -> tuple[float, float, float]:
@@ -101,4 +104,5 @@ def to_cell_batch(acquisition: Acquisition) -> CellBatch:
         inside,
         binning,
         places,
+        read_sections(acquisition) if has_sections(acquisition) else (),
     )

@@ -2,12 +2,13 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ....physics.phantoms.red_blood_cells.cell import CLASSES
 from ...config.base import KindSettings, Settings
 from ...config.entries import array_field
-from ...config.source import AnySource, LengthSource, NumberSource
+from ...config.source import AngleSource, AnySource, LengthSource, NumberSource
+from ...config.units import Angle, Length
 from ...config.value_types import Label, LengthOrAuto, Views
 from ...io.image_axes import ImageChoice
 from .network.config import ShapeNetwork, ShapePredict, ShapeTrain
@@ -107,6 +108,52 @@ class ShapeAcquisition(Settings):
         meaning="row and column of each cell's image at the centre of its grid",
         description="Row and column of each cell's image at the centre of its grid.",
     )
+    section_mask: NumberSource | None = array_field(
+        "/measurement/section_mask",
+        "cell section y x",
+        unit="1",
+        meaning="masks of further sections of each cell, of the pixels of the first; NaN where a cell lacks one",
+        at_least=0,
+        has_gaps=True,
+        description="Masks (cell, section, y, x) of further sections, on pixels as large as those of the first. NaN in "
+        "all pixels of one: the cell lacks it.",
+    )
+    section_images: NumberSource | None = array_field(
+        "/measurement/section_images",
+        "cell section y x",
+        unit="1",
+        meaning="fluorescence of further sections of each cell; NaN where a cell lacks one",
+        at_least=0,
+        has_gaps=True,
+        description="Fluorescence (cell, section, y, x) of further sections. A section has a mask, a picture, or both.",
+    )
+    section_height: LengthSource | None = array_field(
+        "/instrument/section_height",
+        "cell section",
+        "section",
+        unit="m",
+        meaning="height of each further section above the first, along z of the laboratory",
+        description="Heights (section) or (cell, section) of further sections above the first, such as ['2 um', "
+        "'-2 um']: along z of the laboratory, after the tilt. null: 0.",
+    )
+    section_tilt: AngleSource | None = array_field(
+        "/instrument/section_tilt",
+        "cell section 2",
+        "section 2",
+        unit="rad",
+        meaning="tilt of the specimen in each further section, about y (x towards z) and then about x (z towards y)",
+        description="Tilts (section, 2) or (cell, section, 2) of the specimen about y and then about x, such as "
+        "[['90 deg', '0 deg']] for the plane of z and y; about the central pixel n // 2. null: 0.",
+    )
+    section_rotation: NumberSource | None = array_field(
+        "/instrument/section_rotation",
+        "cell section 3 3",
+        "section 3 3",
+        unit="1",
+        meaning="rotation from the specimen's (z, y, x) to the laboratory's in each further section",
+        description="Rotations (section, 3, 3) or (cell, section, 3, 3) from the specimen's (z, y, x) to the "
+        "laboratory's, instead of tilts.",
+    )
     outside: Literal["auto"] | float = Field(
         "auto",
         description="Number outside of the cells in a mask: 255 or 1 for an inverted mask, the number of the "
@@ -193,6 +240,15 @@ class ShapeSimulation(Settings):
         CLASSES, min_length=1, description="Their classes, one after the other: " + ", ".join(CLASSES) + "."
     )
     pixels: int = Field(64, ge=16, le=256, description="Number of pixels along each edge of a picture.")
+    section_height: tuple[Length, ...] = Field(
+        (),
+        description="Heights of further sections of each cell above the first, such as ['2 um', '0 um'].",
+    )
+    section_tilt: tuple[tuple[Angle, Angle], ...] = Field(
+        (),
+        description="Tilts of the specimen in them about y and then about x, such as [['0 deg', '0 deg'], ['90 deg', "
+        "'0 deg']]; as many as heights. Empty: none is tilted.",
+    )
 
     @field_validator("classes")
     @classmethod
@@ -201,6 +257,13 @@ class ShapeSimulation(Settings):
         if unknown:
             raise ValueError(f"{unknown[0]!r} is no class of red blood cells; there are {', '.join(CLASSES)}")
         return classes
+
+    @model_validator(mode="after")
+    def _paired(self) -> "ShapeSimulation":
+        if self.section_tilt and len(self.section_tilt) != len(self.section_height):
+            tilts, heights = len(self.section_tilt), len(self.section_height)
+            raise ValueError(f"{tilts} tilts of sections and {heights} heights: give one of each for every section")
+        return self
 
 
 class ShapeSettings(KindSettings):

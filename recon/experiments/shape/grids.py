@@ -20,6 +20,11 @@ _HALF_SAMPLE = 0.5 + 1e-3
 """[sample] Distance from the outermost samples up to which a point still lies in the volume: half a voxel."""
 
 
+def grid_centre(size: int) -> float:
+    """[sample] Centre of a grid relative to its central sample ``n // 2``."""
+    return (size - 1) / 2 - size // 2
+
+
 def centred_grid(shape: Sequence[int], steps: Sequence[float] | Float[np.ndarray, " 3"]) -> Grid:
     """Build a grid about the centre of an image.
 

@@ -81,6 +81,13 @@ METRICS = (
         "higher",
         "IoU of the middle plane and the mask, mean of the draws; in evaluate, the truth's.",
     ),
+    Metric(
+        "sections_agreement",
+        "Further sections",
+        "",
+        "higher",
+        "IoU of the draws with the further section of each cell that they agree with least.",
+    ),
     *(
         Metric(f"{name}_std", f"{title}, spread", "", "neither", "Standard deviation over the cells.")
         for name, title in (("overlap_error", "1 − IoU"), *((name, title) for name, (title, _) in _RELATIVE.items()))

@@ -21,7 +21,7 @@ from ...model import Model
 from ...runs import RunContext, new_hdf5, write_atomically
 from ...runs.verdict import SpecimenVerdict
 from ...volume import SIGNED_DISTANCE
-from .cell_table import numbers_of_draws, section_overlap, tabulate_cells
+from .cell_table import numbers_of_draws, section_overlap, sections_agreement, tabulate_cells
 from .cells import CellBatch
 from .config import ShapeSettings
 from .grids import centred_grid, cube_grid, resample_shapes
@@ -87,8 +87,11 @@ def write_prediction(
     if best is not None:
         numbers["volume_of_consensus" + ("" if cells.voxel is not None else "_voxels")] = float(best.mean())
     judged = [
-        {**own, **numbers_of_draws(draws, mask)} for own, draws, mask in zip(known, inside, sections, strict=True)
+        {**own, **numbers_of_draws(draws, mask), **sections_agreement(draws, cells, i, cells.masks[i])}
+        for i, (own, draws, mask) in enumerate(zip(known, inside, sections, strict=True))
     ]
+    if agreements := [own["sections_agreement"] for own in judged if "sections_agreement" in own]:
+        numbers["sections_agreement"] = float(np.mean(agreements))
     verdicts = [assess_cell(own) for own in judged]
     numbers |= summarize(judged, verdicts)
     tabulate_cells(cells, best, volumes, judged, verdicts).save(folder / CELLS)

@@ -44,11 +44,6 @@ def place_arrays(places: Sequence[CellPlace | None]) -> dict[str, np.ndarray]:
     }
 
 
-def grid_centre(size: int) -> float:
-    """[sample] Centre of a grid relative to its central sample ``n // 2``."""
-    return (size - 1) / 2 - size // 2
-
-
 def read_place(arrays: Acquisition | Mapping[str, np.ndarray], index: int) -> CellPlace | None:
     """Return the place of a cell from the arrays of an acquisition; None unless it has all of them.
 

@@ -16,9 +16,10 @@ from ...grid import resize_about_middle
 from ...volume import Volume
 from .cell_crops import CellCrop, CellPlace, LoadedCells
 from .config import ShapeAcquisition
-from .grids import centred_grid
-from .places import grid_centre, place_arrays
+from .grids import centred_grid, grid_centre
+from .places import place_arrays
 from .schema import OCCUPANCY
+from .sections import Section, section_arrays
 
 _log = logging.getLogger(__name__)
 _LARGEST_FRACTION_BEYOND = 0.01
@@ -63,7 +64,7 @@ def to_acquisition(settings: ShapeAcquisition, loaded: LoadedCells, path: Path) 
     binned = {round(crop.binning, 6) for crop in crops}
     if binned != {1.0} and len(binned) == 1:
         arrays["binning"] = np.array(crops[0].binning)
-    arrays |= place_arrays([crop.place for crop in crops])
+    arrays |= place_arrays([crop.place for crop in crops]) | section_arrays([crop.sections for crop in crops])
     return Acquisition("shape", arrays, str(path), _truth(crops, step), loaded.attributes, loaded.places)
 
 
@@ -234,6 +235,17 @@ def resample_crop(crop: CellCrop, size: int, scale: float) -> CellCrop:
         binning=crop.binning * scale,
         scale=scale,
         place=_resampled_place(crop, size, scales),
+        sections=tuple(_resample_section(section, size, scales, crop.background) for section in crop.sections),
+    )
+
+
+def _resample_section(section: Section, size: int, scales: Sequence[float], background: float) -> Section:
+    """Resample a further section like the first."""
+    mask, image = section.mask, section.image
+    return replace(
+        section,
+        mask=None if mask is None else _resample(mask, scales[1:], (size, size)),
+        image=None if image is None else _resample(image, scales[1:], (size, size), background),
     )
 
 

@@ -22,14 +22,18 @@ from .cell_crops import (
     normalise_mask,
     read_selected,
     select_cells,
+    with_sections,
 )
 from .cells import voxel_of
 from .config import ShapeAcquisition
 from .cut_out import count_cells, cut_out
+from .grids import grid_centre
 from .labels import CellNotes, note_sentences
 from .masks import Mask, interpret_mask
-from .places import grid_centre, read_place
+from .places import read_place
 from .schema import OCCUPANCY, PATHS, SCHEMA
+from .section_faults import section_faults
+from .sections import read_sections
 from .validate import truth_faults
 
 _log = logging.getLogger(__name__)
@@ -87,6 +91,8 @@ def _read_entries(settings: ShapeAcquisition, path: Path, entries: list[int] | N
     if not faults and acquisition.truth is not None:
         shape = (sizes["cell"], *acquisition["images"].shape[1:])
         faults = truth_faults(acquisition.truth, shape, voxel_of(acquisition), str(path))
+    if not faults:
+        faults = section_faults(acquisition, _names(acquisition, entries))
     if faults:
         raise DataError(*faults)
     return acquisition, sizes["cell"]
@@ -120,7 +126,10 @@ def _read_own(acquisition: Acquisition, index: int, number: int) -> CellCrop:
         place = replace(place, origin=(place.origin[0] - shift, place.origin[1] - shift))
     inside = mask > 0.5
     border = bool(inside[[0, -1]].any() or inside[:, [0, -1]].any())
-    return replace(crop, mask=_filled_share(mask), binning=binning, place=place, touches_border=border)
+    sections = tuple(read_sections(acquisition)[index])
+    return replace(
+        crop, mask=_filled_share(mask), binning=binning, place=place, touches_border=border, sections=sections
+    )
 
 
 def _read_crops(
@@ -146,7 +155,22 @@ def _read_crops(
     file = f"{Path(acquisition.source).name}[{number}]"
     crops, places = cut_out(replace(crop, mask=mask.share, place=CellPlace(file)), mask, settings, numbered=False)
     notes.add(places)
-    return crops
+    sections = [
+        replace(
+            one,
+            mask=None if one.mask is None else _filled_share(one.mask),
+            image=None if one.image is None else _normalise_stored(one.image),
+        )
+        for one in read_sections(acquisition)[index]
+    ]
+    return with_sections(crops, sections, image.shape)
+
+
+def _names(acquisition: Acquisition, entries: list[int] | None) -> list[str]:
+    """Name of each cell that was read, for messages."""
+    if "name" in acquisition:
+        return [str(name) for name in acquisition["name"]]
+    return [f"cell_{number}" for number in entries or range(len(acquisition["images"]))]
 
 
 def _whole_crop(acquisition: Acquisition, index: int, number: int, image: np.ndarray) -> CellCrop:

@@ -19,9 +19,10 @@ from ...acquisition import Acquisition
 from ...runs.context import Progress, silent
 from ...volume import Volume
 from .cell_crops import SMALLEST
-from .config import ShapeSettings
+from .config import ShapeSettings, ShapeSimulation
 from .grids import centred_grid
 from .schema import FIELD, OCCUPANCY
+from .sections import Section, SectionPlane, cut_section, section_arrays
 
 _MICRON = 1e-6
 
@@ -142,8 +143,20 @@ def simulate(settings: ShapeSettings, progress: Progress = silent) -> Acquisitio
         "name": np.array([f"simulated_{cell.label}_{i:03d}" for i, cell in enumerate(cells)]),
         "label": np.array([cell.label for cell in cells]),
     }
+    arrays |= section_arrays([_simulate_sections(cell, section) for cell in cells])
     truth = Volume("shape", z, y, x, {"occupancy": occupancy}, (OCCUPANCY,))
     return Acquisition("shape", arrays, "simulated", truth, {"specimen": "simulated red blood cells"})
+
+
+def _simulate_sections(cell: SimulatedCell, section: ShapeSimulation) -> tuple[Section, ...]:
+    """Cut masks of further sections from a cell."""
+    tilts = section.section_tilt or ((0.0, 0.0),) * len(section.section_height)
+    voxel, sections = (cell.spacing,) * 3, []
+    for number, (height, tilt) in enumerate(zip(section.section_height, tilts, strict=True)):
+        plane = SectionPlane.tilted(height, tilt)
+        mask = cut_section(cell.inside, plane, section.pixels, voxel)
+        sections.append(Section(number, plane, mask.astype(np.float32)))
+    return tuple(sections)
 
 
 def _simulate_visible(rng: np.random.Generator, label: str, pixels: int) -> SimulatedCell:

@@ -14,6 +14,7 @@ from .cells import voxel_of
 from .config import ShapeAcquisition
 from .labels import label_pieces
 from .schema import PATHS
+from .section_faults import section_faults, section_warnings
 
 _LARGEST_VOXEL, _SMALLEST_VOXEL = 1e-4, 1e-9
 _VOXEL_TOLERANCE = 0.01
@@ -65,6 +66,8 @@ def validate(acquisition: Acquisition) -> list[Diagnostic]:
             message = f"a voxel of {shown} m is none of a cell"
             remedy = "give it a unit, as acquisition.voxel_size: ['0.2 um', '0.1 um', '0.1 um'] (z, y, x)"
             faults.append(Diagnostic(acquisition.place("voxel_size", PATHS), message, remedy))
+    if "images" in acquisition:
+        faults += section_faults(acquisition, _names(acquisition))
     if acquisition.truth is not None and "images" in acquisition:
         faults += truth_faults(
             acquisition.truth, acquisition["images"].shape, voxel_of(acquisition), acquisition.source
@@ -113,6 +116,7 @@ def warnings_for(acquisition: Acquisition, settings: ShapeAcquisition) -> list[s
     if doubled:
         shown = ", ".join(doubled[:5]) + (", …" if len(doubled) > 5 else "")
         warnings.append(f"{acquisition.source}: several cells are called {shown}: tables tell them apart by number")
+    warnings += section_warnings(acquisition, _names(acquisition))
     truth = acquisition.truth
     if truth is not None and truth.main.shape[-2:] == acquisition["mask"].shape[-2:]:
         sections = truth.main[:, 0, truth.main.shape[2] // 2] > 0.5

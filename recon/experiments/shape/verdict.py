@@ -156,6 +156,16 @@ CRITERIA = (
         below=True,
     ),
     Criterion(
+        "sections-disagree",
+        "sections_agreement",
+        0.7,
+        "no drawn shape of {cells} agrees with all sections: {value} with the worst of the further ones (IoU)",
+        "the sections contradict one another: check heights, tilts and the direction of their axes, and the masks",
+        "Cells whose further sections disagree",
+        "overlap (IoU) of the draws with the further section that they agree with least, mean of the draws",
+        below=True,
+    ),
+    Criterion(
         "wide-draws",
         "volume_spread",
         0.6,

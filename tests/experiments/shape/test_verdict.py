@@ -31,6 +31,7 @@ USUAL = {
     "outline_at_border": 0.0,
     "pixel_deviation": 1.0,
     "section_agreement": 0.99,
+    "sections_agreement": 0.97,
     "volume_spread": 0.2,
     "cut_area": 0.0,
 }

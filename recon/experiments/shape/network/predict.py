@@ -5,12 +5,14 @@ import time
 
 import numpy as np
 
+from ....errors import ConfigError, Diagnostic
 from ....io.network_file import read
 from ....runs import RunContext, RunOutcome
-from ..cells import to_cell_batch
+from ..cells import CellBatch, to_cell_batch
 from ..output import write_prediction
 from ..verdict import doubtful_note
 from .checkpoint import PredictionState
+from .conditioning import ENSEMBLE, SectionConditioning
 from .config import BATCH
 from .consensus import DRAWS, PredictedCodes, consensus
 from .inputs import PictureInput, to_network_input
@@ -19,6 +21,7 @@ from .picture_quality import training_note
 from .refine import Blurring, load_blur, refine, refine_one
 from .remarks import numbers_of_pictures
 from .sampler import CodeSampler
+from .section_constraints import SectionConstraints
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ def predict(context: RunContext) -> RunOutcome:
     section = settings.predict
     network = read(section.network, "shape")
     cells = to_cell_batch(acquisition)
+    _require_draws(cells, section.mean)
     pictures = [to_network_input(image, mask) for image, mask in zip(cells.images, cells.masks, strict=True)]
     blur = load_blur(section, cells)  # Before the work, in case the file holds no blur.
     novelty = compare_with_training(network, cells.names, pictures)
@@ -56,7 +60,7 @@ def predict(context: RunContext) -> RunOutcome:
         numbers["seconds_of_refinement"] = time.monotonic() - start
     if not section.mean:
         start = time.monotonic()
-        _combine(state, sampler, pictures, blur, context)
+        _combine(state, sampler, cells, pictures, blur, context)
         numbers["seconds_of_answer"] += time.monotonic() - start
     shapes = PredictedCodes(state.codes, None if section.mean else state.consensus)
     quality = numbers_of_pictures(cells, pictures, network)
@@ -65,6 +69,17 @@ def predict(context: RunContext) -> RunOutcome:
     written, specimens = write_prediction(settings, cells, shapes, pictures, context, known, note)
     notes = tuple(text for text in (note, doubtful_note(specimens)) if text)
     return RunOutcome(numbers | written, notes=notes, specimens=specimens)
+
+
+def _require_draws(cells: CellBatch, mean: bool) -> None:
+    """Refuse the mean of all shapes for cells of several sections: it is computed from the first alone.
+
+    Raises:
+        ConfigError: If it is asked for.
+    """
+    if mean and cells.sections:
+        message = "the mean in one step is that of the first section, and the cells have further ones"
+        raise ConfigError(Diagnostic("predict.mean", message, "set it to false"))
 
 
 def _draw(state: PredictionState, sampler: CodeSampler, context: RunContext) -> None:
@@ -81,17 +96,34 @@ def _draw(state: PredictionState, sampler: CodeSampler, context: RunContext) -> 
 
 
 def _combine(
-    state: PredictionState, sampler: CodeSampler, pictures: list[PictureInput], blur: Blurring, context: RunContext
+    state: PredictionState,
+    sampler: CodeSampler,
+    cells: CellBatch,
+    pictures: list[PictureInput],
+    blur: Blurring,
+    context: RunContext,
 ) -> None:
-    """Compute the consensus of each cell, of as many draws whatever number is written."""
+    """Make the draws of each cell agree with its further sections, and compute their consensus.
+
+    The consensus is of as many draws whatever number is written.
+    """
     settings = context.config.predict
     for cell in range(state.cells_combined, len(pictures)):
-        own = state.codes[cell, :DRAWS] if not settings.refine else state.codes[cell, :0]  # Refined ones are no draws.
-        missing = [(cell, draw) for draw in range(len(own), DRAWS)]
+        has_more = bool(cells.sections and cells.sections[cell])
+        own = state.codes[cell] if not settings.refine else state.codes[cell, :0]  # Refined ones are no draws.
+        missing = [(cell, draw) for draw in range(len(own), ENSEMBLE if has_more else DRAWS)]
         more = [sampler.sample(missing[i : i + BATCH]) for i in range(0, len(missing), BATCH)]
-        code = consensus(np.concatenate([own, *more]), pictures[cell].outline())
+        drawn = np.concatenate([own, *more])
+        conditioning = None
+        if has_more:
+            conditioning = SectionConditioning.of_ensemble(drawn, SectionConstraints.of_cell(cells, cell))
+            drawn = conditioning.apply(drawn)
+            state.codes[cell] = conditioning.apply(state.codes[cell])
+        code = consensus(drawn[:DRAWS], pictures[cell].outline())
         if settings.refine:
             code = refine_one(code, pictures[cell], blur, settings.refine_steps)
+        if conditioning is not None:
+            code = conditioning.apply(code[None])[0]
         state.consensus[cell], state.cells_combined = code, cell + 1
         context.progress(cell + 1, len(pictures))
         if cell + 1 < len(pictures):

@@ -1,0 +1,191 @@
+"""Further sections of cells: geometry, files, faults, and the conditioning of draws on them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.errors import ConfigError, DataError
+from unflat.recon.experiments.configs import load_config
+from unflat.recon.experiments.shape.cell_table import sections_agreement
+from unflat.recon.experiments.shape.cells import CellBatch, to_cell_batch
+from unflat.recon.experiments.shape.config import ShapeAcquisition, ShapeSettings
+from unflat.recon.experiments.shape.network.conditioning import SectionConditioning
+from unflat.recon.experiments.shape.network.section_constraints import SectionConstraints
+from unflat.recon.experiments.shape.network.shape_code import decode, encode, pixel_centres
+from unflat.recon.experiments.shape.read import read
+from unflat.recon.experiments.shape.schema import SCHEMA
+from unflat.recon.experiments.shape.sections import (
+    HEIGHT,
+    IMAGES,
+    MASK,
+    ROTATION,
+    TILT,
+    Section,
+    SectionPlane,
+    cut_section,
+    read_sections,
+    section_arrays,
+    tilt_rotation,
+)
+from unflat.recon.experiments.shape.simulate import simulate
+from unflat.recon.io.write import write
+
+EDGE, STEP = 32, 0.2e-6
+VOXEL = (STEP,) * 3
+UPRIGHT = SectionPlane.tilted(0.0, (np.pi / 2, 0.0))
+Z, ACROSS = np.arange(64.0) - 32, pixel_centres()
+
+
+def ellipsoid(axes: tuple[float, float, float], edge: int = EDGE, shift: float = 0.0) -> np.ndarray:
+    """Voxels inside an ellipsoid of half axes (z, y, x) about the centre of the grid, shifted along x."""
+    z, across = np.arange(edge) - edge // 2, np.arange(edge) - (edge - 1) / 2
+    zz, yy, xx = np.meshgrid(z, across, across - shift, indexing="ij")
+    return np.asarray((zz / axes[0]) ** 2 + (yy / axes[1]) ** 2 + (xx / axes[2]) ** 2 < 1)
+
+
+def acquired(sections: list[tuple[Section, ...]], inside: np.ndarray | None = None) -> Acquisition:
+    cell = ellipsoid((8, 10, 12)) if inside is None else inside
+    mask = np.stack([cell[EDGE // 2]] * len(sections)).astype(np.float32)
+    arrays = {"images": 0.1 + mask, "mask": mask, "voxel_size": np.array(VOXEL)}
+    return Acquisition("shape", arrays | section_arrays(sections), "made")
+
+
+def cut(plane: SectionPlane, inside: np.ndarray | None = None, number: int = 0) -> Section:
+    cell = ellipsoid((8, 10, 12)) if inside is None else inside
+    return Section(number, plane, cut_section(cell, plane, EDGE, VOXEL).astype(np.float32))
+
+
+def test_planes_cut_the_voxels_that_height_and_tilt_name() -> None:
+    cell = np.random.default_rng(0).random((EDGE,) * 3) > 0.5
+    parallel = cut_section(cell, SectionPlane.tilted(3 * STEP), EDGE, VOXEL)
+    np.testing.assert_array_equal(parallel, cell[EDGE // 2 + 3])
+    about_y = cut_section(cell, UPRIGHT, EDGE, VOXEL)  # x points along -z.
+    np.testing.assert_array_equal(about_y[:, 1:], cell[:0:-1, :, EDGE // 2].T)
+    about_x = cut_section(cell, SectionPlane.tilted(2 * STEP, (0.0, np.pi / 2)), EDGE, VOXEL)
+    np.testing.assert_array_equal(about_x[1:], np.array([cell[k, EDGE // 2 - 2] for k in range(1, EDGE)]))
+    assert np.allclose(tilt_rotation(0.3, 0.4) @ tilt_rotation(0.3, 0.4).T, np.eye(3))
+
+
+def test_sections_pass_through_files_and_may_be_lacking(tmp_path: Path) -> None:
+    own = [(cut(UPRIGHT, number=1),), ()]
+    acquisition = acquired(own)
+    write(acquisition, SCHEMA, tmp_path / "a.h5")
+    again = read(ShapeSettings(), tmp_path / "a.h5")
+    (section,), none = read_sections(again)
+    assert none == ()
+    assert section.number == 1
+    assert section.image is None
+    np.testing.assert_array_equal(section.mask, own[0][0].mask)
+    np.testing.assert_allclose(section.plane.rotation, UPRIGHT.rotation)
+    arrays = {name: array for name, array in acquisition.arrays.items() if name not in (MASK, HEIGHT, ROTATION)}
+    write(replace(acquisition, arrays=arrays), SCHEMA, tmp_path / "old.h5")
+    old = read(ShapeSettings(), tmp_path / "old.h5")
+    assert set(old.arrays) == set(arrays) | {"name", "label"}
+    assert to_cell_batch(old).sections == ()
+
+
+def test_simulated_sections_are_cut_from_the_truth(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "kind: shape\nsimulate: {cells: 1, classes: [spherocyte], pixels: 32, section_height: ['0 um', '1 um'], "
+        "section_tilt: [['90 deg', '0 deg'], ['0 deg', '0 deg']]}\n"
+    )
+    acquisition = simulate(load_config(tmp_path / "c.yaml"))
+    batch = to_cell_batch(acquisition)
+    assert batch.inside is not None
+    assert batch.voxel is not None
+    assert [section.number for section in batch.sections[0]] == [0, 1]
+    for section in batch.sections[0]:
+        np.testing.assert_array_equal(section.mask, cut_section(batch.inside[0], section.plane, 32, batch.voxel))
+        assert section.mask is not None
+        assert section.mask.any()
+    (tmp_path / "c.yaml").write_text("kind: shape\nsimulate: {section_height: [0], section_tilt: [[0, 0], [1, 0]]}\n")
+    with pytest.raises(ConfigError, match="2 tilts of sections and 1 heights"):
+        load_config(tmp_path / "c.yaml")
+
+
+NAN = np.full((1, 1, EDGE, EDGE), np.nan, np.float32)
+
+
+def gap(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    mask = arrays[MASK].copy()
+    mask[0, 0, 3, 4] = np.nan
+    return {MASK: mask}
+
+
+FAULTS: list[tuple[Any, str]] = [
+    (lambda a: {HEIGHT: np.array([[20e-6]])}, r"section 0 of cell_0, 20 um from the first, lies outside .* 3.2 um"),
+    (lambda a: {ROTATION: a[ROTATION] * 1.1}, r"1 of 1 matrices are no rotations.* differs from 1 by 0.21"),
+    (lambda a: {ROTATION: -np.eye(3)[None, None]}, "mirrors the specimen"),
+    (gap, "section 0 of cell_0: 1 of 1024 pixels are NaN"),
+    (lambda a: {MASK: np.zeros_like(a[MASK])}, "section 0 of cell_0: the mask is empty, and its plane crosses"),
+    (lambda a: {MASK: np.ones_like(a[MASK])}, "the mask is full"),
+    (lambda a: {MASK: a[MASK][..., :-2]}, "section_mask"),
+    (lambda a: {HEIGHT: np.array([[np.nan]])}, "section_height.*NaN"),
+    (lambda a: {TILT: np.zeros((1, 1, 2))}, "tilts and rotations are given"),
+    (lambda a: {HEIGHT: None, ROTATION: None}, "the places of 1 sections are unknown"),
+    (lambda a: {MASK: None}, "there is neither section_mask nor section_images"),
+    (lambda a: {"voxel_size": None, HEIGHT: np.array([[1e-6]])}, "the voxel's size is unknown"),
+    (lambda a: {MASK: NAN, IMAGES: np.ones_like(NAN)}, "section 0 of cell_0: every pixel is 1"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), FAULTS)
+def test_faults_of_sections_are_named(change: Any, message: str, tmp_path: Path) -> None:
+    acquisition = acquired([(cut(UPRIGHT),)])
+    arrays = {**acquisition.arrays, **change(acquisition.arrays)}
+    arrays = {name: array for name, array in arrays.items() if array is not None}
+    write(replace(acquisition, arrays=arrays), SCHEMA, tmp_path / "a.h5")
+    with pytest.raises(DataError, match=message):
+        read(ShapeSettings(), tmp_path / "a.h5")
+
+
+def test_empty_masks_beyond_the_cell_are_taken_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(acquired([(cut(SectionPlane.tilted(10 * STEP)),)]), SCHEMA, tmp_path / "a.h5")
+    read(ShapeSettings(), tmp_path / "a.h5")
+    assert "does not reach their plane: cell_0 (0)" in caplog.text
+
+
+def test_images_of_several_cells_have_no_further_sections(tmp_path: Path) -> None:
+    labels = np.zeros((1, EDGE, EDGE), np.uint8)
+    labels[0, 4:12, 4:12], labels[0, 18:28, 18:28] = 1, 2
+    import h5py
+
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["measurement/mask"], file["measurement/images"] = labels, np.where(labels > 0, 100, 5).astype(np.uint8)
+        file["measurement/section_mask"] = (labels[:, None] > 0).astype(np.uint8)
+    settings = ShapeSettings(acquisition=ShapeAcquisition(section_height=["1 um"], voxel_size="0.2 um"))
+    with pytest.raises(DataError, match="further sections belong to images of one cell"):
+        read(settings, tmp_path / "f.h5")
+
+
+def codes_of(shapes: list[np.ndarray]) -> np.ndarray:
+    from unflat.recon.metrics.shapes import signed_distance
+
+    return np.stack([encode(signed_distance(shape), (Z, ACROSS, ACROSS)) for shape in shapes])
+
+
+def test_draws_agree_with_all_sections_and_their_spread_shrinks() -> None:
+    rng, voxel = np.random.default_rng(1), (1.0,) * 3
+    heights = rng.uniform(8, 20, 30)
+    codes = codes_of([ellipsoid((h, 16, 20), 64) for h in heights])
+    truth = ellipsoid((17, 16, 20), 64)
+    section = Section(0, UPRIGHT, cut_section(truth, UPRIGHT, 64, voxel).astype(np.float32))
+    mask = truth[32][None].astype(np.float32)
+    cells = CellBatch(mask, mask, ["a"], [""], sections=[(section,)])
+    conditioned = SectionConditioning.of_ensemble(codes, SectionConstraints.of_cell(cells, 0)).apply(codes)
+
+    def inside(own: np.ndarray) -> np.ndarray:
+        return np.stack([decode(code, Z, ACROSS, ACROSS) < 0 for code in own])
+
+    before, after = inside(codes), inside(conditioned)
+    volumes = [one.sum(axis=(1, 2, 3)) / truth.sum() for one in (before, after)]
+    assert np.abs(volumes[0] - 1).mean() > 0.2
+    assert np.abs(volumes[1] - 1).mean() < 0.05
+    agreement = [sections_agreement(one, cells, 0, mask[0])["sections_agreement"] for one in (before, after)]
+    assert agreement[0] < 0.8
+    assert agreement[1] > 0.97
