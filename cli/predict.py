@@ -30,6 +30,9 @@ def command(config: Any, inputs: Inputs, options: "RunOptions") -> int | None:
     With --adapt, the network is first tuned to this measurement, without any truth; where that does not worsen it on
     simulated crystals, it is written beside the result as network.h5, for predict.network of the next scan.
 
+    Cell: the network completes the linear answer; its mean is the result, and its draws differ where the light did not
+    see. With --refine, a fit goes on from the mean.
+
     Shape: all draws are kept, as one continuous model for each cell; use them together. With --refine, each draw is
     fitted to its picture.
 
@@ -42,6 +45,7 @@ def command(config: Any, inputs: Inputs, options: "RunOptions") -> int | None:
       unflat predict run.yaml scan.h5 -o RUN --refine
       unflat predict run.yaml scan.h5 -o RUN --draws 8 --set predict.network=NETWORK/network.h5
       unflat predict run.yaml scan.h5 -o RUN --adapt 50
+      unflat predict cell.yaml scan.h5 -o RUN --refine
       unflat predict shape.yaml cells/ -o RUN --draws 20
       unflat predict run.yaml scans/ -o RUNS
     """

@@ -110,6 +110,45 @@ class BornModel:
         channels = jnp.moveaxis(solution, -1, 0).reshape(-1, self.lattice.shape[0], height, half)
         return jnp.fft.irfft2(channels, s=(height, width))
 
+    def determined_share(self, light: PlaneWaves, strength: Float[Array, ""] | float) -> Float[Array, "z y f"]:
+        """Compute the share of each coefficient of the phase's spectrum that `inverse` would return.
+
+        It is the diagonal of (HᴴH + α)⁻¹HᴴH: 1 where the views determine a coefficient, 0 in the missing cone.
+
+        Args:
+            light: Illumination of each view.
+            strength: Tikhonov's α, as for `inverse`.
+
+        Returns:
+            Shares from 0 to 1, in the order of ``numpy.fft.rfftn``.
+        """
+        slices, _, width = self.lattice.shape
+        half = width // 2 + 1
+        views = light.defocus.shape[0]
+        sy, sx = (s[:, :half] for s in self._frequencies(light.defocus.dtype))
+
+        def matrix(row: tuple[Array, Array]) -> Complex[Array, "x v m"]:
+            each = jax.vmap(lambda view: self.transfer(*row, view)[0])(light)
+            # Over the spectrum along z in place of the slices: unitary, which leaves all gains as they are.
+            return jnp.moveaxis(jnp.fft.ifft(each, axis=1, norm="ortho"), -1, 0)
+
+        gains = lax.map(lambda row: jnp.max(jnp.sum(jnp.abs(matrix(row)) ** 2, axis=(1, 2))), (sy, sx))
+        alpha = strength * jnp.max(gains) / min(views, slices)
+
+        def shares(row: tuple[Array, Array]) -> Float[Array, "x m"]:
+            transfer = matrix(row)
+            adjoint = jnp.conj(jnp.swapaxes(transfer, 1, 2))
+            damping = alpha.astype(transfer.dtype) * jnp.eye(min(views, slices), dtype=transfer.dtype)[None]
+            if views <= slices:
+                solved = jnp.linalg.solve(transfer @ adjoint + damping, transfer)
+                explained: Array = jnp.sum(adjoint * jnp.swapaxes(solved, 1, 2), axis=2).real
+                return explained
+            inverse = jnp.linalg.inv(adjoint @ transfer + damping)
+            return cast(Array, 1 - alpha * jnp.diagonal(inverse, axis1=1, axis2=2).real)
+
+        shared = cast(Array, lax.map(shares, (sy, sx)))
+        return jnp.clip(jnp.moveaxis(shared, -1, 0), 0, 1)
+
     def _frequencies(self, dtype: jnp.dtype) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
         sy, sx = jnp.broadcast_arrays(*(jnp.asarray(s, dtype) for s in self.lattice.sines))
         return sy, sx

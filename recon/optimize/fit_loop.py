@@ -130,7 +130,7 @@ class Fit(Trainer):
         self._most_steps = VALIDATE_EVERY if len(self.trained) == 1 else self._capacity(batches[0])
         began = monotonic()
         stacked = _stack(batches, 1 if len(self.trained) == 1 else self._most_steps)
-        state, losses = self.objective.compiled.advance_many(self.state, stacked, count)
+        state, losses = self.objective.compiled.advance_many(self.state, stacked, count, self.objective.expected)
         records = [(first + 1 + i, {"loss": float(loss)}) for i, loss in enumerate(np.asarray(losses)[:count])]
         self._state = state  # Now: of several processes, one may have ended, and the state before is valid.
         self._seconds_a_step = (monotonic() - began) / count if self._calls else None  # The first one compiles.

@@ -66,7 +66,10 @@ class LossFunction(Protocol):
 
 @runtime_checkable
 class Likelihood(Protocol):
-    """Measurement of a specimen. Values are physical, relative to the background: n − n_m for a cell."""
+    """Measurement of a specimen. Values are physical, relative to the background: n − n_m for a cell.
+
+    A likelihood may also have an attribute ``expected``, a `SpectralPrior` of its first output.
+    """
 
     @property
     def grid(self) -> FieldGrid:

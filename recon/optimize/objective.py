@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Float
 
 from ..fields.base import Field, grid_axes
+from ..sharding import replicate
 from .likelihood import Likelihood
 from .program import CompiledProgram, FitProgram, FitState, compile_program, shared_program
 from .settings import FieldSettings
+from .spectral_prior import SpectralPrior
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +28,12 @@ class Objective:
     likelihood: Likelihood
     field: Field
     settings: FieldSettings
+
+    @cached_property
+    def expected(self) -> SpectralPrior | None:
+        """Prior on the spectrum, where the likelihood has one."""
+        prior: SpectralPrior | None = getattr(self.likelihood, "expected", None)
+        return None if prior is None else replicate(prior)
 
     @cached_property
     def program(self) -> FitProgram:

@@ -23,6 +23,7 @@ from ..errors import Diagnostic, UnflatError
 from ..fields.base import Field, FieldGrid, grid_axes
 from ..sharding import map_shards, whole
 from .likelihood import Batch, LossFunction, Nuisance
+from .spectral_prior import SpectralPrior, spectral_penalty
 from .steps import VALIDATE_EVERY
 
 OPENING, LONGEST_OPENING = 0.2, 60
@@ -94,7 +95,12 @@ class FitProgram:
         """Compute the loss of each view; see `sharded_losses`."""
         return sharded_losses(self.loss_function, values, nuisance, batch)
 
-    def loss(self, trained: tuple[dict[str, Array], dict[str, Array]], batch: Batch) -> Float[Array, ""]:
+    def loss(
+        self,
+        trained: tuple[dict[str, Array], dict[str, Array]],
+        batch: Batch,
+        expected: SpectralPrior | None = None,
+    ) -> Float[Array, ""]:
         """Compute the mean loss of some views plus the priors."""
         parameters, nuisance = trained
         raw = self.raw(parameters)
@@ -105,6 +111,8 @@ class FitProgram:
             prior = prior + self.tv * total_variation(raw, self.grid, self.tv_axial)
         if self.tikhonov:
             prior = prior + self.tikhonov * tikhonov(raw)
+        if expected is not None:
+            prior = prior + spectral_penalty(raw[0], expected, self.scales[0])
         # This has the gradient of log(loss) + prior, the objective for Gaussian noise of unknown variance: the weight
         # of the priors falls with the noise. Far from the solution the loss is not yet noise, hence the limit.
         return data_loss + jnp.minimum(jax.lax.stop_gradient(data_loss), LOSS_LIMIT) * prior
@@ -123,10 +131,12 @@ class FitProgram:
             rates[name] = jnp.clip((done - i / max(len(levels) - 1, 1)) / 0.25 + 1, 0.0, 1.0)
         return rates
 
-    def advance(self, state: FitState, batch: Batch) -> tuple[FitState, Float[Array, ""]]:
+    def advance(
+        self, state: FitState, batch: Batch, expected: SpectralPrior | None = None
+    ) -> tuple[FitState, Float[Array, ""]]:
         """Take a step: the state after it, and the loss before it."""
         trained = (state.field, state.nuisance)
-        loss, gradient = jax.value_and_grad(self.loss)(trained, batch)
+        loss, gradient = jax.value_and_grad(self.loss)(trained, batch, expected)
         with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
             updates, optimiser = self.transformation().update(gradient, state.optimiser, trained)
         rates = self.rates(state.field, state.step)
@@ -141,7 +151,11 @@ class FitProgram:
         return FitState(field, nuisance, optimiser, state.step + 1, *means), loss
 
     def advance_many(
-        self, state: FitState, batches: Batch, count: Int[Array, ""] | int
+        self,
+        state: FitState,
+        batches: Batch,
+        count: Int[Array, ""] | int,
+        expected: SpectralPrior | None = None,
     ) -> tuple[FitState, Float[Array, " steps"]]:
         """Take several steps, as many as there is time for: one program serves any number of them.
 
@@ -149,6 +163,7 @@ class FitProgram:
             state: State before the first step.
             batches: Batch of each step along a first axis; the last one serves all further steps.
             count: Number of steps, at most `VALIDATE_EVERY`.
+            expected: Prior on the spectrum, if there is one.
 
         Returns:
             The state after the last step, and the loss before each step; 0 for those beyond the last.
@@ -157,7 +172,7 @@ class FitProgram:
         def step(item: tuple[Array, FitState, Array]) -> tuple[Array, FitState, Array]:
             i, before, losses = item
             batch = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), batches)
-            after, loss = self.advance(before, batch)
+            after, loss = self.advance(before, batch, expected)
             return i + 1, after, losses.at[i].set(loss)
 
         losses = jnp.zeros(VALIDATE_EVERY, jnp.float32)
@@ -175,7 +190,7 @@ class CompiledProgram(NamedTuple):
         values: `FitProgram.values`.
     """
 
-    advance_many: Callable[[FitState, Batch, int], tuple[FitState, Float[Array, " steps"]]]
+    advance_many: Callable[[FitState, Batch, int, SpectralPrior | None], tuple[FitState, Float[Array, " steps"]]]
     losses: Callable[..., Float[Array, " view"]]
     values: Callable[..., Float[Array, "k z y x"]]
 

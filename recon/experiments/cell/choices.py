@@ -16,6 +16,7 @@ from ...optimize.trial import BegunFit, Trial
 from ...runs.context import RunContext
 from .absorption_test import absorption_ratio
 from .likelihood import CellLikelihood
+from .prior_choice import PriorChoice, earlier_numbers, tried_models
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Choices:
         self._earlier = context.folder.read_choices()
         self._light = ""
         corrects_light = self._corrects_light and _CORRECTION not in self._earlier
-        self._trial = Trial(context, 1 + self._tries_signs + corrects_light)
+        self._trial = Trial(context, 1 + self._tries_signs + corrects_light + tried_models(context.config))
 
     @property
     def _corrects_light(self) -> bool:
@@ -80,6 +81,9 @@ class Choices:
             self._write()
         if self.likelihood.settings.fit.sign == "auto":
             self._choose_sign()
+            self._write()
+        if self.likelihood.settings.fit.prior != "none":
+            self._choose_prior()
             self._write()
         if self.begun is not None:
             self.begun = self._trial.choose(self.begun)
@@ -126,6 +130,19 @@ class Choices:
                 self.begun, self.likelihood, self.numbers["absorption_chosen"] = other, absorbing, 1.0
             taken = "true" if self.likelihood.absorbs else "false"
             _log.info("physics.absorption: %s (withheld residual %.4f with, %.4f without)", taken, with_it, without)
+
+    def _choose_prior(self) -> None:
+        """Test the prior by hidden views, and begin a fit with it where they trust it."""
+        from .network.completion import Completion
+
+        def begin(name: str, likelihood: CellLikelihood) -> BegunFit:
+            return self._trial.begin(f"{self._light}{name}", likelihood)
+
+        network = Completion.load(self.likelihood.settings.fit.prior)
+        choice = PriorChoice(self.likelihood, self.context, network, begin, earlier_numbers(self._earlier))
+        self.begun = choice.make(self.begun)
+        self.likelihood = choice.likelihood
+        self.numbers |= choice.numbers
 
     def _choose_sign(self) -> None:
         if not self._tries_signs:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from ...config.base import Flag, KindSettings, Settings
 from ...config.units import Length
 from ...config.value_types import Extent, LengthOrAuto, MarginOrAuto, Spacing
+from ...networks.settings import PredictSettings
 from ...optimize.settings import FitSettings
 from .config_acquisition import CellAcquisition
 from .config_simulation import CellSimulation
@@ -104,6 +105,25 @@ class CellFit(FitSettings):
         "from both sides, and a ramp of 2 λ/NA.",
     )
     refine: Refine = Field(default_factory=Refine, description="Parameters of the instrument that are fitted as well.")
+    prior: str = Field(
+        "none",
+        description="Network that says what to expect at frequencies that the light did not see: shipped, the file of "
+        "a network, the run folder of 'unflat train', or none. Views that are hidden from a trial set its weight; "
+        "where it does not predict them better than the fit alone, it is not used, and the run says so.",
+        examples=["shipped"],
+    )
+
+
+class CellPredict(PredictSettings):
+    """Prediction by a network."""
+
+    draws: int = Field(8, ge=2, description="Number of samples to draw; their spread is the uncertainty.")
+    refine: Flag = Field(
+        False, description="Whether a fit (section fit) goes on from the answer through the physics of the images."
+    )
+    gate: float | None = Field(
+        None, gt=0, description="Residual of the withheld views above which the command exits with 5, or null."
+    )
 
 
 class CellSettings(KindSettings):
@@ -119,6 +139,7 @@ class CellSettings(KindSettings):
     fit: CellFit = Field(default_factory=CellFit, description="Field and its fit.")
     network: CellNetwork = Field(default_factory=CellNetwork, description="Architecture of the network to train.")
     train: CellTrain = Field(default_factory=CellTrain, description="Training of a network on simulated specimens.")
+    predict: CellPredict = Field(default_factory=CellPredict, description="Prediction by 'unflat predict'.")
     simulate: CellSimulation = Field(
         default_factory=CellSimulation, description="Specimen and instrument of 'unflat simulate' and 'unflat demo'."
     )

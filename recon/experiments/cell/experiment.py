@@ -71,12 +71,6 @@ class CellExperiment(Experiment):
 
         return simulate(config, progress)
 
-    def remarks(self, method: str, config: CellSettings, acquisition: Acquisition) -> tuple[list[str], list[str]]:
-        """Name a depth that is far larger than the images, as one whose unit is wrong."""
-        from .geometry import depth_doubts
-
-        return [], depth_doubts(config, acquisition) if method == "fit" else []
-
     def estimate(self, config: CellSettings, acquisition: Acquisition | None) -> Estimate:
         """Estimate memory and time of a fit."""
         from .estimate import estimate
@@ -121,11 +115,19 @@ class CellExperiment(Experiment):
 
     def fit(self, context: RunContext) -> RunOutcome:
         """Fit a neural field, and test whether a specimen that is poorly explained absorbs."""
+        from .linear_checks import require_linear_theory
+
+        if context.config.fit.prior != "none":
+            require_linear_theory(context.measurement, "fit.prior")
+        return self._fit_from(context, self.likelihood(context))
+
+    def _fit_from(self, context: RunContext, likelihood: "CellLikelihood") -> RunOutcome:
+        """Fit a likelihood, and test the result by linear theory."""
         from .absorption_test import POOR_RESIDUAL, absorption_ratio
         from .convergence import residual_fall
         from .light_ranking import light_ranking_numbers
 
-        likelihood, outcome = self._fitted(context)
+        likelihood, outcome = self._fitted(context, likelihood)
         context.folder.remove_trials()
         numbers = dict(outcome.numbers) | residual_fall(context.folder.path, context.config.fit.steps)
         residual = numbers.get("residual_withheld", numbers["residual_fitted"])
@@ -136,13 +138,12 @@ class CellExperiment(Experiment):
         ranking = light_ranking_numbers(likelihood)
         return replace(outcome, numbers=leave_out_known_side(numbers | ranking, context.config.fit.sign))
 
-    def _fitted(self, context: RunContext) -> "tuple[CellLikelihood, RunOutcome]":
+    def _fitted(self, context: RunContext, likelihood: "CellLikelihood") -> "tuple[CellLikelihood, RunOutcome]":
         """Fit the whole field of view, in tiles where it must be; returns the likelihood for tests after the fit."""
         from ...optimize.fit import fit_field
         from .choices import Choices
         from .tiled_fit import TiledFit, tiling_of_run
 
-        likelihood = self.likelihood(context)
         tiling = tiling_of_run(likelihood, context)
         if tiling is not None:
             return TiledFit(likelihood, tiling, context).run(self.compare_with_truth)
@@ -160,6 +161,30 @@ class CellExperiment(Experiment):
     def validation_summary(self, numbers: Mapping[str, float]) -> str:
         """Summarise a network's gain over the linear answer on held-out specimens."""
         return summary.validation_summary(numbers)
+
+    def predict(self, context: RunContext) -> RunOutcome:
+        """Complete the linear answer by a network, and refine it by a fit if asked."""
+        from .network.predict import predict
+
+        return predict(context, self.compare_with_truth, self._fit_from)
+
+    def input_files(self, method: str, config: CellSettings) -> dict[str, Path]:
+        """Files of networks: that of the prior of a fit, or that of a prediction."""
+        from ...io.network_file import path_of, read
+
+        files = super().input_files(method, config)
+        if config.fit.prior == "none" or not (method == "fit" or (method == "predict" and config.predict.refine)):
+            return files
+        read(config.fit.prior, self.name)
+        return files | {"fit.prior": path_of(config.fit.prior, self.name)}
+
+    def remarks(self, method: str, config: CellSettings, acquisition: Acquisition) -> tuple[list[str], list[str]]:
+        """Network that a fit uses with the views that test it, and a depth far larger than the images."""
+        from .geometry import depth_doubts
+        from .network_remarks import remarks
+
+        notes, warnings = remarks(method, config, acquisition)
+        return notes, warnings + (depth_doubts(config, acquisition) if method == "fit" else [])
 
     def evaluate(
         self,

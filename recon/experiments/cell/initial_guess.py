@@ -4,10 +4,15 @@ Linear theory misjudges what a thick cell does to light. Its inverse is therefor
 physics of the fit, at several scales; none is taken if an empty box explains the images better.
 """
 
+from dataclasses import replace
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
+from ....physics.optics.born import BornModel
 from ....physics.optics.illumination import PlaneWaves
 from .corrections import corrected_light
 from .forward_model import CellForwardModel
@@ -47,21 +52,57 @@ def invert_born_model(
     return contrast[:, :, top : top + height, left : left + width]
 
 
+def answer_of_weak_specimen(
+    forward_model: CellForwardModel, views: np.ndarray, contrast: Float[np.ndarray, "z y x"], light: PlaneWaves
+) -> Float[np.ndarray, "z y x"]:
+    """Compute the linear inverse that some views would give if a specimen scattered weakly.
+
+    Args:
+        forward_model: Measured views and their linear theory.
+        views: Indices of the views.
+        contrast: Index contrast of the specimen on the fit's grid.
+        light: Light of these views.
+    """
+    lattice, padded = forward_model.geometry.lattice, forward_model.geometry.padded
+    model = replace(forward_model.loss_function.born_model, absorption=False)
+    (top, bottom), (left, right) = padding_widths(lattice.shape[1:], padded.shape[1:])
+    specimen = np.pad(contrast, ((0, 0), (top, bottom), (left, right))).astype(np.float32)
+    answer: np.ndarray = np.asarray(_weak_answer(model, jnp.asarray(specimen[None]), light, jnp.float32(STRENGTH)))[0]
+    height, width = lattice.shape[1:]
+    return answer[:, top : top + height, left : left + width]
+
+
+@partial(jax.jit, static_argnums=0)
+def _weak_answer(
+    model: BornModel, specimen: Float[Array, "1 z y x"], light: PlaneWaves, strength: Float[Array, ""]
+) -> Float[Array, "1 z y x"]:
+    return model.inverse(model.images(specimen, light), light, strength)
+
+
 def find_initial_guess(forward_model: CellForwardModel, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
     """Scale the linear inverse of some views to explain them best, or give None where an empty box does better."""
-    trial = views[np.linspace(0, len(views) - 1, min(TRIAL_VIEWS, len(views))).astype(int)]
     nuisance = {name: jnp.asarray(value) for name, value in forward_model.nuisance_parameters.items()}
     light = corrected_light(forward_model.batch(views)["light"], nuisance, views, forward_model.microscope.medium_index)
-    inverse = _with_sign(invert_born_model(forward_model, views, STRENGTH, light), forward_model.settings.fit.sign)
-    least, guess = 1.0, None
+    inverse = with_sign(invert_born_model(forward_model, views, STRENGTH, light), forward_model.settings.fit.sign)
+    factor = best_factor(forward_model, inverse, views)
+    return None if factor is None else factor * inverse
+
+
+def best_factor(
+    forward_model: CellForwardModel, contrast: Float[np.ndarray, "k z y x"], views: np.ndarray
+) -> float | None:
+    """Find the factor on a contrast that explains some views best; None where an empty box does better."""
+    trial = views[np.linspace(0, len(views) - 1, min(TRIAL_VIEWS, len(views))).astype(int)]
+    nuisance = {name: jnp.asarray(value) for name, value in forward_model.nuisance_parameters.items()}
+    least, best = 1.0, None
     for factor in FACTORS:
-        loss = float(np.mean(forward_model.losses_of(factor * inverse, nuisance, trial)))
+        loss = float(np.mean(forward_model.losses_of(factor * contrast, nuisance, trial)))
         if loss < least:
-            least, guess = loss, factor * inverse
-    return guess
+            least, best = loss, factor
+    return best
 
 
-def _with_sign(contrast: Float[np.ndarray, "k z y x"], sign: str) -> Float[np.ndarray, "k z y x"]:
+def with_sign(contrast: Float[np.ndarray, "*n"], sign: str) -> Float[np.ndarray, "*n"]:
     """Set contrast of the wrong sign to 0."""
     if sign in ("any", "auto"):
         return contrast

@@ -15,6 +15,7 @@ from ...frame import ModelFrame
 from ...model import Model, ModelQuantity
 from ...optimize.likelihood import MetricNames, Nuisance, Split, Weights
 from ...optimize.minibatches import withheld_views
+from ...optimize.spectral_prior import SpectralPrior
 from .camera import good_pixels
 from .config import CellSettings
 from .corrections import FOCUS_SHIFT, no_corrections
@@ -73,9 +74,15 @@ class CellLikelihood(CellForwardModel):
 
     Args:
         first_corrections: Corrections of the instrument that the fit begins with, by name; those left out are zero.
+        expected: Prior on the frequencies of the index that the views do not determine, if there is one.
+        first_values: Values on the grid that the fit begins with, in place of the linear inverse.
+        own_split: Views of the fit and of its validation, in place of a random choice.
     """
 
     first_corrections: Mapping[str, np.ndarray] = field(default_factory=dict)
+    expected: SpectralPrior | None = None
+    first_values: Float[np.ndarray, "k z y x"] | None = None
+    own_split: Split | None = None
 
     @property
     def frame(self) -> ModelFrame:
@@ -124,13 +131,17 @@ class CellLikelihood(CellForwardModel):
         """Sign of the specimen relative to the medium; any where the config leaves it open."""
         return "any" if self.settings.fit.sign == "auto" else self.settings.fit.sign
 
-    def with_choices(self, *, absorbs: bool | None = None, sign: str | None = None) -> "CellLikelihood":
-        """Return the likelihood of the same measurement with other physics or another sign."""
+    def with_choices(
+        self, *, absorbs: bool | None = None, sign: str | None = None, prior: str | None = None
+    ) -> "CellLikelihood":
+        """Return the likelihood of the same measurement with other physics, another sign or another prior."""
         physics, fit = self.settings.physics, self.settings.fit
         if absorbs is not None:
             physics = physics.model_copy(update={"absorption": absorbs})
         if sign is not None:
             fit = fit.model_copy(update={"sign": sign})
+        if prior is not None:
+            fit = fit.model_copy(update={"prior": prior})
         return replace(self, settings=self.settings.model_copy(update={"physics": physics, "fit": fit}))
 
     @property
@@ -163,11 +174,16 @@ class CellLikelihood(CellForwardModel):
 
     def split(self) -> Split:
         """Withhold some views, spread over the acquisition."""
+        if self.own_split is not None:
+            return self.own_split
         withheld = withheld_views(self.views, self.settings.fit.withheld, self.settings.seed)
         return Split(np.setdiff1d(np.arange(self.views), withheld), withheld)
 
     def initial_guess(self, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:
         """Invert the images by linear theory, where the config asks for it; not for turning specimens and fields."""
+        if self.first_values is not None:
+            missing = len(self.quantities) - len(self.first_values)  # Absorption, where it was chosen since.
+            return np.pad(self.first_values, [(0, missing), (0, 0), (0, 0), (0, 0)])
         if self.settings.fit.start != "linear" or self._starts_flat:
             return None
         bright = views[self.is_bright[views]]

@@ -262,6 +262,43 @@ METRICS = (
         "physics.absorption: auto took true (1) or false (0).",
     ),
     Metric(
+        "prior_trust",
+        "Trust in the network's prior",
+        "",
+        "neither",
+        "Share of the network's completion that predicts hidden views best (fit.prior); 0: it was not used.",
+    ),
+    Metric(
+        "prior_hidden_ratio",
+        "Hidden views with the prior",
+        "",
+        "lower",
+        "Residual of the views hidden from a trial with the network's completion, over that without: above 1, the "
+        "network does not know such a specimen.",
+    ),
+    Metric(
+        "prior_withheld_ratio",
+        "Withheld views with the prior",
+        "",
+        "lower",
+        "Withheld residual of the first quarter of a fit with the network's prior, over that without.",
+    ),
+    Metric("prior_views_hidden", "Views hidden from the prior", "", "neither", "Number of them, for its test."),
+    Metric(
+        "residual_draws",
+        "Withheld residual of the draws",
+        "",
+        "lower",
+        "The same for the draws of a network, each by itself; their mean.",
+    ),
+    Metric(
+        "residual_draws_most",
+        "Withheld residual of the worst draw",
+        "",
+        "lower",
+        "The same for the draw that explains the views worst.",
+    ),
+    Metric(
         "sign_chosen",
         "Sign, chosen by the data",
         "",

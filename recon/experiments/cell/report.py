@@ -11,7 +11,7 @@ from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
 from .new_light import pixel_size_of
 from .residual_figure import residual_figure
-from .summary import refined_instrument
+from .summary import prior_text, refined_instrument
 from .verdict import ABSORPTION_RATIO, SOUND_STRUCTURE, is_absorption_settled
 
 NOTHING = "This result explains the images no better than an empty box: look at the light's directions and the units."
@@ -37,6 +37,8 @@ def report_findings(run: RunData) -> list[Finding]:
         findings.append(_absorption(numbers))
     if "sign_chosen" in numbers:
         findings.append(_sign(numbers["sign_chosen"]))
+    if text := prior_text(numbers):
+        findings.append(_prior(text, numbers))
     if "ncc" in numbers:
         findings.append(_truth(numbers))
     return findings
@@ -117,6 +119,15 @@ def _absorption(numbers: Mapping[str, float]) -> Finding:
         text += "Light is lost in the specimen: fit again with --set physics.absorption=true."
         return Finding("poor", "Absorption", f"× {ratio:.2f}", text)
     return Finding("plain", "Absorption", f"× {ratio:.2f}", text + "The images show none.")
+
+
+def _prior(text: str, numbers: Mapping[str, float]) -> Finding:
+    text = (
+        f"{text[:1].upper()}{text[1:]}. A network says what to expect at frequencies that the light did not see; views "
+    )
+    text += "of the steepest light, or half a ring, hidden from a trial, set its weight (fit.prior)."
+    used = numbers["prior_trust"] > 0
+    return Finding("plain", "Network's prior", f"{numbers['prior_trust']:.2f}" if used else "not used", text)
 
 
 def _capital(text: str) -> str:

@@ -29,8 +29,9 @@ def refined_instrument(numbers: Mapping[str, float]) -> str:
 
 
 def summary_lines(numbers: Mapping[str, float]) -> list[str]:
-    """List the refined instrument, and the accuracy of a result where the truth is known."""
+    """List the refined instrument, the use of a network's prior, and the accuracy where the truth is known."""
     lines = [f"refined instrument: {text}"] if (text := refined_instrument(numbers)) else []
+    lines += [f"fit.prior: {text}"] if (text := prior_text(numbers)) else []
     if "snr" not in numbers:
         return lines
     return [*lines, f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}"]
@@ -42,3 +43,17 @@ def validation_summary(numbers: Mapping[str, float]) -> str:
         return ""
     left_out = f", {numbers['left_out_gain']:+.2f} dB of the sorts left out" if "left_out_gain" in numbers else ""
     return f"held-out specimens: {numbers['held_out_gain']:+.2f} dB over the linear answer{left_out}".replace("-", "−")
+
+
+def prior_text(numbers: Mapping[str, float]) -> str:
+    """Say whether a network's prior was used, and what its test by hidden views gave; empty for a fit without one."""
+    if "prior_trust" not in numbers:
+        return ""
+    if "prior_hidden_ratio" not in numbers:
+        return "not used, as no views could be hidden to test it"
+    result = f"{numbers['prior_views_hidden']:.0f} hidden views: {numbers['prior_hidden_ratio']:.2f} of their residual"
+    if numbers["prior_trust"]:
+        return f"the network is trusted by {numbers['prior_trust']:.2f} ({result})"
+    if "prior_withheld_ratio" in numbers:
+        result = f"the withheld residual was {numbers['prior_withheld_ratio']:.2f} times that without it"
+    return f"not used ({result})"

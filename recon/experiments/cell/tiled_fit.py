@@ -75,7 +75,9 @@ class TiledFit:
         _log.info("%s", describe_tiling(self.tiling))
         first = tiled.richest
         context = self.context
-        choices = Choices(tiled.tiles[first].without_margin(), context)
+        if context.config.fit.prior != "none":
+            _log.warning("fit.prior: not used: the field is fitted in tiles (fit.tiles)")
+        choices = Choices(tiled.tiles[first].without_margin().with_choices(prior="none"), context)
         choices.make()
         tiled = tiled.as_chosen(choices.likelihood)
         tried = 0 if choices.begun is None else choices.begun.other_steps + choices.begun.fit.step

@@ -171,10 +171,19 @@ def _tile(whole: CellLikelihood, tiling: Tiling, number: int) -> TileLikelihood:
         geometry_of_part(whole.settings, whole.acquisition, whole.geometry, tiling.shape),
         whole.levels,
         whole.first_corrections,
-        whole.empty_loss,
-        whole.dark_field_gain,
-        tiling.undisturbed(number),
+        first_values=_first_values(whole, tiling, number),
+        empty_loss=whole.empty_loss,
+        dark_field_gain=whole.dark_field_gain,
+        undisturbed=tiling.undisturbed(number),
     )
+
+
+def _first_values(whole: CellLikelihood, tiling: Tiling, number: int) -> Float[np.ndarray, "k z y x"] | None:
+    """Cut out the values that a tile begins with, where those of the whole are given."""
+    if whole.first_values is None:
+        return None
+    inside = _samples(tiling, number, whole.geometry.lattice.binning)
+    return whole.first_values[(slice(None), slice(None), *inside)]
 
 
 def _with_field(acquisition: Acquisition) -> Acquisition:

@@ -211,3 +211,17 @@ def test_single_precision_agrees() -> None:
     narrow = PlaneWaves(*(a.astype(jnp.float32) for a in light))
     single = inverted(camera, measured.astype(np.float32), narrow, np.float32(1e-2))
     assert np.linalg.norm(single - double) < 0.01 * np.linalg.norm(double)
+
+
+@pytest.mark.parametrize("views", [2, 7])
+def test_the_determined_share_is_what_the_inverse_returns_of_a_coefficient(views: int) -> None:
+    camera, light = BornModel(SMALL, 0.65), lights(spiral(views, 0.4))
+    share = np.asarray(jax.jit(camera.determined_share)(light, 0.03))
+    assert share.min() >= 0
+    assert share.max() <= 1
+    for place in ((0, 1, 2), (2, 3, 1), (1, 8, 1), (1, 0, 4)):
+        spectrum = np.zeros(share.shape, complex)
+        spectrum[place] = 1
+        contrast = np.fft.irfftn(spectrum, SMALL.shape, axes=(0, 1, 2))
+        returned = inverted(camera, weakly(camera, contrast[None], light), light, 0.03)[0]
+        assert np.fft.rfftn(returned)[place] == pytest.approx(share[place], abs=1e-9)

@@ -1,0 +1,153 @@
+"""Prediction of a cell: a network's completion of the linear answer, at once, and refined by a fit on demand.
+
+The linear answer is that of the fitted views; those that a fit would withhold are hidden from the network too, and
+judge the result through the physics.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ....fields.voxels import Voxels
+from ....io.model_file import write_model
+from ....metrics import metric_named
+from ....model import DRAWS, Model
+from ....optimize.fit import FITTED_VIEWS, CompareWithTruth, provenance_of
+from ....optimize.likelihood import Nuisance
+from ....runs.context import Gate, RunContext, RunOutcome
+from ..initial_guess import best_factor, with_sign
+from ..likelihood import CellLikelihood, likelihood
+from ..linear_checks import require_linear_theory
+from ..network_prior import Completer, NetworkPrior
+from ..output import write_result
+from ..refined_draws import RefinedLikelihood
+from ..unseen import unseen_part, unseen_share
+from .completion import Completion
+
+Draws = Float[np.ndarray, "draw z y x"]
+FitFrom = Callable[[RunContext, CellLikelihood], RunOutcome]
+
+
+def predict(context: RunContext, compare_with_truth: CompareWithTruth, fit: FitFrom) -> RunOutcome:
+    """Predict the refractive index of a cell, and write the result.
+
+    Args:
+        context: Config, measurement and folder.
+        compare_with_truth: Accuracy of a model against the truth of the acquisition.
+        fit: Fits a likelihood from its first values on, and writes the result.
+
+    Returns:
+        The outcome; ``seconds_of_answer`` is the time of the linear answer and the network.
+
+    Raises:
+        ConfigError: If linear theory knows no such measurement.
+        DataError: If there is no such network.
+        Stopped: If the refinement was asked to end early.
+    """
+    settings = context.config
+    require_linear_theory(context.measurement, "unflat predict")
+    measured = likelihood(settings, context.measurement)
+    if not settings.predict.refine:  # The network knows no absorption; a refinement may fit it.
+        measured = measured.with_choices(absorbs=False)
+    start = time.monotonic()
+    completion = Completion.load(settings.predict.network)
+    draws, numbers = draw_contrasts(measured, completion, completion.steps, context)
+    numbers["seconds_of_answer"] = time.monotonic() - start
+    if settings.predict.refine:
+        outcome = fit(context, _refined_likelihood(measured, draws))
+        return replace(outcome, numbers=numbers | dict(outcome.numbers))
+    model = _model(measured, draws, provenance_of(context))
+    write_model(model, context.folder.path / "model.h5")
+    nuisance = _nuisance(measured)
+    numbers |= write_result(context.folder.path, model, measured, measured.split(), draws[:1], nuisance)
+    numbers |= compare_with_truth(model, context.measurement.truth)
+    return RunOutcome(numbers, _gate(settings.predict.gate, numbers))
+
+
+def draw_contrasts(
+    measured: CellLikelihood, completion: Completer, steps: int, context: RunContext
+) -> tuple[Draws, dict[str, float]]:
+    """Compute the network's mean, and draws behind it, at the scale that the physics explains best.
+
+    Args:
+        measured: Likelihood of the measurement.
+        completion: The network.
+        steps: Number of steps of a draw, for the display of progress.
+        context: Progress callback.
+
+    Returns:
+        Index contrasts, the mean first, and the residuals of mean, draws and linear answer.
+    """
+    settings, split = measured.settings, measured.split()
+    section = settings.predict
+    prior = NetworkPrior(measured, completion)
+    bright = split.fitted[measured.is_bright[split.fitted]]
+    answer = prior.linear_answer(bright)
+    known = (answer, measured.grid.pitch, prior.aperture(bright))
+    mean = completion.mean(*known)
+    drawn = completion.draws(
+        *known, section.draws, settings.seed, lambda done: context.progress(done, section.draws * steps)
+    )
+    draws = np.stack([with_sign(one, settings.fit.sign) for one in (mean, *drawn)])
+    factor = best_factor(measured, draws[:1], bright)
+    draws = np.asarray((factor or 1.0) * draws, np.float32)
+    return draws, _residuals(measured, draws, answer) | {"draws": float(section.draws)}
+
+
+def _residuals(measured: CellLikelihood, draws: Draws, answer: Float[np.ndarray, "z y x"]) -> dict[str, float]:
+    """Compute the residuals of the mean and of each draw in views that were withheld, and of the mean in the others."""
+    split, names = measured.split(), measured.metric_names
+    nuisance = _nuisance(measured)
+
+    def residual(contrast: Float[np.ndarray, "z y x"], views: np.ndarray) -> float:
+        return measured.metric(measured.losses_of(contrast[None], nuisance, views))
+
+    shown = split.fitted[:: max(1, len(split.fitted) // FITTED_VIEWS)]
+    numbers = {names.fitted: residual(draws[0], shown), "views": float(measured.views)}
+    judges = split.withheld if len(split.withheld) else shown
+    each = [residual(draw, judges) for draw in draws[1:]]
+    numbers |= {"residual_draws": float(np.mean(each)), "residual_draws_most": float(np.max(each))}
+    if not len(split.withheld):
+        return numbers
+    linear = with_sign(answer, measured.settings.fit.sign)
+    factor = best_factor(measured, linear[None], split.fitted[measured.is_bright[split.fitted]])
+    return numbers | {
+        names.withheld: residual(draws[0], split.withheld),
+        names.initial: residual((factor or 0.0) * linear, split.withheld),
+    }
+
+
+def _nuisance(measured: CellLikelihood) -> Nuisance:
+    """Corrections of the instrument that a fit would begin with."""
+    return {name: jnp.asarray(value) for name, value in measured.nuisance_parameters.items()}
+
+
+def _model(measured: CellLikelihood, draws: Draws, provenance: Mapping[str, Any]) -> Model:
+    """Make the model of the mean, with the draws as its members, on the samples of the answer."""
+    grid = Voxels(measured.grid.shape)
+    sets = [{"grid": np.asarray(one[None] / measured.scales[0], np.float32)} for one in draws]
+    architecture = dict(grid.architecture) | {"members": DRAWS}
+    kind, frame, quantities = measured.settings.kind, measured.frame, measured.quantities
+    return Model.ensemble(architecture, sets[1:], frame, quantities, kind, provenance, consensus=sets[0])
+
+
+def _refined_likelihood(measured: CellLikelihood, draws: Draws) -> RefinedLikelihood:
+    """Make the likelihood of a fit that begins with the mean; its draws deviate where the views determine nothing."""
+    fitted = measured.split().fitted
+    share = unseen_share(measured, fitted[measured.is_bright[fitted]])
+    deviations = np.stack([unseen_part(one - draws[0], share) for one in draws[1:]])
+    given = {each.name: getattr(measured, each.name) for each in fields(CellLikelihood)}
+    return RefinedLikelihood(**given | {"first_values": draws[:1]}, deviations=deviations)
+
+
+def _gate(limit: float | None, numbers: Mapping[str, float]) -> Gate | None:
+    if limit is None:
+        return None
+    name = "residual_withheld" if "residual_withheld" in numbers else "residual_fitted"
+    remedy = "refine it with --refine, or use unflat fit"
+    return Gate(metric_named(name).title.lower(), numbers[name], limit, remedy)

@@ -1,0 +1,158 @@
+"""Prior of a network on what the light did not see of a cell, with a weight that hidden views set.
+
+A network completes the linear answer of some views. Only the part of it at frequencies that they do not determine is
+used: it is added to a specimen, or expected by a fit. How far it can be trusted is measured: views of the steepest
+light are hidden from the beginning of a fit, and the completion of the others is added to that by some share. The share
+that predicts the images of the hidden views best is the trust; where none does better than the fit alone, the prior is
+not used.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from ....physics.optics.illumination import PlaneWaves
+from ...metrics.missing_cone import Aperture
+from ...optimize.likelihood import Nuisance
+from ...optimize.spectral_prior import SpectralPrior
+from .corrections import corrected_light
+from .initial_guess import STRENGTH, answer_of_weak_specimen, invert_born_model, with_sign
+from .likelihood import CellLikelihood
+from .unseen import unseen_part, unseen_share
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the completion that are tried."""
+ERRORS = 2.0
+"""Standard errors, by the hidden views, by which the logarithm of their loss must fall for the completion to be used.
+
+The logarithm, as views differ much in what they lose to an empty box."""
+PRECISION = 10.0
+"""Precision of the prior at a trust of one half; it grows as trust/(1 − trust)."""
+_MOST_TRUST = 0.9
+
+Contrast = Float[np.ndarray, "z y x"]
+Views = Int[np.ndarray, " view"]
+
+
+@runtime_checkable
+class Completer(Protocol):
+    """Network that completes linear answers; see `network.completion.Completion`."""
+
+    def mean(self, contrast: Contrast, spacing: tuple[float, float, float], aperture: Aperture) -> Contrast:
+        """Compute the posterior mean of the index contrast."""
+        ...
+
+    def draws(
+        self,
+        contrast: Contrast,
+        spacing: tuple[float, float, float],
+        aperture: Aperture,
+        count: int,
+        seed: int,
+        progress: Callable[[int], None] = lambda step: None,
+    ) -> Float[np.ndarray, "draw z y x"]:
+        """Draw index contrasts from the posterior."""
+        ...
+
+
+class Trust(NamedTuple):
+    """Outcome of the test by hidden views.
+
+    Args:
+        share: Share of the completion that predicts them best; 0 where none does better than the fit alone.
+        ratio: Residual of the hidden views with that share of the completion, or with the best tried one, over that
+            without any.
+    """
+
+    share: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class NetworkPrior:
+    """Prior of a network for one measurement.
+
+    Args:
+        likelihood: Likelihood of the measurement.
+        completer: The network.
+    """
+
+    likelihood: CellLikelihood
+    completer: Completer
+
+    def complete(self, views: Views, nuisance: Nuisance | None = None, contrast: Contrast | None = None) -> Contrast:
+        """Complete the linear answer of some views.
+
+        Args:
+            views: Views that are known; dark fields among them tell linear theory nothing.
+            nuisance: Corrections of the instrument; those that a fit begins with by default.
+            contrast: Specimen whose answer is completed, as if it scattered weakly; the measured one by default.
+        """
+        bright = views[self.likelihood.is_bright[views]]
+        answer = self.linear_answer(bright, nuisance, contrast)
+        completed = self.completer.mean(answer, self.likelihood.grid.pitch, self.aperture(bright))
+        return with_sign(completed, self.likelihood.sign)
+
+    def linear_answer(
+        self, bright: Views, nuisance: Nuisance | None = None, contrast: Contrast | None = None
+    ) -> Contrast:
+        """Invert bright fields by linear theory, or those of a specimen as if it scattered weakly; see `complete`."""
+        light = self._light(bright, nuisance)
+        if contrast is None:
+            inverse: Contrast = invert_born_model(self.likelihood, bright, STRENGTH, light)[0]
+            return inverse
+        return answer_of_weak_specimen(self.likelihood, bright, contrast, light)
+
+    def aperture(self, views: Views) -> Aperture:
+        """Largest apertures of the light of some views, and of the objective."""
+        scope, light = self.likelihood.microscope, self.likelihood.illumination
+        na = np.hypot(light.na[views, :, 0], light.na[views, :, 1])
+        widest = float(np.where(light.weights[views] > 0, na, 0).max())
+        return Aperture(scope.wavelength, scope.medium_index, widest, scope.numerical_aperture)
+
+    def _light(self, views: Views, nuisance: Nuisance | None) -> PlaneWaves:
+        known = self.likelihood.nuisance_parameters if nuisance is None else nuisance
+        parameters = {name: jnp.asarray(value) for name, value in known.items()}
+        light = self.likelihood.batch(views)["light"]
+        return corrected_light(light, parameters, views, self.likelihood.microscope.medium_index)
+
+    def test(
+        self,
+        values: Float[np.ndarray, "k z y x"],
+        nuisance: Nuisance,
+        remaining: Int[np.ndarray, " remaining"],
+        hidden: Int[np.ndarray, " hidden"],
+    ) -> Trust:
+        """Find the share of the completion of some views that predicts hidden ones best.
+
+        Args:
+            values: Result of a fit to the remaining views, on the grid.
+            nuisance: Corrections of the instrument by it.
+            remaining: Views that the fit knows.
+            hidden: Views that it does not.
+        """
+        completed = self.complete(remaining, nuisance, values[0])
+        added = np.zeros_like(values)
+        added[0] = unseen_part(completed - values[0], unseen_share(self.likelihood, remaining))
+        losses = np.array([self.likelihood.losses_of(values + share * added, nuisance, hidden) for share in SHARES])
+        best = 1 + int(np.argmin(losses[1:].mean(axis=1)))
+        falls = np.log(losses[0] / losses[best])
+        is_sure = falls.mean() > ERRORS * falls.std(ddof=1) / np.sqrt(len(falls)) if len(falls) > 1 else False
+        ratio = self.likelihood.metric(losses[best]) / max(self.likelihood.metric(losses[0]), 1e-12)
+        return Trust(SHARES[best] if is_sure else 0.0, ratio)
+
+    def expected(self, completed: Contrast, share: Float[np.ndarray, "z y f"], trust: float) -> SpectralPrior:
+        """Make the prior that a fit expects.
+
+        Args:
+            completed: Completion of the fitted views.
+            share: Share of each coefficient that they do not determine.
+            trust: Share of the completion that is trusted.
+        """
+        bounded = min(trust, _MOST_TRUST)
+        precision = PRECISION * bounded / (1 - bounded)
+        return SpectralPrior(np.asarray(completed, np.float32), np.asarray(precision * share, np.float32))

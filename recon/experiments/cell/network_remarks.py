@@ -1,0 +1,37 @@
+"""Remarks on the network that a fit or a prediction of a cell uses, before it begins. Without jax."""
+
+import numpy as np
+
+from ...acquisition import Acquisition
+from ...io.network_file import read
+from .config import CellSettings
+from .hidden_views import choose_hidden_views
+from .illumination import illumination_of, microscope_of
+from .linear_checks import linear_fault
+
+
+def remarks(method: str, settings: CellSettings, acquisition: Acquisition) -> tuple[list[str], list[str]]:
+    """Say which network is used for what, and by which views a prior is tested.
+
+    Returns:
+        Notes and warnings.
+
+    Raises:
+        DataError: If the file of a network is damaged.
+    """
+    fault = linear_fault(acquisition)
+    if method == "predict":
+        return [], [f"unflat predict: {fault}"] if fault else []
+    if method != "fit" or settings.fit.prior == "none":
+        return [], []
+    network = read(settings.fit.prior, settings.kind)
+    if fault:
+        return [], [f"fit.prior: {fault}; set it to none"]
+    light = illumination_of(acquisition)
+    bright = np.flatnonzero(light.transmitted(microscope_of(acquisition).numerical_aperture) > 0)
+    chosen = choose_hidden_views(light, bright)
+    if not len(chosen.hidden):
+        return [], [f"fit.prior: not used: it cannot be tested: {chosen.text}"]
+    trained = f", trained on {network.trained_on}" if network.trained_on else ""
+    text = f"fit.prior: a network{trained}; its weight is set by how well it predicts hidden views {chosen.text}"
+    return [text], []

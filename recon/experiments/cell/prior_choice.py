@@ -1,0 +1,149 @@
+"""Choice of a cell's fit whether it expects what a network completes, and how firmly.
+
+Hidden views set the trust (`network_prior`). A fit that is begun with the prior must then predict the withheld views as
+well as one without: they judge the result, and the prior may not cost them anything.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ...optimize.likelihood import Split
+from ...optimize.steps import FEWEST_STEPS
+from ...optimize.trial import BegunFit
+from ...runs.context import RunContext
+from .hidden_views import HiddenViews, choose_hidden_views
+from .likelihood import CellLikelihood
+from .network_prior import Completer, NetworkPrior
+from .unseen import unseen_share
+
+_log = logging.getLogger(__name__)
+
+TOLERANCE = 1.05
+"""Withheld residual of the begun fit with the prior, over that without, up to which the prior stays: early in a fit
+even that of the true specimen is larger by up to 2 %."""
+TRUST = "prior_trust"
+NUMBERS = (TRUST, "prior_hidden_ratio", "prior_withheld_ratio", "prior_views_hidden")
+"""Numbers of the choice, in ``choices.json`` and ``metrics.json``."""
+_PART = "prior"
+"""Part of the run's checkpoints that holds what the prior expects."""
+
+Begin = Callable[[str, CellLikelihood], BegunFit]
+
+
+def tried_models(config: Any) -> int:
+    """Number of fits that the choice begins, for the display of progress."""
+    return 2 if config.fit.prior != "none" and config.fit.steps >= FEWEST_STEPS else 0
+
+
+@dataclass
+class PriorChoice:
+    """Choice of one run.
+
+    Args:
+        likelihood: Likelihood under the choices before.
+        context: Config and folder.
+        completer: The network.
+        begin: Begins a fit of a name and a likelihood, or returns it as it was begun before.
+        numbers: Numbers of the choice, if the run has made it before.
+    """
+
+    likelihood: CellLikelihood
+    context: RunContext
+    completer: Completer
+    begin: Begin
+    numbers: dict[str, float] = field(default_factory=dict)
+
+    def make(self, begun: BegunFit | None) -> BegunFit | None:
+        """Make the choice, or take it as it was made before; `likelihood` then has the prior that is used.
+
+        Args:
+            begun: Fit without the prior that was begun before; None where none was.
+
+        Returns:
+            The fit to go on with; None to begin with the first step.
+
+        Raises:
+            Stopped: If the run was asked to end early.
+        """
+        if TRUST in self.numbers:
+            return self._as_before(begun)
+        views = self.likelihood.split().fitted
+        chosen = choose_hidden_views(self.likelihood.illumination, views[self.likelihood.is_bright[views]])
+        fault = chosen.text if not len(chosen.hidden) else _too_short(self.likelihood)
+        if fault:
+            _log.warning("fit.prior: not used: it cannot be tested: %s", fault)
+            self.numbers = {TRUST: 0.0, "prior_views_hidden": 0.0}
+            return begun
+        self.numbers = self._test(chosen, views)
+        if not self.numbers[TRUST]:
+            return begun
+        return self._try(begun or self.begin("without-prior", self.likelihood))
+
+    def _as_before(self, begun: BegunFit | None) -> BegunFit | None:
+        """Take the prior of the run's folder, where it was used."""
+        if not self.numbers[TRUST]:
+            return begun
+        stored = self.context.folder.latest_checkpoint(_PART)
+        if stored is None:  # Its file is damaged; the fits are begun again.
+            return self._try(begun or self.begin("without-prior", self.likelihood))
+        self.likelihood = self._with_prior(stored.arrays["mean"])
+        return None  # From the start or a checkpoint: its first steps are those of the trial.
+
+    def _test(self, chosen: HiddenViews, views: np.ndarray) -> dict[str, float]:
+        """Set the trust by hidden views."""
+        remaining = np.setdiff1d(views, chosen.hidden)
+        blind = replace(self.likelihood, own_split=Split(remaining, chosen.hidden))
+        fit = self.begin("hidden-views", blind)
+        trust = NetworkPrior(blind, self.completer).test(
+            fit.values, fit.fit.state.mean_nuisance, remaining, chosen.hidden
+        )
+        result = f"{trust.ratio:.3f} times the residual that the fit alone leaves in {len(chosen.hidden)} hidden views "
+        result += chosen.text
+        if trust.share:
+            _log.info("fit.prior: trusted by %.2f: it leaves %s", trust.share, result)
+        else:
+            unsure = ", too unevenly to be relied on" if trust.ratio < 1 else ""
+            _log.warning("fit.prior: not used: it leaves %s%s", result, unsure)
+        count = float(len(chosen.hidden))
+        return {TRUST: trust.share, "prior_hidden_ratio": trust.ratio, "prior_views_hidden": count}
+
+    def _try(self, free: BegunFit) -> BegunFit:
+        """Begin a fit with the prior, and go on with it unless it predicts the withheld views worse."""
+        prior = NetworkPrior(self.likelihood, self.completer)
+        nuisance = free.fit.state.mean_nuisance
+        completed = prior.complete(self.likelihood.split().fitted, nuisance, free.values[0])
+        with_prior = self._with_prior(completed)
+        bound = self.begin("with-prior", with_prior)
+        ratio = bound.withheld / max(free.withheld, 1e-12) if np.isfinite(free.withheld) else 1.0
+        self.numbers["prior_withheld_ratio"] = ratio
+        if ratio > TOLERANCE:
+            _log.warning("fit.prior: not used: the withheld residual is %.3f times that without it", ratio)
+            self.numbers[TRUST] = 0.0
+            return free
+        self.context.folder.save_checkpoint(0, {"mean": completed}, {}, _PART)
+        self.likelihood = with_prior
+        return bound
+
+    def _with_prior(self, completed: np.ndarray) -> CellLikelihood:
+        """Return the likelihood that expects a completion where the views determine nothing."""
+        views = self.likelihood.split().fitted
+        share = unseen_share(self.likelihood, views[self.likelihood.is_bright[views]])
+        prior = NetworkPrior(self.likelihood, self.completer)
+        return replace(self.likelihood, expected=prior.expected(completed, share, self.numbers[TRUST]))
+
+
+def _too_short(likelihood: CellLikelihood) -> str:
+    """Reason for which a fit is too short for trials, or has nothing to compare them by; empty for none."""
+    fit = likelihood.settings.fit
+    if fit.steps < FEWEST_STEPS:
+        return f"the fit takes {fit.steps} steps, fewer than {FEWEST_STEPS}"
+    return "" if len(likelihood.split().withheld) else "no view is withheld (fit.withheld)"
+
+
+def earlier_numbers(choices: Mapping[str, Any]) -> dict[str, float]:
+    """Select the numbers of the choice from those that a run stored."""
+    return {name: float(choices[name]) for name in NUMBERS if name in choices}
