@@ -18,7 +18,7 @@ from .table import write_page
 NAMES = (
     *("demo", "algae", "phantom", "fdtd", "views", "calibration", "speed", "waiting", "watch", "view"),
     *("gold", "field", "scan54", "phasing-speed", "known-crystals", "strained-crystals", "network"),
-    *("simulated-cells", "shapes", "classes", "verdicts-crystal", "verdicts-cell", "verdicts-shape"),
+    *("completion", "simulated-cells", "shapes", "classes", "verdicts-crystal", "verdicts-cell", "verdicts-shape"),
     "soak",
 )
 HERE = Path(__file__).resolve().parent

@@ -29,7 +29,7 @@ _LEAST_SCALE = 1e-9
 """Floor of the scale, so that an empty answer has a finite one."""
 
 Spacing = tuple[float, float, float]
-Values = Float[np.ndarray, "z y x"]
+Values = Float[np.ndarray, "_z _y _x"]
 
 
 @dataclass(frozen=True)

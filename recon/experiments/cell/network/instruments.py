@@ -63,8 +63,9 @@ def draw_instrument(rng: np.random.Generator, slices: int) -> Instrument:
     light = na * float(rng.uniform(0.4, 1.0))
     aperture = Aperture(wavelength, medium, light, na)
     pitch = np.array(network_spacing(aperture)) * rng.uniform(1 - _SPACING, 1 + _SPACING, 3)[[0, 1, 1]]
-    lattice = Lattice((slices, FIELD, FIELD), (pitch[0], pitch[1], pitch[2]), wavelength, medium)
-    microscope = Microscope(wavelength, na, medium, (float(pitch[1]), float(pitch[2])))
+    z, y, x = map(float, pitch)
+    lattice = Lattice((slices, FIELD, FIELD), (z, y, x), wavelength, medium)
+    microscope = Microscope(wavelength, na, medium, (y, x))
     if rng.random() < _STACKED:
         illumination = _condenser(rng, light, lattice.thickness)
     else:

@@ -21,8 +21,8 @@ _PHOTONS = (800.0, 30000.0)
 _TOGETHER = 8
 """Specimens in one call."""
 
-Contrasts = Float[np.ndarray, "specimen z y x"]
-Images = Float[np.ndarray, "specimen view y x"]
+Contrasts = Float[np.ndarray, "specimen _z _y _x"]
+Images = Float[np.ndarray, "specimen view _h _w"]
 
 
 def measure(rng: np.random.Generator, instrument: Instrument, contrasts: Contrasts, *, nonlinear: bool) -> Images:
@@ -85,7 +85,7 @@ def _model(instrument: Instrument) -> BornModel:
     return BornModel(instrument.padded, instrument.microscope.numerical_aperture)
 
 
-def _middle(values: Float[np.ndarray, "specimen n y x"]) -> Float[np.ndarray, "specimen n h w"]:
+def _middle(values: Float[np.ndarray, "specimen n _y _x"]) -> Float[np.ndarray, "specimen n _h _w"]:
     """Crop to the field."""
     top, left = (n // 2 - FIELD // 2 for n in values.shape[2:])
     return values[:, :, top : top + FIELD, left : left + FIELD]

@@ -1,0 +1,173 @@
+"""The cell's network: its units, its posterior mean and draws, and the specimens that it is trained on."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from unflat.recon.errors import DataError
+from unflat.recon.experiments.cell.network import dataset as dataset_module
+from unflat.recon.experiments.cell.network import objective as objective_module
+from unflat.recon.experiments.cell.network.completion import TILE, Completion
+from unflat.recon.experiments.cell.network.config import CellNetwork, CellTrain
+from unflat.recon.experiments.cell.network.dataset import cell_dataset, depth_of, simulate_shard
+from unflat.recon.experiments.cell.network.denoiser import CellDenoiser, Condition
+from unflat.recon.experiments.cell.network.inputs import (
+    INSTRUMENT_NUMBERS,
+    network_spacing,
+    scale_of,
+    to_linear_input,
+)
+from unflat.recon.experiments.cell.network.objective import CellObjective, augment, make_example
+from unflat.recon.io.network_file import Network, write
+from unflat.recon.metrics.missing_cone import Aperture
+from unflat.recon.networks.weights import named_weights
+from unflat.recon.optimize.simulated_dataset import WorkerPool
+
+APERTURE = Aperture(532e-9, 1.333, 0.58, 0.65)
+SPACING = (0.6e-6, 0.2e-6, 0.2e-6)
+SORTS = ("beads", "filaments")
+
+
+def smooth_contrast(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
+    """Draw a contrast of low frequencies, mostly positive, about 0.01."""
+    z, y, x = (2 * np.pi * (np.arange(n) + 0.5) / n for n in shape)
+    phase = np.random.default_rng(seed).uniform(0, 2 * np.pi, 3)
+    waves = np.cos(z + phase[0])[:, None, None] * np.cos(2 * y + phase[1])[:, None] * np.cos(x + phase[2])
+    return (0.01 * (1 + waves)).astype(np.float32)
+
+
+def identity() -> CellDenoiser:
+    """Build a network whose estimate is the linear answer."""
+    denoiser = CellDenoiser((8, 16), (1, 1), seed=0)
+    for layer in (denoiser.unet.out, denoiser.skips):
+        layer.kernel.set_value(jnp.zeros_like(layer.kernel[...]))
+    return denoiser
+
+
+@pytest.fixture(scope="module")
+def completion() -> Completion:
+    return Completion(CellDenoiser((8, 16), (1, 1), seed=0), steps=2)
+
+
+class TestCompletion:
+    def test_a_network_that_changes_nothing_gives_the_linear_answer_back(self) -> None:
+        contrast = smooth_contrast((15, 2 * TILE, 40))  # In tiles.
+        mean = Completion(identity()).mean(contrast, SPACING, APERTURE)
+        assert mean.shape == contrast.shape
+        np.testing.assert_allclose(mean, contrast, atol=2e-4)
+
+    def test_the_mean_of_the_opposite_contrast_is_the_opposite_and_an_empty_one_is_possible(
+        self, completion: Completion
+    ) -> None:
+        contrast = smooth_contrast((11, 24, 30))
+        mean, opposite = (completion.mean(sign * contrast, SPACING, APERTURE) for sign in (1, -1))
+        assert np.abs(mean - contrast).max() > 1e-4
+        np.testing.assert_allclose(opposite, -mean, atol=1e-7)
+        assert np.all(np.isfinite(completion.mean(np.zeros_like(contrast), SPACING, APERTURE)))
+
+    def test_draws_follow_from_seed_and_number(self, completion: Completion) -> None:
+        contrast, steps = smooth_contrast((11, 24, 30)), list[int]()
+        two = completion.draws(contrast, SPACING, APERTURE, 2, 5, steps.append)
+        one = completion.draws(contrast, SPACING, APERTURE, 1, 5)
+        other = completion.draws(contrast, SPACING, APERTURE, 1, 6)
+        assert steps == [1, 2, 3, 4]
+        assert two.shape == (2, *contrast.shape)
+        np.testing.assert_array_equal(two[0], one[0])
+        assert np.abs(two[0] - two[1]).max() > 1e-5
+        assert np.abs(one - other).max() > 1e-5
+
+    def test_a_file_of_another_kind_is_refused(self, tmp_path: Path) -> None:
+        denoiser = CellDenoiser((8,), (1,), seed=0)
+        weights = named_weights(denoiser)
+        for kind in ("cell", "shape"):
+            write(Network(kind, denoiser.constants(), weights), tmp_path / f"{kind}.h5")
+        assert Completion.load(str(tmp_path / "cell.h5")).denoiser.widths == (8,)
+        with pytest.raises(DataError, match="for a shape, not for a cell"):
+            Completion.load(str(tmp_path / "shape.h5"))
+
+
+class TestUnits:
+    def test_the_voxel_is_tied_to_the_apertures_and_the_scale_to_the_specimen(self) -> None:
+        assert network_spacing(APERTURE)[1] == pytest.approx(532e-9 / (0.65 + 0.58) / 2)
+        small, large = (np.zeros((12, n, n), np.float32) for n in (20, 60))
+        for values in (small, large):
+            values[5:7, 8:12, 8:12] = -0.02
+            assert scale_of(values) == pytest.approx(-0.02)
+        doubled = Aperture(2 * 532e-9, 1.333, 0.58, 0.65)
+        twice: Any = tuple(2 * d for d in SPACING)
+        one, two = to_linear_input(small, SPACING, APERTURE, 4), to_linear_input(small, twice, doubled, 4)
+        np.testing.assert_allclose(one.contrast, two.contrast)
+        np.testing.assert_allclose(one.instrument, two.instrument, atol=1e-5)
+        assert np.all(np.array(one.contrast.shape) % 4 == 0)
+        assert len(one.instrument) == INSTRUMENT_NUMBERS
+
+    def test_the_estimate_ignores_noise_at_the_start_and_is_zero_outside_the_box(self) -> None:
+        rng = np.random.default_rng(0)
+        contrast, one, two = (jnp.asarray(rng.normal(size=(1, 8, 8, 8)), jnp.float32) for _ in range(3))
+        inside = jnp.ones((1, 8, 8, 8)).at[:, :2].set(0)
+        condition = Condition(contrast, inside, jnp.zeros((1, INSTRUMENT_NUMBERS)))
+        estimate = jax.jit(CellDenoiser((8,), (1,), seed=1).estimate)
+        first, second = (estimate(noisy, jnp.zeros(1), condition) for noisy in (one, two))
+        np.testing.assert_array_equal(first, second)
+        assert not np.any(first[:, :2])
+        assert np.any(estimate(one, jnp.full(1, 0.5), condition) != estimate(two, jnp.full(1, 0.5), condition))
+
+
+class TestTraining:
+    @pytest.mark.parametrize("nonlinear", [0.0, 1.0])
+    def test_linear_answers_resemble_the_truth_and_follow_from_the_seed(self, nonlinear: float) -> None:
+        shard = simulate_shard(3, SORTS, nonlinear, 2, 1)
+        assert shard is not None
+        assert shard["linear"].shape == shard["truth"].shape
+        assert shard["linear"].shape[1] <= depth_of(1)
+        correlations = [np.corrcoef(*(shard[name][i].ravel() for name in ("linear", "truth")))[0, 1] for i in range(2)]
+        assert min(correlations) > 0.2
+        if nonlinear:
+            return
+        again = simulate_shard(3, SORTS, nonlinear, 2, 1)
+        assert again is not None
+        for name, array in shard.items():
+            np.testing.assert_array_equal(array, again[name])
+
+    def test_a_mirrored_example_is_the_same_specimen(self) -> None:
+        rng = np.random.default_rng(0)
+        truth = rng.normal(size=(1, 6, 8, 8)).astype(np.float16)
+        arrays = {"linear": truth, "truth": 2 * truth, "numbers": np.zeros((1, INSTRUMENT_NUMBERS))}
+        example = make_example(arrays, 0, 8)
+        assert example.truth.shape == example.inside.shape == (8, 8, 8)
+        assert example.inside.sum() == 6 * 64
+        changed = [augment(rng, example) for _ in range(8)]
+        for one in changed:
+            np.testing.assert_allclose(one.truth, 2 * one.linear, atol=1e-5)
+            # What is divided by a larger scale is fainter, and the strength that is told is larger.
+            factor = np.abs(one.linear).max() / np.abs(example.linear).max()
+            assert one.numbers[-1] == pytest.approx(-np.log10(factor) / 2, abs=1e-4)
+        assert len({float(one.linear[1, 0, 0]) for one in changed}) > 4
+
+    def test_an_objective_makes_batches_and_judges_learned_and_left_out_sorts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dataset_module, "SHARD", 2)
+        monkeypatch.setattr(objective_module, "_VALIDATION_SHARDS", 1)
+        left_out = ("cell", "cluster", "bacteria", "diatom", "tissue")
+        settings = CellTrain(batch=2, trials=1, left_out=left_out, nonlinear=0.0, precision="float32")
+        dataset = cell_dataset(tmp_path, 3, settings, shards=1)
+        dataset.make(0)
+        workers = WorkerPool.__new__(WorkerPool)  # Without processes.
+        objective = CellObjective(CellNetwork(widths=(8, 16), blocks=(1, 1)), settings, 3, dataset, workers, lambda: None)
+        batch, again = objective.batch(0), objective.batch(0)
+        assert batch is not None
+        assert again is not None
+        for one, other in zip(batch, again, strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert batch[0].shape == (2, depth_of(0), 48, 48)
+        loss, numbers = jax.jit(objective.loss)(identity(), tuple(map(jnp.asarray, batch)), jax.random.key(0))
+        assert np.isfinite(float(loss))
+        assert float(numbers["error"]) > 0
+        validation = objective.validate(identity())
+        assert validation["held_out_gain"] == pytest.approx(0, abs=1e-3)  # The linear answer itself.
+        assert validation["left_out_gain"] == pytest.approx(0, abs=1e-3)
