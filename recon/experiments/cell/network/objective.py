@@ -127,7 +127,9 @@ class CellObjective:
         return self._validation[part]
 
 
-_mean = jax.jit(lambda network, condition: network.estimate(condition.contrast, jnp.zeros(1), condition))
+@jax.jit
+def _mean(network: CellDenoiser, condition: Condition) -> Array:
+    return network.estimate(condition.contrast, jnp.zeros(len(condition.contrast)), condition)
 
 
 def make_example(arrays: Shard, number: int, depth: int) -> Example:

@@ -154,11 +154,12 @@ class TestTraining:
         monkeypatch.setattr(dataset_module, "SHARD", 2)
         monkeypatch.setattr(objective_module, "_VALIDATION_SHARDS", 1)
         left_out = ("cell", "cluster", "bacteria", "diatom", "tissue")
-        settings = CellTrain(batch=2, trials=1, left_out=left_out, nonlinear=0.0, precision="float32")
+        settings = CellTrain(batch=2, trials=2, left_out=left_out, nonlinear=0.0, precision="float32")
         dataset = cell_dataset(tmp_path, 3, settings, shards=1)
         dataset.make(0)
         workers = WorkerPool.__new__(WorkerPool)  # Without processes.
-        objective = CellObjective(CellNetwork(widths=(8, 16), blocks=(1, 1)), settings, 3, dataset, workers, lambda: None)
+        network = CellNetwork(widths=(8, 16), blocks=(1, 1))
+        objective = CellObjective(network, settings, 3, dataset, workers, lambda: None)
         batch, again = objective.batch(0), objective.batch(0)
         assert batch is not None
         assert again is not None
