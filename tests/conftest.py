@@ -6,6 +6,7 @@ call; compiled programs kept from one run to the next.
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,10 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["COLUMNS"] = "100"  # click and rich wrap to the terminal's width
+
+# Some environments say otherwise; the tests, and hundreds of processes that they start, would compile all sources anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # In the background of a script; a command would leave it so.
     signal.signal(signal.SIGINT, signal.default_int_handler)

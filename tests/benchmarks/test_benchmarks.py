@@ -145,7 +145,7 @@ def test_a_failed_program_is_reported_with_its_output(tmp_path: Path) -> None:
 def test_no_scan_of_a_watch_is_lost_or_done_twice_by_damage_and_a_kill(tmp_path: Path) -> None:
     from benchmarks.watch import watch_with_kill
 
-    numbers = watch_with_kill(tmp_path / "watch", 8, 2, pause=0.3, idle=5.0)
+    numbers = watch_with_kill(tmp_path / "watch", 5, 2, pause=0.3, idle=4.0)
     assert {name: numbers[name] for name in ("results", "reasons", "lost", "twice", "reports")} == {
-        "results": 6, "reasons": 2, "lost": 0, "twice": 0, "reports": 6,
+        "results": 3, "reasons": 2, "lost": 0, "twice": 0, "reports": 3,
     }  # fmt: skip

@@ -161,7 +161,7 @@ def test_a_job_that_is_stopped_before_its_limit_is_requeued_and_ends_with_the_un
     slurm: Path, work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(work)
-    words = ["fit", "run.yaml", "scans/cell_1.h5", "--set", "fit.steps=4000", "--set", "fit.patience=4000"]
+    words = ["fit", "run.yaml", "scans/cell_1.h5", "--set", "fit.steps=2000", "--set", "fit.patience=2000"]
     assert run(["submit", "--time", "5 min", "--", *words, "-o", "RUN"]) == 0
     job = capfd.readouterr().out.split()[2].rstrip(":,")
     assert run(["submit", "--time", "5 min", "--", *words, "-o", "RUN"]) == 2
@@ -218,7 +218,7 @@ def test_two_tasks_fit_together_and_go_on_after_the_death_of_one(
     slurm: Path, work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(work)
-    words = ["fit", "run.yaml", "scans/cell_1.h5", "--set", "fit.steps=1500", "--set", "fit.patience=1500"]
+    words = ["fit", "run.yaml", "scans/cell_1.h5", "--set", "fit.steps=700", "--set", "fit.patience=700"]
     assert run(["submit", "--tasks", "2", "--time", "5 min", "--", *words, "-o", "TWO"]) == 0
     job = capfd.readouterr().out.split()[2].rstrip(":,")
     lines = work / "TWO" / "metrics.jsonl"
@@ -235,7 +235,7 @@ def test_two_tasks_fit_together_and_go_on_after_the_death_of_one(
     assert text.count("unflat: ended with status 0") == 1
     assert "Traceback" not in text
     steps = [json.loads(line)["step"] for line in lines.read_text("utf-8").splitlines()]
-    assert steps == list(range(1, 1501)), "each step is done once"
+    assert steps == list(range(1, 701)), "each step is done once"
     assert run([*words, "-o", "ALONE"]) == 0
     with h5py.File(work / "TWO" / "volume.h5") as one, h5py.File(work / "ALONE" / "volume.h5") as other:
         np.testing.assert_allclose(one["volume/refractive_index"][()], other["volume/refractive_index"][()], atol=1e-3)

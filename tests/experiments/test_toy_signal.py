@@ -40,16 +40,27 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def unflat(plugins: Path, *words: object) -> subprocess.CompletedProcess[str]:
     """Run the command line with the toy on the path."""
-    path = os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH", "")]))
     command = [sys.executable, "-m", "unflat", *map(str, words)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"PYTHONPATH": path}
-    )
+    return run_with(plugins, *command)
+
+
+def prepare(plugins: Path, *commands: list[object]) -> None:
+    """Run commands one after the other in one process, which imports the toy and jax once."""
+    program = "import json, sys; from unflat.cli.main import run; sys.exit(any(map(run, json.loads(sys.argv[1]))))"
+    done = run_with(plugins, sys.executable, "-c", program, json.dumps(commands, default=str))
+    assert done.returncode == 0, (commands, done.stderr)
+
+
+def run_with(plugins: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH", "")]))
+    environment = os.environ | {"PYTHONPATH": path}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
 
 
 def test_a_fourth_kind_goes_through_every_command(plugins: Path, tmp_path: Path) -> None:
     config, scan, run = tmp_path / "s.yaml", tmp_path / "scan.h5", tmp_path / "RUN"
-    for words in (
+    prepare(
+        plugins,
         ["init", "signal", "-o", config],
         ["simulate", config, "-o", scan],
         ["check", config, scan],
@@ -58,9 +69,7 @@ def test_a_fourth_kind_goes_through_every_command(plugins: Path, tmp_path: Path)
         ["report", run, "-o", tmp_path / "report.html"],
         ["info", scan],
         ["info", run],
-    ):
-        done = unflat(plugins, *words)
-        assert done.returncode == 0, (words, done.stderr)
+    )
     evaluated = unflat(plugins, "evaluate", run, scan, "--json")
     assert evaluated.returncode == 0, evaluated.stderr
     accuracy = json.loads(evaluated.stdout)
@@ -84,8 +93,7 @@ def test_a_method_that_the_kind_does_not_offer_is_refused(plugins: Path, tmp_pat
 
 def test_a_kind_without_an_estimate_says_so(plugins: Path, tmp_path: Path) -> None:
     config, scan = tmp_path / "s.yaml", tmp_path / "scan.h5"
-    for words in (["init", "signal", "-o", config], ["simulate", config, "-o", scan]):
-        assert unflat(plugins, *words).returncode == 0
+    prepare(plugins, ["init", "signal", "-o", config], ["simulate", config, "-o", scan])
     checked = unflat(plugins, "check", config, scan)
     assert checked.returncode == 0
     assert "no estimate" in checked.stdout
@@ -155,8 +163,7 @@ def test_an_error_in_a_package_of_a_kind_names_its_line(tmp_path: Path) -> None:
 def test_losses_of_another_shape_are_refused(tmp_path: Path) -> None:
     source = toy_with((").sum(-1) / (", ").sum() / ("), ("        ).sum(-1)", "        ).sum()"))
     folder, config, scan = install(tmp_path, source), tmp_path / "s.yaml", tmp_path / "scan.h5"
-    for words in (["init", "signal", "-o", config], ["simulate", config, "-o", scan]):
-        assert unflat(folder, *words).returncode == 0
+    prepare(folder, ["init", "signal", "-o", config], ["simulate", config, "-o", scan])
     refused = unflat(folder, "fit", config, scan, "-o", tmp_path / "RUN")
     assert refused.returncode == 2
     for text in ("SignalLikelihood.losses", "shape ()", "(views,)"):
@@ -166,8 +173,7 @@ def test_losses_of_another_shape_are_refused(tmp_path: Path) -> None:
 def test_a_faulty_summary_does_not_make_a_finished_run_fail(tmp_path: Path) -> None:
     folder = install(tmp_path, toy_with(("numbers['misfit_withheld']", "numbers['absent']")))
     config, scan, run = tmp_path / "s.yaml", tmp_path / "scan.h5", tmp_path / "RUN"
-    for words in (["init", "signal", "-o", config], ["simulate", config, "-o", scan]):
-        assert unflat(folder, *words).returncode == 0
+    prepare(folder, ["init", "signal", "-o", config], ["simulate", config, "-o", scan])
     done = unflat(folder, "fit", config, scan, "-o", run, "--set", "fit.steps=3")
     assert done.returncode == 0, done.stderr
     assert "summary_line" in done.stderr

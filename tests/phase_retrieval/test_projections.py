@@ -281,7 +281,10 @@ def test_starts_computed_together_equal_starts_computed_alone() -> None:
     counts = np.fft.fftshift(np.abs(np.fft.fftn(truth)) ** 2)
     pattern = to_device_pattern(DiffractionData(counts, np.ones_like(counts)), 0.05, 0)
     chosen = PhaseSettings.model_validate(
-        {"recipe": [{"hio": {"iterations": 30}}, {"gps": {"iterations": 5, "psf": True}}]}
+        {
+            "recipe": [{"hio": {"iterations": 12}}, {"gps": {"iterations": 3, "psf": True}}],
+            "refine": {"iterations": 30},
+        }
     )
     stages = build_stages(chosen)
 

@@ -433,11 +433,13 @@ def test_runs_appear_are_shown_and_vanish(page: Page, runs: Path, model: Model) 
     page.wait("!document.querySelector('.empty').hidden")
     assert "no result yet" in page.js("document.querySelector('.empty').textContent")
     write_run(runs / "begun", model.draw(1), sentinel="")
+    page.js("unflat.live.poll()")  # Earlier than by itself.
     page.wait("unflat.session.run?.name.includes('begun')", 8)
     page.settle()
     assert_picture_is_the_model(page, "z", model.draw(1))
     choose_among_damaged_runs(page, runs / "begun" / "model.h5")
     shutil.rmtree(runs / "begun")
+    page.js("unflat.live.poll()")
     page.wait("document.getElementById('status').textContent.includes('is gone')", 8)
     page.drag("z", (40, 50), (20, 10))
     assert page.pixels("z")[..., 3].any()  # The last of it stays in sight.
@@ -449,6 +451,7 @@ def choose_among_damaged_runs(page: Page, path: Path) -> None:
     begun, sphere = page.js("unflat.session.run.id"), page.start["run"]
     content = path.read_bytes()
     path.write_bytes(content[:1000])
+    page.js("unflat.live.poll()")
     page.wait("unflat.unread !== ''", 8)
     page.settle()  # The last of the result stays in sight.
     assert page.js("unflat.session.run !== null")

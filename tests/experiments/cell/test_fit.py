@@ -23,6 +23,8 @@ from unflat.recon.model import Model
 from unflat.recon.optimize import model_preview
 from unflat.recon.runs import Gate, RunFolder, describe_input
 
+from ...commands import run_here
+
 CONFIG = """
 kind: cell
 device: cpu
@@ -39,6 +41,9 @@ simulate:
 """
 
 
+FOURIER = "fit.fourier={width: 32, depth: 2, frequencies_lateral: 3, frequencies_axial: 2, angles: 4}"
+
+
 @pytest.fixture(scope="session")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a small simulated acquisition and its config."""
@@ -50,6 +55,11 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_fit(scan: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `unflat fit`."""
+    return run_here("fit", scan / "run.yaml", scan / "scan.h5", "-o", output, *options)
+
+
+def run_fit_alone(scan: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run `unflat fit` in a process of its own."""
     command = [sys.executable, "-m", "unflat", "fit", str(scan / "run.yaml"), str(scan / "scan.h5"), "-o", str(output)]
     return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
@@ -58,7 +68,7 @@ def run_fit(scan: Path, output: Path, *options: str) -> subprocess.CompletedProc
 @pytest.fixture(scope="session")
 def whole(scan: Path) -> Path:
     """Folder of an uninterrupted run."""
-    done = run_fit(scan, scan / "whole")
+    done = run_fit_alone(scan, scan / "whole")
     assert done.returncode == 0, done.stderr
     return scan / "whole"
 
@@ -147,7 +157,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(scan: Path, whole: Path, tmp_
         4,
         8,
     ):  # On a busy machine the first step may take longer than a whole fit on an idle one.
-        first = run_fit(scan, run, "--time-limit", f"{limit} s", "--force")
+        first = run_fit_alone(scan, run, "--time-limit", f"{limit} s", "--force")
         assert first.returncode == 75, first.stderr
         if (run / "metrics.jsonl").exists():
             break
@@ -256,12 +266,12 @@ def test_an_ensemble_has_an_uncertainty(scan: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "choice",
-    [["fit.field=voxels"], ["fit.field=fourier", "fit.fourier={width: 32, depth: 3}", "fit.learning_rate=0.005"]],
+    [["fit.field=voxels", "fit.steps=30"], ["fit.field=fourier", FOURIER, "fit.learning_rate=0.005", "fit.steps=12"]],
 )
 @pytest.mark.slow
 def test_other_fields_fit_as_well(scan: Path, tmp_path: Path, choice: list[str]) -> None:
     run = tmp_path / "run"
-    done = run_fit(scan, run, "--set", "fit.steps=30", *(word for each in choice for word in ("--set", each)))
+    done = run_fit(scan, run, *(word for each in choice for word in ("--set", each)))
     assert done.returncode == 0, done.stderr
     assert numbers(run)["residual_fitted"] < 0.9
 

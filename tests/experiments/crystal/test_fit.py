@@ -3,8 +3,8 @@
 import importlib.util
 import json
 import os
+import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -14,6 +14,9 @@ import pytest
 import unflat
 from unflat.cli.main import run as unflat_status
 from unflat.recon.io.volume_formats import read_volume
+from unflat.recon.runs import RunFolder
+
+from ...commands import run_here
 
 pytestmark = pytest.mark.slow
 
@@ -38,10 +41,8 @@ simulate:
 
 
 def fit(work: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run `unflat fit` in a subprocess."""
-    command = [sys.executable, "-m", "unflat", "fit", str(work / "c.yaml"), str(work / "scan.h5"), "-o"]
-    words = [*command, str(work / name), *options]
-    return subprocess.run(words, capture_output=True, text=True, timeout=400, check=False, env=dict(os.environ))
+    """Run `unflat fit`."""
+    return run_here("fit", work / "c.yaml", work / "scan.h5", "-o", work / name, *options)
 
 
 @pytest.fixture(scope="module")
@@ -140,35 +141,24 @@ def test_a_resumed_run_gives_the_same_numbers(work: Path) -> None:
         assert one[name] == two[name], name
 
 
-SIGNALLED = """
-import os, signal, sys
-from unflat.recon.runs.folder import RunFolder
-
-append_metrics = RunFolder.append_metrics
-
-def signalled(folder, step, **numbers):
-    append_metrics(folder, step, **numbers)
-    if "loss" in numbers and step == 5:
-        os.kill(os.getpid(), signal.SIGTERM)
-
-RunFolder.append_metrics = signalled
-from unflat.cli.main import run
-sys.exit(run(sys.argv[1:]))
-"""
-"""Program that receives a cluster's signal while the fit takes its first steps."""
-
-
 def losses(run: Path) -> list[float]:
     """Read the losses of the optimiser's steps from ``metrics.jsonl``."""
     lines = map(json.loads, (run / "metrics.jsonl").read_text("utf-8").splitlines())
     return [line["loss"] for line in lines if "loss" in line]
 
 
-def test_a_run_resumed_within_the_fit_gives_the_same_numbers(work: Path) -> None:
-    run = work / "SIGNALLED"
-    words = ["fit", str(work / "c.yaml"), str(work / "scan.h5"), "-o", str(run)]
-    command = [sys.executable, "-c", SIGNALLED, *words]
-    first = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=dict(os.environ))
+def test_a_run_resumed_within_the_fit_gives_the_same_numbers(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster's signal comes while the fit takes its first steps."""
+    append_metrics, run = RunFolder.append_metrics, work / "SIGNALLED"
+
+    def signalled(folder: RunFolder, step: int, **numbers: float) -> None:
+        append_metrics(folder, step, **numbers)
+        if "loss" in numbers and step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "append_metrics", signalled)
+        first = fit(work, "SIGNALLED")
     assert first.returncode == 75, first.stderr
     done = len(losses(run))
     assert 5 <= done < 50

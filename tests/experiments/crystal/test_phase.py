@@ -1,9 +1,6 @@
 """Phase retrieval by the command line: simulate, phase, evaluate, stop, resume; and the contents of the folder."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -11,6 +8,8 @@ import numpy as np
 import pytest
 
 from unflat.recon.io.volume_formats import read_volume
+
+from ...commands import run_here as unflat
 
 pytestmark = pytest.mark.slow
 
@@ -32,12 +31,6 @@ simulate:
   phase: [0.5, 0.6]
   detector: {counts: 1e6}
 """
-
-
-def unflat(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a subprocess."""
-    command = [sys.executable, "-m", "unflat", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=dict(os.environ))
 
 
 @pytest.fixture(scope="module")

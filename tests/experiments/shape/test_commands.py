@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -18,6 +20,7 @@ from unflat.recon.errors import ConfigError, DataError, Stopped
 from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.configs import load_config
 from unflat.recon.experiments.shape import figures, report
+from unflat.recon.experiments.shape.network import training_data
 from unflat.recon.experiments.shape.network.checkpoint import PredictionState
 from unflat.recon.experiments.shape.network.denoiser import ShapeDenoiser
 from unflat.recon.experiments.shape.network.predict import predict
@@ -40,6 +43,15 @@ train: {steps: 3, distil: 1, batch: 2, specimens: 16, judge_every: 3, warm_up: 1
 simulate: {cells: 2, classes: [discocyte, knizocyte], pixels: 32}
 volume: {edge: 32}
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_training_cells() -> Iterator[None]:
+    """Simulate each training cell once for all trainings, and hold out few: they take most of a training's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_data, "_simulate_one", cache(training_data._simulate_one))
+        patch.setattr(training_data, "_HELD_OUT_CELLS", 4)
+        yield
 
 
 @pytest.fixture(scope="module")

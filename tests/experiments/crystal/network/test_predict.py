@@ -1,9 +1,6 @@
 """``unflat train`` and ``unflat predict`` as people call them: on a crystal that is known, and with what is wrong."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -11,6 +8,8 @@ import numpy as np
 import pytest
 
 from unflat.recon.io.volume_formats import read_volume
+
+from ....commands import run_here as unflat
 
 SMALL = [
     "--set",
@@ -22,12 +21,6 @@ SMALL = [
     "--set",
     "train.trials=2",
 ]
-
-
-def unflat(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command."""
-    line = [sys.executable, "-m", "unflat", *map(str, words)]
-    return subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=os.environ)
 
 
 @pytest.fixture(scope="module")
