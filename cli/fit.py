@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@run_arguments(distributed=True)
+@run_arguments(distributed=True, series=True)
 def command(config: Any, inputs: Inputs, options: "RunOptions") -> int | None:
     """Fit a continuous model to the ACQUISITION as CONFIG describes, into a run folder.
 
@@ -21,7 +21,8 @@ def command(config: Any, inputs: Inputs, options: "RunOptions") -> int | None:
     --resume continues.
 
     Several ACQUISITIONs, a folder of HDF5 files or a pattern give a run folder each inside the output, with results.csv
-    and index.html over all; one that fails is set aside, and the others go on.
+    and index.html over all; one that fails is set aside, and the others go on. With --series they are one specimen in
+    order, and one model is fitted to all: unflat query, volume and render take it --at any position.
 
     \b
     Examples:
@@ -31,5 +32,7 @@ def command(config: Any, inputs: Inputs, options: "RunOptions") -> int | None:
       unflat fit crystal.yaml rocking.h5 -o RUN --set fit.start=PHASED
       unflat fit run.yaml scans/*.h5 -o RUNS
       unflat fit run.yaml scans/ -o RUNS --resume
+      unflat fit run.yaml t0.h5 t1.h5 t2.h5 -o RUN --series time
+      unflat fit run.yaml t0.h5 t1.h5 t2.h5 -o RUN --series 'time=0s,30s,1min'
     """
     return reconstruct("fit", config, inputs, options)

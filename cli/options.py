@@ -130,11 +130,13 @@ class Inputs(NamedTuple):
         paths: Acquisitions, folders and patterns as given.
         each: Whether every entry of a folder, or every match of a pattern, is an acquisition of its own.
         retry_failed: Whether to try again what failed before.
+        series: Coordinate of a series that the acquisitions are, with their positions if given; None for none.
     """
 
     paths: tuple[Path, ...]
     each: bool
     retry_failed: bool
+    series: str | None = None
 
 
 def _several_options(command: F) -> F:
@@ -161,8 +163,22 @@ def _process_options(command: F) -> F:
     return command
 
 
+_series_option = click.option(
+    "--series",
+    "coordinate",
+    metavar="NAME[=POSITIONS]",
+    help="Fit all ACQUISITIONs as one model of one specimen, with a coordinate such as time. Positions are those of "
+    "the files, or given: time=0s,10s,20s; else the files' order.",
+)
+"""Adds ``--series``: an argument ``coordinate: str | None``."""
+
+
 def run_arguments(
-    *, measured: bool = True, distributed: bool = False, shortcuts: Mapping[str, str] = MappingProxyType({})
+    *,
+    measured: bool = True,
+    distributed: bool = False,
+    series: bool = False,
+    shortcuts: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """Add the arguments and options of every command that runs a method.
 
@@ -174,6 +190,7 @@ def run_arguments(
         measured: Whether there is an ACQUISITION.
         distributed: Whether several processes can work on a run: adds ``--coordinator``, ``--processes`` and
             ``--process``, which ``srun`` and ``mpirun`` stand for.
+        series: Whether several acquisitions can be one series: adds ``--series``.
         shortcuts: Options of the command itself, by name, and the settings that they stand for.
     """
 
@@ -196,6 +213,7 @@ def run_arguments(
             coordinator: str | None = None,
             processes: int | None = None,
             process: int | None = None,
+            coordinate: str | None = None,
             **own: Any,
         ) -> int | None:
             from ..recon.processes import plan_group, tell_of_signals
@@ -213,6 +231,7 @@ def run_arguments(
             words: list[str | Path] = [click.get_current_context().info_name or "", config, *acquisitions, "-o", output]
             words += [word for assignment in assignments for word in ("--set", assignment)]
             words += ["--each"] if each else []
+            words += [] if coordinate is None else ["--series", coordinate]
             words += [] if time_limit is None else ["--time-limit", f"{time_limit:g} s"]
             line = command_line(tuple(words), output)
             if group is not None and group.index:
@@ -220,10 +239,11 @@ def run_arguments(
             options = RunOptions(output, force, resume, time_limit, command=line, group=group)
             run = click.get_current_context().meta.get(RECEIVER, command)
             if measured:
-                return run(settings, Inputs(acquisitions, each, retry_failed), options)  # type: ignore[no-any-return]
+                return run(settings, Inputs(acquisitions, each, retry_failed, coordinate), options)  # type: ignore[no-any-return]
             return run(settings, options)  # type: ignore[no-any-return]
 
         arguments = _process_options(wrapper) if distributed else wrapper
+        arguments = _series_option(arguments) if series else arguments
         if measured:
             named = click.argument("acquisitions", type=PATH, nargs=-1, required=True, metavar="ACQUISITION...")
             arguments = named(_several_options(arguments))

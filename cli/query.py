@@ -75,6 +75,7 @@ def command(
     Examples:
       unflat query RUN points.csv -o values.csv --unit um
       unflat query RUN/model.h5 path.npy -o values.npy --quantity refractive_index
+      unflat query SERIES points.csv -o values.csv --at time=12.5s
       unflat query RUN -o profile.csv --line 0um,0um,-0.2um 0um,0um,0.2um
     """
     console.refuse_to_overwrite(output, force=force)

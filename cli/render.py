@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from ..recon.experiments.specimens import SpecimenOptions
     from ..recon.sampled import Sampled
 
-MOVIES = ("spin", "zoom")
+MOVIES = ("spin", "zoom", "series")
 FIGURE_EXTENSIONS, MOVIE_EXTENSIONS = (".png", ".svg", ".pdf"), (".gif", ".mp4")
-STYLES = ("slices", "projection", "spin", "zoom", "montage", "light", "surface")
+STYLES = ("slices", "projection", "spin", "zoom", "series", "montage", "light", "surface")
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def parse_planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str,
     callback=parse_planes,
     multiple=True,
     metavar="z=2um",
-    help="slices, montage: position of a plane. May be repeated.",
+    help="slices, montage, series: position of a plane. May be repeated.",
 )
 @click.option(
     "--na",
@@ -167,7 +167,11 @@ def parse_planes(_ctx: click.Context, _param: click.Parameter, value: tuple[str,
     "--size", type=click.IntRange(96, 4096), help="Number of samples along the longest edge, or of pixels of a movie."
 )
 @click.option(
-    "--frames", type=click.IntRange(2, 2000), default=60, show_default=True, help="spin, zoom: number of frames."
+    "--frames",
+    type=click.IntRange(2, 2000),
+    default=60,
+    show_default=True,
+    help="spin, zoom, series: number of frames.",
 )
 @click.option(
     "--factor",
@@ -207,12 +211,18 @@ def command(
       unflat render RUN -o side.png --style projection --angle 40,20
       unflat render RUN -o spin.mp4 --caption 'Refractive index of a yeast cell'
       unflat render RUN -o zoom.gif --style zoom --centre 0um,2um,-1um --factor 30
+      unflat render SERIES -o growth.mp4 --style series --plane y=0um
+      unflat render SERIES -o half.png --at time=12.5s
       unflat render RUN -o tilted.png --style light --na 0.3,0.1
       unflat render CELL -o shape.png --style surface --angle 30,55 --draw 2
       unflat render SHAPES -o shape.png --style surface --angle 30,55 --cell 3 --draw 2
     """
     request = _request(output, **options)
     console.refuse_to_overwrite(output, force=force)
+    if request.style == "series":
+        _write_series_movie(model, request, opening.volume.at, output)
+        console.report_file(output)
+        return
     result = one_specimen(open_for_drawing(model, opening), model, draw, cell)
     if request.quantity is not None:
         request = replace(request, quantity=quantity_names(result, (request.quantity,))[0])
@@ -249,6 +259,30 @@ def _request(output: Path, **options: Any) -> RenderRequest:
     (defocus,) = options.pop("defocus")
     angles = (*options.pop("angles"), 0.0)[:2]
     return RenderRequest(style=style, defocus=defocus, angles=angles, **options)
+
+
+def _write_series_movie(model: Path, request: RenderRequest, at: str | None, output: Path) -> None:
+    """Write a movie over a whole series.
+
+    Raises:
+        ConfigError: If the model is of no series, or one position is asked for.
+    """
+    from ..recon.io.metadata import find_quantity
+    from ..recon.io.model_file import read_model_series
+    from ..recon.visualization import series_frames, with_caption, write_movie
+    from ..recon.visualization.series_movie import require_one_plane
+
+    if at is not None:
+        raise ConfigError("--style series shows all positions of the series: leave out --at, or take another style")
+    series, plane = read_model_series(model), require_one_plane(request.planes)
+    options = request.common_options()
+    if request.quantity is not None:
+        names = [q.name for q in series.at(series.default).quantities]
+        options["quantity"] = find_quantity(names, request.quantity)
+    frames = series_frames(series, request.frames, plane=plane, **options)
+    shown = with_caption(frames, request.caption) if request.caption else frames
+    with console.progress(request.style) as show:
+        write_movie(shown, output, total=request.frames, progress=show)
 
 
 def _write_movie(result: "Sampled", request: RenderRequest, output: Path) -> None:

@@ -10,6 +10,7 @@ from . import console
 if TYPE_CHECKING:
     from ..recon.experiments.base import Experiment
     from ..recon.experiments.run import RunOptions
+    from ..recon.experiments.series_input import SeriesInput
     from ..recon.runs import RunOutcome
     from .options import Inputs
 
@@ -25,6 +26,9 @@ def reconstruct(method: str, config: Any, inputs: "Inputs", options: "RunOptions
     """
     from ..recon.runs.scan_list import is_several
 
+    if inputs.series is not None:
+        run_command(method, config, _series(inputs, options), options)
+        return None
     if inputs.each or is_several(inputs.paths):
         if options.group is not None:
             remedy = "take a job array ('unflat submit' without --tasks), or --processes 1"
@@ -38,7 +42,27 @@ def reconstruct(method: str, config: Any, inputs: "Inputs", options: "RunOptions
     return None
 
 
-def run_command(method: str, config: Any, acquisition: Path | None, options: "RunOptions") -> "RunOutcome":
+def _series(inputs: "Inputs", options: "RunOptions") -> "SeriesInput":
+    """List the files of a series.
+
+    Raises:
+        ConfigError: If there is one only, or an option does not go with a series.
+    """
+    from ..recon.experiments.series_input import SeriesInput
+    from ..recon.runs.scan_list import is_several, list_scans
+
+    if options.group is not None:
+        raise ConfigError(Diagnostic("--processes", "several processes do not fit a series yet", "take --processes 1"))
+    if inputs.retry_failed:
+        raise ConfigError("--retry-failed goes with several acquisitions that are fitted one by one")
+    several = inputs.each or is_several(inputs.paths)
+    paths = [scan.path for scan in list_scans(inputs.paths, each=inputs.each)] if several else inputs.paths
+    return SeriesInput(tuple(paths), inputs.series or "")
+
+
+def run_command(
+    method: str, config: Any, acquisition: "Path | SeriesInput | None", options: "RunOptions"
+) -> "RunOutcome":
     """Run a method in a folder, with progress and a summary on the screen.
 
     Raises:

@@ -137,7 +137,7 @@ def members_of(
     from ..recon.io.volume_stack import counts
 
     file = path / "volume.h5" if path.is_dir() and not (path / "model.h5").is_file() else path
-    model = model_of(path)
+    model = model_of(path, opening.volume)
     if model is not None:
         yield from _draws(model, path, opening, cell, draw, features)
     elif counts(file) is not None:

@@ -1,4 +1,4 @@
-"""Options for what volumes of other programs leave open: kind, channel, time, labels, medium."""
+"""Options for what a file leaves open: kind, channel, time, labels and medium of a volume, position in a series."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -16,7 +16,7 @@ def _kind(context: click.Context, param: click.Parameter, value: str | None) -> 
 
 
 def specimen_options(command: F) -> F:
-    """Add options for volumes of other programs: an argument ``opening: SpecimenOptions``.
+    """Add options for volumes of other programs, and for series: an argument ``opening: SpecimenOptions``.
 
     The command has an option ``--spacing`` of its own, whose value is passed on, and may have ``--quantity``; else that
     is added, and passed on too.
@@ -25,6 +25,11 @@ def specimen_options(command: F) -> F:
 
     @click.option("--kind", **KIND | {"callback": _kind}, help="Kind of specimen, for a volume that does not give it.")
     @click.option("--time", type=click.IntRange(0), help="Number of the time, of a stack with several.")
+    @click.option(
+        "--at",
+        metavar="POSITION",
+        help="Position in the model of a series, such as time=12.5s; that of its last acquisition by default.",
+    )
     @click.option("--position", metavar="NAME", help="Name or number of the stage's position, of a file with several.")
     @click.option("--label", type=click.IntRange(1), help="Number of the only label, of a stack of labels.")
     @click.option(
@@ -44,6 +49,7 @@ def specimen_options(command: F) -> F:
         *args: Any,
         kind: str,
         time: int | None,
+        at: str | None,
         position: str | None,
         label: int | None,
         labels: bool | None,
@@ -55,7 +61,7 @@ def specimen_options(command: F) -> F:
         from ..recon.io.metadata import VolumeOptions
 
         quantity = None if "--quantity" in own else kwargs.pop("quantity")
-        reading = VolumeOptions(spacing=spacing, quantity=quantity, time=time, position=position)
+        reading = VolumeOptions(spacing=spacing, quantity=quantity, time=time, position=position, at=at)
         return command(*args, opening=SpecimenOptions(reading, kind, labels, label, medium), **kwargs)
 
     if "--quantity" not in own:

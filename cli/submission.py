@@ -96,7 +96,7 @@ def submit(command: CommandWords, options: SubmitOptions) -> SubmittedJobs | Non
     experiment = get_experiment(settings.kind)
     experiment.require(command.name)
     experiment.input_files(command.name, settings)
-    several = bool(inputs) and (inputs[0].each or is_several(inputs[0].paths))
+    several = bool(inputs) and inputs[0].series is None and (inputs[0].each or is_several(inputs[0].paths))
     if options.one_job or not several:
         _require_can_begin(() if several or not inputs else inputs[0].paths, run, several=several)
         if options.numbers is not None or options.at_once:

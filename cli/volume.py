@@ -118,6 +118,7 @@ def command(
       unflat volume RUN -o zoom.h5 --spacing '20 nm' --region='-1um:1um,-1um:1um,-1um:1um'
       unflat volume RUN -o same_grid.mrc --like other.mrc
       unflat volume RUN -o turned.vti --rotate 'y 30deg' --rotate 'z 10deg'
+      unflat volume SERIES -o half.ome.tif --at time=12.5s
       unflat volume CRYSTAL -o crystal.vti --quantity amplitude --quantity strain
       unflat volume CRYSTAL -o crystal.cxi
       unflat volume SHAPES -o FOLDER/

@@ -11,8 +11,11 @@ smooth = lambda t: (u := np.clip(t, 0, 1)) ** 3 * (10 + u * (6 * u - 15))
 rise = lambda x, a, b: smooth((x - a) / (b - a)) if b != a else np.ones(np.shape(x))
 
 
-def read_model(path):
-    """Return the model, after its self-test: points (n, 3), z, y, x in metres, to values (n,) by the quantity."""
+def read_model(path, at=None):
+    """Return the model, after its self-test: points (n, 3), z, y, x in metres, to values (n,) by the quantity.
+
+    A series is taken at one of its positions, by default the last.
+    """
     with h5py.File(path) as file:
         architecture, weights = json.loads(file["architecture"][()]), {}
         file["weights"].visititems(lambda n, d: weights.update({n: d[()]} if isinstance(d, h5py.Dataset) else {}))
@@ -21,11 +24,12 @@ def read_model(path):
         asked, expected, affine = (
             file[n][()] for n in ("selftest/points", "selftest/values", "frame/world_from_model")
         )
+        positions = file["series/positions"][()] if "series" in file else [0.0]
         boxes, windows = (file["tiles"][n][()] if "tiles" in file else [] for n in ("bounding_box", "window"))
     parts = [[(n.partition("/")[2], w) for n, w in weights.items() if f"tile_{i}/" in n] for i in range(len(boxes))]
     maps = [np.vstack([np.column_stack([np.diag(b - a), a + b]) / 2, [0, 0, 0, 1]]) for a, b in boxes] or [affine]
 
-    def one(points, affine, weights):
+    def one(points, affine, weights, architecture):
         members = sorted({n[: n.find("/") + 1] * n.startswith(("member_", "consensus/")) for n in weights})
         sets = [{n.removeprefix(m): w.astype(float) for n, w in weights.items() if n.startswith(m)} for m in members]
         c, s = np.array(members) == "consensus/", (points - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
@@ -36,20 +40,34 @@ def read_model(path):
         spread = zip(names, draws.std(axis=0, ddof=len(draws) > 1).T * inside)
         return result | ({"uncertainty_" + n: u for n, u in spread} if len(draws) > 1 else {})
 
-    def model(points):
-        p = np.asarray(points, float)
+    def model(points, at=positions[-1] if at is None else at):
+        p, own, architecture_at = np.asarray(points, float), weights, architecture
+        if "series" in architecture:
+            own, architecture_at = at_position(architecture, weights, positions, at)
         window = lambda w: np.prod([rise(x, a, b) * rise(x, d, c) for x, (a, b, c, d) in zip(p.T, w)], axis=0)
         shares = np.array([window(w) for w in windows] or [[1.0]])
-        tiles = [one(p, *part) for part in zip(maps, map(dict, parts or [weights]))]
+        tiles = [one(p, *part, architecture_at) for part in zip(maps, map(dict, parts or [own]))]
         return {n: sum(u * tile[n] for u, tile in zip(shares, tiles)) / sum(shares) for n in tiles[0]}
 
-    given = np.stack([*model(asked).values()], 1)
+    third = (2 * positions[0] + positions[min(1, len(positions) - 1)]) / 3  # The position of the test of a series.
+    given = np.stack([*model(asked, third).values()], 1)
     if not np.allclose(given, expected, rtol=1e-9, atol=1e-6 * np.ptp(expected, axis=0)):
         raise ValueError(f"{path}: the model does not give the values of its self-test")
     return model
 
 
+def at_position(architecture, weights, positions, at):
+    i = int(np.clip(np.searchsorted(positions, at, side="right"), 1, len(positions) - 1)) - 1
+    f, series = (at - positions[i]) / (positions[i + 1] - positions[i]), architecture["series"]
+    between = lambda w: (1 - f) * w[i].astype(float) + f * w[i + 1].astype(float)
+    own = {n: between(w) if n in [*series["varying"], "motion"] else w for n, w in weights.items()}
+    shift, stretch = own.pop("motion") if series["moves"] else (np.zeros(3), np.zeros(3))
+    return own, architecture | {"motion": {"shift": shift, "stretch": np.exp(stretch)}}
+
+
 def evaluated(architecture, w, s):
+    motion = architecture.get("motion", {"stretch": 1, "shift": 0})
+    s = np.clip(s * np.array(motion["stretch"]) + np.array(motion["shift"]), -1, 1)
     s, signs = np.clip(s, -1, 1), np.broadcast_to(architecture.get("sign", "any"), architecture.get("outputs", 1))
     bend = np.array([("nonpositive", "any", "nonnegative").index(sign) - 1 for sign in signs])
     signed = lambda raw: np.where(bend == 0, raw, (raw + bend * np.sqrt(raw**2 + 4 * 0.05**2)) / 2)

@@ -25,9 +25,11 @@ from .experiments.comparison import evaluate_files
 from .experiments.configs import load_config, parse_config
 from .experiments.evaluation import Evaluation
 from .experiments.run import RunOptions, ShowProgress, no_progress, run_method
-from .io.model_file import read_model
+from .experiments.series_input import SeriesInput
+from .io.model_file import read_model, read_model_series
 from .io.result import read_result
 from .model import Model
+from .model_series import ModelSeries
 from .runs.batch_record import BatchRecord
 from .runs.context import Progress, RunOutcome, Status
 from .runs.scan_list import list_scans
@@ -282,6 +284,43 @@ def batch(
     return run_batch(method, settings, scans, options, _display(progress))
 
 
+def fit_series(
+    paths: Iterable[AnyPath],
+    config: KindSettings | AnyPath,
+    coordinate: str,
+    overrides: Overrides | None = None,
+    *,
+    seed: int | None = None,
+    progress: Callable[..., object] | None = None,
+    folder: AnyPath,
+    resume: bool = False,
+) -> Result:
+    """Fit acquisitions of one specimen as one model, with a coordinate such as time.
+
+    Args:
+        paths: Acquisitions.
+        config: Settings, path of a YAML file, or name of a kind for its defaults.
+        coordinate: Name of the coordinate, whose positions the files give, or name and positions: ``time=0s,10s,20s``.
+        overrides: Values of the config by their key.
+        seed: Seed of all randomness.
+        progress: Callback with step, total, and those metrics (``loss``, …) that it takes as keywords.
+        folder: Folder of the run.
+        resume: Whether to go on with the run in it.
+
+    Returns:
+        The result; `load_series` reads its model.
+
+    Raises:
+        ConfigError: If the kind fits no series, or the folder is taken.
+        DataError: If an acquisition cannot be read, or does not go with the others.
+        QualityError: If the result does not reach the quality gate of the config.
+    """
+    settings = configure(config, overrides, seed=seed)
+    given = SeriesInput(tuple(map(Path, paths)), coordinate)
+    outcome = run_method("fit", settings, given, RunOptions(Path(folder), resume=resume), _display(progress))
+    return Result(Path(folder), outcome)
+
+
 def evaluate(
     result: "Result | Model | Volume | AnyPath", truth: "Volume | Measurement | AnyPath", *, register: bool = False
 ) -> Evaluation:
@@ -318,11 +357,12 @@ def evaluate(
     return experiment.evaluate(result, known, register=register, names=names[0], labels=names[1])
 
 
-def load(path: AnyPath) -> Model:
+def load(path: AnyPath, at: str | float | None = None) -> Model:
     """Open a model file as a function of space.
 
     Args:
         path: A ``model.h5``, or the run folder that holds one.
+        at: Position in a series: a number in its unit, or text such as ``time=12.5s``; the last acquisition by default.
 
     Returns:
         A callable: ``model(points)`` gives the model's first quantity at points (n, 3), ordered (z, y, x), in metres.
@@ -330,7 +370,20 @@ def load(path: AnyPath) -> Model:
     Raises:
         DataError: If the file is missing, truncated, or not an unflat model.
     """
-    return read_model(path)
+    return read_model(path, at)
+
+
+def load_series(path: AnyPath) -> ModelSeries:
+    """Open the model of a series: ``series.at(12.5)`` is the model at a position.
+
+    Args:
+        path: A ``model.h5``, or the run folder that holds one.
+
+    Raises:
+        ConfigError: If the model is of no series.
+        DataError: If the file is missing, truncated, or not an unflat model.
+    """
+    return read_model_series(path)
 
 
 def _display(progress: Callable[..., object] | None) -> ShowProgress:

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-Dimension: TypeAlias = Literal["length", "inverse length", "angle", "time", "energy", "memory", "number"]
+Dimension: TypeAlias = Literal[
+    "length", "inverse length", "angle", "time", "energy", "temperature", "voltage", "memory", "number"
+]
 
 _DEGREE = Decimal("0.01745329251994329576923690768488612713")
 _UNITS: dict[Dimension, dict[str, Decimal]] = {
@@ -72,6 +74,8 @@ _UNITS: dict[Dimension, dict[str, Decimal]] = {
         },
         "KeV": Decimal("1.602176634e-16"),
     },
+    "temperature": {"K": Decimal(1), "mK": Decimal("1e-3")},
+    "voltage": {"V": Decimal(1), "mV": Decimal("1e-3"), "kV": Decimal(1000)},
     "memory": {
         "B": Decimal(1),
         **{f"{p}B": Decimal(1000) ** n for n, p in enumerate(("k", "M", "G", "T"), 1)},
@@ -102,6 +106,8 @@ _OUTPUT_UNITS: dict[Dimension, tuple[str, ...]] = {
     "angle": ("deg", "rad"),
     "time": ("h", "min", "s", "ms"),
     "energy": (),
+    "temperature": ("K",),
+    "voltage": ("kV", "V", "mV"),
     "memory": ("TiB", "GiB", "MiB", "KiB", "B"),
     "number": (),
 }
@@ -111,9 +117,13 @@ _EXAMPLES: dict[Dimension, str] = {
     "angle": "30 deg",
     "time": "10 min",
     "energy": "9 keV",
+    "temperature": "295 K",
+    "voltage": "1.2 V",
     "memory": "4 GiB",
     "number": "0.25",
 }
+SI_UNITS: dict[Dimension, str] = {dimension: next(iter(units)) for dimension, units in _UNITS.items()}
+"""SI unit of each dimension."""
 _QUANTITY = re.compile(r"([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*)?")
 _MAX_TEXT = 100
 """Number of characters of a quantity: more than any number needs."""

@@ -185,6 +185,15 @@ class Experiment(ABC):
         """Build the likelihood of a measurement: its grid, its loss, its initial guess."""
         raise NotImplementedError
 
+    def series_likelihoods(self, contexts: Sequence[RunContext]) -> "list[Likelihood]":
+        """Build the likelihood of each acquisition of a series, all on one grid, with the same outputs.
+
+        Raises:
+            ConfigError: If the kind fits no series, or an acquisition does not go with the others.
+        """
+        message = f"experiments of the kind {self.name!r} are fitted one by one"
+        raise ConfigError(Diagnostic("--series", message, "leave out --series"))
+
     def fit(self, context: RunContext) -> RunOutcome:
         """Fit a neural field to a measurement through its `likelihood`."""
         from ..optimize.fit import fit_field

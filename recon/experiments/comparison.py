@@ -92,7 +92,7 @@ def _content(path: Path, options: SpecimenOptions) -> str:
     with open_collection(path) as collection:
         if collection is not None:
             return "sections" if collection[0] else "files"
-    if path.is_dir() or model_of(path) is not None:
+    if path.is_dir() or model_of(path, options.volume) is not None:
         return "ours" if counts(path / "volume.h5") is not None else ""
     if counts(path) is not None:
         return "ours"
@@ -104,7 +104,7 @@ def _content(path: Path, options: SpecimenOptions) -> str:
 
 def _by_name(path: Path, options: SpecimenOptions) -> Iterator[tuple[str, Specimen]]:
     """Yield the specimens of a path by name: that of the cell, of the file, or the number of the label."""
-    model = model_of(path)
+    model = model_of(path, options.volume)
     if model is not None:
         yield str(model.attributes.get("name", "")) or path.stem, ("", model)
         return

@@ -29,6 +29,7 @@ from ..version import __version__
 from . import get_experiment
 from .base import Experiment
 from .report import write_run_report
+from .series_input import Series, SeriesInput, describe_series, read_series
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def no_progress(title: str) -> AbstractContextManager[Progress]:
 def run_method(
     method: str,
     config: Any,
-    acquisition: Path | Acquisition | None,
+    acquisition: Path | Acquisition | SeriesInput | None,
     options: RunOptions,
     show_progress: ShowProgress = no_progress,
     stop: StopRequest | None = None,
@@ -81,7 +82,7 @@ def run_method(
     Args:
         method: ``fit``, ``phase``, ``predict`` or ``train``.
         config: Settings of the experiment.
-        acquisition: Measurement, or its file; None for a training.
+        acquisition: Measurement, or its file, or the files of a series; None for a training.
         options: Options of the run.
         show_progress: Display of progress.
         stop: Request to stop that the caller watches; by default one of the run's own, with its time limit.
@@ -102,7 +103,9 @@ def run_method(
     with join(options.group, _identity(method, config, options)) as group:
         inputs = _input_files(experiment, method, config, acquisition, options)
         described = {name.partition(".")[2]: describe_input(path) for name, path in inputs.items()}
-        if isinstance(acquisition, Path):
+        if isinstance(acquisition, SeriesInput):
+            described = describe_series(acquisition) | described
+        elif isinstance(acquisition, Path):
             described = describe_input(acquisition) | described
         require_same(group, flatten({"input": described}))
         return _run(group, experiment, method, config, acquisition, described, options, show_progress, stop)
@@ -120,16 +123,19 @@ def _run(
     experiment: Experiment,
     method: str,
     config: Any,
-    acquisition: Path | Acquisition | None,
+    acquisition: Path | Acquisition | SeriesInput | None,
     described: Mapping[str, Any],
     options: RunOptions,
     show_progress: ShowProgress,
     stop: StopRequest | None,
 ) -> RunOutcome:
     """Run a method in one of several processes, or in one alone."""
-    records: list[logging.LogRecord] = []
-    if isinstance(acquisition, Path):
-        with collect_records() as records:
+    series: Series | None = None
+    with collect_records() as records:
+        if isinstance(acquisition, SeriesInput):
+            series = read_series(experiment, config, acquisition)
+            acquisition = series.largest
+        elif isinstance(acquisition, Path):
             acquisition = experiment.read(config, acquisition)
     group.gather(None)  # All have read theirs: jax does not wait for long.
     traits = experiment.require(method)
@@ -137,6 +143,7 @@ def _run(
     launch = Launch.now(options.command)
     if device.platform == "cpu" and acquisition is not None:
         estimate, available = experiment.estimate(config, acquisition), devices.host_memory()
+        estimate = estimate if series is None else series.estimate(estimate)
         estimate.require_fit(available, experiment.memory_remedy)
         launch = launch.with_memory(estimate.memory_bytes, available)
     with (
@@ -147,14 +154,21 @@ def _run(
         launch.write(folder.path)
         folder.write_config(dump_commented(config))
         folder.add_records(records)
-        _log_notes(acquisition.notes if acquisition is not None else ())
+        _log_notes(series.notes if series is not None else acquisition.notes if acquisition is not None else ())
         provenance = {**described, "config": deciding_settings(config), "device": str(device), **software_versions()}
         agreed = AgreedStop(own_stop, group)
         context = RunContext(config, folder, acquisition, provenance, silent, agreed.ask, options.warm_start)
         start = time.monotonic()
         with _interruptible(agreed), (show_progress if group.is_first else no_progress)(method) as progress:
             with _advancing(own_stop, progress) as noted:
-                outcome: RunOutcome = getattr(experiment, method)(replace(context, progress=noted))
+                context = replace(context, progress=noted)
+                outcome: RunOutcome
+                if series is not None:
+                    from .series import fit_series  # Not at the top: it imports jax.
+
+                    outcome = fit_series(experiment, context, series)
+                else:
+                    outcome = getattr(experiment, method)(context)
             group.finish_sharing()
         _log_notes(outcome.notes)
         return _finish(experiment, method, _add_cost(outcome, start), folder, agreed, report=options.report)
@@ -211,7 +225,11 @@ def _open_folder(
 
 
 def _input_files(
-    experiment: Experiment, method: str, config: Any, acquisition: Path | Acquisition | None, options: RunOptions
+    experiment: Experiment,
+    method: str,
+    config: Any,
+    acquisition: Path | Acquisition | SeriesInput | None,
+    options: RunOptions,
 ) -> dict[str, Path]:
     """List the files beside the acquisition that decide the result, by their setting; none lies in a new folder.
 
@@ -222,6 +240,9 @@ def _input_files(
     inputs = experiment.input_files(method, config)
     if isinstance(acquisition, Path):
         inputs |= side_file_paths(config, acquisition)
+    elif isinstance(acquisition, SeriesInput):
+        for path in acquisition.paths:
+            inputs |= side_file_paths(config, path)
     if options.resume:  # A run that goes on deletes nothing, and may hold what it needs by now.
         forget_inputs_within(options.output)
         return inputs
@@ -288,6 +309,8 @@ def _finish(
 
 def _judge(experiment: Experiment, outcome: RunOutcome) -> Verdict:
     """Judge a result by its numbers, and name the specimens that each reason concerns."""
+    if outcome.verdict is not None:
+        return outcome.verdict
     return Verdict.of(experiment.assess(outcome.numbers)).with_names(outcome.specimens)
 
 

@@ -13,7 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 Parameters: TypeAlias = dict[str, Array]
-Axes: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
+Axis: TypeAlias = np.ndarray | Array
+Axes: TypeAlias = tuple[Axis, Axis, Axis]
+"""Coordinates along z, y and x: arrays of NumPy, or of jax for coordinates that are fitted."""
 
 SIGN_KNEE = 0.05
 """Width over which a one-signed output bends to zero; in units of the output."""
@@ -26,6 +28,11 @@ class Field(Protocol):
     @property
     def architecture(self) -> dict[str, object]:
         """All constants needed to evaluate the field, as plain JSON."""
+        ...
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """Names of the arrays that each acquisition of a series has for itself; it shares the others."""
         ...
 
     def init(self, seed: int) -> dict[str, np.ndarray]:
@@ -66,7 +73,7 @@ def unconstrained(values: Float[np.ndarray, "*n"], sign: str) -> Float[np.ndarra
     return flip * (bounded - SIGN_KNEE**2 / bounded)
 
 
-def grid_axes(counts: tuple[int, int, int]) -> Axes:
+def grid_axes(counts: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the normalised coordinates of a grid whose cells fill the box."""
     z, y, x = ((2 * np.arange(n) + 1) / n - 1 for n in counts)
     return z, y, x

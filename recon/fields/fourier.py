@@ -56,6 +56,11 @@ class Fourier:
         }
 
     @property
+    def varying(self) -> tuple[str, ...]:
+        """Names of the last layer's arrays: a series shares the waves that it adds up."""
+        return f"layer_{self.depth}/w", f"layer_{self.depth}/b"
+
+    @property
     def encoded(self) -> int:
         """Length of the encoding."""
         return 3 + 4 * self.frequencies_lateral * self.angles + 2 * self.frequencies_axial

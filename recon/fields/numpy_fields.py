@@ -12,15 +12,17 @@ import numpy as np
 
 from ..errors import DataError
 from .numpy_fourier import NumpyFourier
+from .numpy_moved import NumpyMoved
 from .numpy_pyramid import NumpyPyramid
 from .numpy_section import NumpySection
 from .numpy_voxels import NumpyVoxels
 
 VERSION = 1
+MOTION = "motion"
+"""Entry of an architecture: shift and stretch of the whole field in its box."""
 
-
-NumpyField: TypeAlias = NumpyPyramid | NumpyVoxels | NumpyFourier | NumpySection
-ARCHITECTURES: dict[str, type[NumpyField]] = {
+NumpyField: TypeAlias = NumpyPyramid | NumpyVoxels | NumpyFourier | NumpySection | NumpyMoved
+ARCHITECTURES: dict[str, type[NumpyPyramid | NumpyVoxels | NumpyFourier | NumpySection]] = {
     "pyramid": NumpyPyramid,
     "voxels": NumpyVoxels,
     "fourier": NumpyFourier,
@@ -42,6 +44,7 @@ def build_numpy_field(
     if version != VERSION:
         raise DataError(f"architecture {kind} of version {version!r}; this version of unflat reads version {VERSION}")
     try:
-        return ARCHITECTURES[kind].load(architecture, {n: np.asarray(w, dtype) for n, w in weights.items()})
+        field = ARCHITECTURES[kind].load(architecture, {n: np.asarray(w, dtype) for n, w in weights.items()})
+        return NumpyMoved.load(field, architecture[MOTION]) if MOTION in architecture else field
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"the description of the architecture {kind} is not complete: {error!r}") from error

@@ -84,10 +84,21 @@ def spline_band(s: Float[np.ndarray, " m"], count: int) -> Band:
 
 def linear_band(s: Float[np.ndarray, " m"], count: int) -> Band:
     """Build the matrix of linear interpolation between the centres of ``count`` cells; constant beyond the end ones."""
-    t = np.clip((np.clip(s, -1, 1) + 1) / 2 * count - 0.5, 0, count - 1)
-    i = np.clip(np.floor(t).astype(int), 0, max(count - 2, 0))
-    f = t - i
+    i, f = cell_interval(s, count)
     return _band(i, np.stack([1 - f, f], axis=-1)[:, : min(count, 2)])
+
+
+def cell_interval(s: Float[Any, " m"], count: int, xp: Any = np) -> tuple[Int[Any, " m"], Float[Any, " m"]]:
+    """Find the cell before each coordinate, and the fraction of the way from its centre to the next.
+
+    Args:
+        s: Normalised coordinates.
+        count: Number of cells.
+        xp: Array module of the coordinates: ``numpy`` or ``jax.numpy``.
+    """
+    t = xp.clip((xp.clip(s, -1, 1) + 1) / 2 * count - 0.5, 0, count - 1)
+    i = xp.clip(xp.floor(t), 0, max(count - 2, 0))
+    return i.astype("int32"), t - i
 
 
 def _band(first: Int[np.ndarray, " m"], local: Float[np.ndarray, "m k"]) -> Band:

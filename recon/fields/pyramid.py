@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from .base import Axes, Parameters, constrained, unconstrained
 from .config import SLAB_POINTS
-from .splines import apply_across, cubic_at, cubic_matrix, least_squares
+from .splines import Matrix, apply_across, cubic_at, cubic_matrix, least_squares
 
 FEATURE_SCALE = 0.3
 """Standard deviation of the features that only the decoder reads; smaller ones slow its learning."""
@@ -52,6 +52,11 @@ class Pyramid:
             "sign": self.sign,
         }
 
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """Names of the grids: a series shares the decoder."""
+        return tuple(f"grid_{i}" for i in range(len(self.levels)))
+
     def init(self, seed: int) -> dict[str, np.ndarray]:
         """Draw small features and a decoder whose last layer is zero."""
         rng = np.random.default_rng(seed)
@@ -82,7 +87,8 @@ class Pyramid:
         z, y, x = axes
         thick = max(1, min(len(z), SLAB_POINTS // (len(y) * len(x))))
         slabs = -(-len(z) // thick)
-        filled = np.concatenate([z, np.repeat(z[-1:], slabs * thick - len(z))])
+        xp = np if isinstance(z, np.ndarray) else jnp
+        filled = xp.concatenate([z, xp.repeat(z[-1:], slabs * thick - len(z))])
         matrices = [self._matrices(i, (filled, y, x)) for i in range(len(self.levels))]
         parts = []
         for i, (down, _, _) in enumerate(matrices):
@@ -115,7 +121,7 @@ class Pyramid:
             residual = residual - np.einsum("fabc,za,yb,xc->fzyx", part, *matrices, optimize=True)
         return projected
 
-    def _matrices(self, level: int, axes: Axes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _matrices(self, level: int, axes: Axes) -> tuple[Matrix, Matrix, Matrix]:
         z, y, x = (cubic_matrix(s, n) for s, n in zip(axes, self.levels[level], strict=True))
         return z, y, x
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .base import Axes, Parameters, constrained, unconstrained
-from .splines import apply_matrices, least_squares, linear_matrix
+from .splines import Matrix, apply_matrices, least_squares, linear_matrix
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Voxels:
             "outputs": self.outputs,
             "sign": self.sign,
         }
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """Name of the grid."""
+        return ("grid",)
 
     def init(self, seed: int) -> dict[str, np.ndarray]:
         """Return zeros; nothing is drawn."""
@@ -65,6 +70,6 @@ class Voxels:
         raw = unconstrained(values, self.sign)
         return {"grid": least_squares(raw, self._matrices(axes), damping=1e-6).astype(np.float32)}
 
-    def _matrices(self, axes: Axes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _matrices(self, axes: Axes) -> tuple[Matrix, Matrix, Matrix]:
         z, y, x = (linear_matrix(s, n) for s, n in zip(axes, self.shape, strict=True))
         return z, y, x

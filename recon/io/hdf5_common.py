@@ -17,7 +17,7 @@ from .hdf5_file import open_careful
 from .json_text import parse_json
 
 FORMAT_VERSION = "1.0"
-_NEWEST = {"unflat-model": "2.0"}
+_NEWEST = {"unflat-model": "3.0"}
 """Newest version of the formats that have a later one than `FORMAT_VERSION`."""
 ROOT_ATTRIBUTES = frozenset({"format", "format_version", "creator", "created", "kind", "default", "NX_class"})
 """Names of the attributes that every file of ours has at its root."""

@@ -36,6 +36,7 @@ class VolumeOptions:
         time: Number of the time, of a file with several.
         position: Number or name of the stage's position, of a file with several; None for that of the file itself.
         is_hint: Whether spacing, quantity, time and position are only for files that leave them open.
+        at: Position of a series of ours (``time=12.5s``); None for its last acquisition.
     """
 
     spacing: Point3 | None = None
@@ -44,6 +45,7 @@ class VolumeOptions:
     time: int | None = None
     position: str | None = None
     is_hint: bool = False
+    at: str | None = None
 
 
 def metadata_json(volume: Volume) -> str:

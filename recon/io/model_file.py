@@ -1,6 +1,7 @@
 """Model files: self-describing HDF5 without code or pickle, with values to check the model when it is read."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +12,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ..blend import Tile
-from ..errors import DataError, Diagnostic
+from ..errors import ConfigError, DataError, Diagnostic
+from ..fields.numpy_fields import MOTION
 from ..frame import ModelFrame
 from ..model import Model, ModelQuantity
+from ..model_series import SERIES, ModelSeries
+from ..series_axis import ORDER, SeriesAxis
 from .atomic import write_atomically
 from .hdf5_common import (
     FORMAT_VERSION,
@@ -26,12 +30,16 @@ from .hdf5_common import (
 )
 from .safe_hdf5 import new_hdf5
 
+_log = logging.getLogger(__name__)
+
 FORMAT = "unflat-model"
 FILE_NAME = "model.h5"
 _CONSENSUS_VERSION = "1.1"
 """Format version of a model with a consensus, which copies of an earlier `docs/read_model.py` cannot evaluate."""
 _TILES_VERSION = "2.0"
 """Format version of a model of several tiles, which earlier versions of unflat refuse by its major number."""
+_SERIES_VERSION = "3.0"
+"""Format version of a model of a series, or of a field with a motion, which earlier versions of unflat refuse."""
 TEST_POINTS = 96
 TOLERANCE = 1e-6  # Of the largest deviation from the background: far above rounding, far below any wrong weight.
 _TEXTS = ("name", "unit", "meaning")
@@ -40,14 +48,15 @@ _LENGTHS = ("wavelength", "pixel_size_y", "pixel_size_x")  # Attributes of a fra
 _INVERSE = "bragg_vector"
 
 
-def write_model(model: Model, path: str | os.PathLike[str]) -> None:
+def write_model(model: Model | ModelSeries, path: str | os.PathLike[str]) -> None:
     """Write a model file, whole or not at all.
 
     Raises:
         DataError: If the disk refuses, or the model gives values that are not finite.
     """
     path, points = Path(path), _test_points(model.frame)
-    values = model.at(points)
+    tested = model.at(_test_position(model.axis)) if isinstance(model, ModelSeries) else model
+    values = tested.at(points)
     if not np.isfinite(values).all():
         raise DataError(Diagnostic(str(path), "the model gives values that are not finite; it is not written"))
     with write_atomically(path) as temporary, new_hdf5(temporary) as file:
@@ -56,51 +65,125 @@ def write_model(model: Model, path: str | os.PathLike[str]) -> None:
         file["provenance"] = json.dumps(dict(model.provenance), default=str)
         _write_weights(_collection(file, "weights"), model.weights)
         _write_frame(_collection(file, "frame"), model.frame)
-        if model.tiles:
+        if isinstance(model, ModelSeries):
+            _write_series(_collection(file, SERIES), model.axis)
+        elif model.tiles:
             _write_tiles(_collection(file, "tiles"), model.tiles, model.length_unit)
         _write_quantities(_collection(file, "quantities"), model.outputs)
         test = _collection(file, "selftest")
         test.create_dataset("points", data=points).attrs["units"] = "m"
-        names, units = [q.name for q in model.quantities], [q.unit for q in model.quantities]
+        names, units = [q.name for q in tested.quantities], [q.unit for q in tested.quantities]
         test.create_dataset("values", data=values).attrs.update({"quantities": names, "units": units})
 
 
-def read_model(path: str | os.PathLike[str]) -> Model:
+def read_model(path: str | os.PathLike[str], at: str | float | None = None, *, is_hint: bool = False) -> Model:
     """Read a model file, and check that the model has the values that it had when it was written.
 
     Args:
         path: A ``model.h5``, or the run folder that holds one.
+        at: Position of a series, as a number in its unit or as text: ``time=12.5s``; by default the last acquisition,
+            which is told.
+        is_hint: Whether the position is ignored for a model of no series.
 
     Raises:
+        ConfigError: If a position is given for a model of no series, or lies outside the series.
         DataError: If the file is missing, truncated, not a model, or fails its self-test.
     """
+    path = _file_of(path)
+    model = _read(path)
+    if isinstance(model, Model):
+        if at is not None and not is_hint:
+            raise ConfigError(Diagnostic(str(path), "is no model of a series, and has no position", "leave out --at"))
+        return model
+    if at is None:
+        others = "--at chooses another position"
+        _log.warning("%s: a series, %s; shown at %s: %s", path, model.axis.range, _last(model.axis), others)
+        return model.at(model.default)
+    return model.at(model.axis.parse(at) if isinstance(at, str) else float(at))
+
+
+def read_model_series(path: str | os.PathLike[str]) -> ModelSeries:
+    """Read the model of a series, as `read_model` does a single one.
+
+    Raises:
+        ConfigError: If the model is of no series.
+        DataError: If the file is missing, truncated, not a model, or fails its self-test.
+    """
+    path = _file_of(path)
+    model = _read(path)
+    if isinstance(model, Model):
+        message, remedy = "holds a model of no series", "name the run of several acquisitions: unflat fit --series"
+        raise ConfigError(Diagnostic(str(path), message, remedy))
+    return model
+
+
+def _last(axis: SeriesAxis) -> str:
+    return f"the last acquisition, {axis.describe(axis.positions[-1])}"
+
+
+def _file_of(path: str | os.PathLike[str]) -> Path:
+    """Find the model of a run folder.
+
+    Raises:
+        DataError: If it holds none.
+    """
     path = Path(path)
-    if path.is_dir():
-        if not (path / FILE_NAME).is_file():
-            raise DataError(Diagnostic(str(path), f"holds no {FILE_NAME}", "name a finished run, or continue it"))
-        path = path / FILE_NAME
+    if not path.is_dir():
+        return path
+    if not (path / FILE_NAME).is_file():
+        raise DataError(Diagnostic(str(path), f"holds no {FILE_NAME}", "name a finished run, or continue it"))
+    return path / FILE_NAME
+
+
+def _read(path: Path) -> Model | ModelSeries:
     with open_checked(path, FORMAT) as file:
         try:
-            model = Model(
+            common = (
                 _read_architecture(file["architecture"]),
                 _read_weights(file["weights"]),
                 _read_frame(file["frame"]),
                 _read_quantities(file["quantities"]),
                 text_of(file.attrs["kind"]),
-                read_json(file["provenance"]) if "provenance" in file else {},
-                _read_tiles(file["tiles"]) if "tiles" in file else (),
             )
+            provenance = read_json(file["provenance"]) if "provenance" in file else {}
+            model: Model | ModelSeries
+            if SERIES in common[0]:
+                model = ModelSeries(*common, _read_series(file[SERIES]), provenance)
+            else:
+                model = Model(*common, provenance, _read_tiles(file["tiles"]) if "tiles" in file else ())
         except DataError as error:
             raise DataError(*(Diagnostic(str(path), fault.message, fault.remedy) for fault in error.faults)) from error
         points, expected = (
             read_numbers(_require_group(file["selftest"]), name, axes=(2,)) for name in ("points", "values")
         )
-    _self_test(model, points, expected, path)
+    tested = model.at(_test_position(model.axis)) if isinstance(model, ModelSeries) else model
+    _self_test(tested, points, expected, path)
     return model
 
 
-def _version(model: Model) -> str:
+def _test_position(axis: SeriesAxis) -> float:
+    """Position of the self-test of a series: a third of the way from the first to the second acquisition."""
+    first, second = axis.positions[:2]
+    return first + (second - first) / 3
+
+
+def _write_series(group: h5py.Group, axis: SeriesAxis) -> None:
+    group.attrs["name"] = axis.name
+    positions = group.create_dataset("positions", data=np.array(axis.positions))
+    positions.attrs.update({"units": axis.unit or "1", "long_name": axis.name})
+
+
+def _read_series(group: h5py.Group) -> SeriesAxis:
+    positions = read_numbers(_require_group(group), "positions", axes=(1,))
+    unit = text_of(group["positions"].attrs.get("units", "1"))
+    name = text_of(group.attrs.get("name", SERIES))
+    return SeriesAxis(name, ORDER if unit == "1" else unit, tuple(map(float, positions)))
+
+
+def _version(model: Model | ModelSeries) -> str:
     """Return the oldest format version whose readers can evaluate a model."""
+    if isinstance(model, ModelSeries) or MOTION in model.architecture:
+        return _SERIES_VERSION
     if model.tiles:
         return _TILES_VERSION
     return FORMAT_VERSION if model.consensus is None else _CONSENSUS_VERSION

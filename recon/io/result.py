@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..errors import DataError, Diagnostic
+from ..errors import ConfigError, DataError, Diagnostic
 from ..model import Model
 from ..volume import Volume
 from . import model_file
@@ -70,7 +70,11 @@ def read_result(path: Path, options: VolumeOptions | None = None) -> Model | Vol
         raise DataError(Diagnostic(str(path), "holds neither model.h5 nor volume.h5", "name a finished run, or a file"))
     if not path.is_dir():
         require_file(path)
-    return model_file.read_model(path) if _is_model(path) else read_volume_with(path, options)
+    if _is_model(path):
+        return model_file.read_model(path, options.at, is_hint=options.is_hint)
+    if options.at is not None and not options.is_hint:
+        raise ConfigError(Diagnostic(str(path), "is no model of a series, and has no position", "leave out --at"))
+    return read_volume_with(path, options)
 
 
 def require_result_name(path: Path) -> None:
@@ -84,10 +88,13 @@ def require_result_name(path: Path) -> None:
         raise DataError(Diagnostic(str(path), "is neither a model nor a volume", remedy))
 
 
-def model_of(path: Path) -> Model | None:
-    """Read the model of a file or a run folder; None if it holds none."""
+def model_of(path: Path, options: VolumeOptions | None = None) -> Model | None:
+    """Read the model of a file or a run folder, of a series that at the position asked for; None if it holds none."""
     file = path / model_file.FILE_NAME if path.is_dir() else path
-    return model_file.read_model(file) if file.is_file() and _is_model(file) else None
+    if not (file.is_file() and _is_model(file)):
+        return None
+    options = options or VolumeOptions()
+    return model_file.read_model(file, options.at, is_hint=options.is_hint)
 
 
 def _is_model(path: Path) -> bool:

@@ -3,25 +3,24 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
 
 from .. import processes
 from ..errors import Diagnostic, Stopped
-from ..fields.base import Field
-from ..fields.build import field_for
 from ..io.model_file import write_model
 from ..metrics import metric_named
 from ..model import Model
+from ..model_series import ModelSeries
 from ..runs.checkpoint import Checkpoint
 from ..runs.context import Gate, RunContext, RunOutcome, Status
 from ..volume import Volume
 from .fit_loop import Fit
-from .likelihood import Likelihood, MetricNames, Weights
+from .likelihood import MetricNames, Weights
 from .model_preview import ModelPreview
-from .objective import Objective
+from .objective import AnyField, AnyLikelihood, Objective, field_of
 from .trainer import Callbacks
 from .trial import BegunFit
 
@@ -30,7 +29,7 @@ _log = logging.getLogger(__name__)
 FITTED_VIEWS = 12
 """Least number of fitted views that their loss is computed from."""
 
-CompareWithTruth = Callable[[Model, Volume | None], Mapping[str, float]]
+CompareWithTruth = Callable[[Any, Volume | None], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class FittedField:
 
 
 def fit_members(
-    likelihood: Likelihood, context: RunContext, begun: BegunFit | None = None, part: FitPart | None = None
+    likelihood: AnyLikelihood, context: RunContext, begun: BegunFit | None = None, part: FitPart | None = None
 ) -> FittedField:
     """Fit every member of an ensemble, from the newest checkpoint on, and let go of all but the result.
 
@@ -98,7 +97,7 @@ def fit_members(
 
 
 def fit_field(
-    likelihood: Likelihood, context: RunContext, compare_with_truth: CompareWithTruth, begun: BegunFit | None = None
+    likelihood: AnyLikelihood, context: RunContext, compare_with_truth: CompareWithTruth, begun: BegunFit | None = None
 ) -> RunOutcome:
     """Fit a neural field, and write the model, the volume and the predictions.
 
@@ -133,7 +132,7 @@ class FieldResult(NamedTuple):
         status: Reason for which the fit ended.
     """
 
-    model: Model
+    model: Model | ModelSeries
     values: np.ndarray
     nuisance: Mapping[str, np.ndarray]
     numbers: Mapping[str, float]
@@ -146,7 +145,7 @@ def provenance_of(context: RunContext) -> dict[str, Any]:
 
 
 def finish_fit(
-    likelihood: Likelihood, context: RunContext, compare_with_truth: CompareWithTruth, result: FieldResult
+    likelihood: AnyLikelihood, context: RunContext, compare_with_truth: CompareWithTruth, result: FieldResult
 ) -> RunOutcome:
     """Write the model, the volume and the predictions, and add their numbers."""
     config, folder = context.config, context.folder
@@ -156,14 +155,14 @@ def finish_fit(
     numbers = dict(result.numbers) | {"model_parameters": float(model.size)}
     numbers["model_bytes"] = float((folder.path / "model.h5").stat().st_size)
     nuisance = {name: jnp.asarray(value) for name, value in result.nuisance.items()}
-    numbers |= likelihood.write(folder.path, model, result.values, nuisance, provenance_of(context))
+    numbers |= likelihood.write(folder.path, cast(Any, model), result.values, nuisance, provenance_of(context))
     truth = None if context.acquisition is None else context.acquisition.truth
     numbers |= compare_with_truth(model, truth)
     return RunOutcome(numbers, _gate(config.fit.gate, likelihood.metric_names, numbers), result.status)
 
 
-def _ensemble(likelihood: Likelihood, context: RunContext, begun: BegunFit | None, part: FitPart) -> "_Ensemble":
-    field = field_for(context.config.fit, likelihood.grid, len(likelihood.scales), likelihood.sign)
+def _ensemble(likelihood: AnyLikelihood, context: RunContext, begun: BegunFit | None, part: FitPart) -> "_Ensemble":
+    field = field_of(likelihood, context.config.fit)
     if not part.number:
         _log.info("%s on %s samples", field.architecture["type"], likelihood.grid.shape)
     return _Ensemble(likelihood, field, context, begun, part)
@@ -181,8 +180,8 @@ class _Ensemble:
         part: Place among several fits of the run.
     """
 
-    likelihood: Likelihood
-    field: Field
+    likelihood: AnyLikelihood
+    field: AnyField
     context: RunContext
     begun: BegunFit | None
     part: FitPart
@@ -234,7 +233,7 @@ class _Ensemble:
     def _preview(self, fits: list[Fit]) -> ModelPreview:
         """Make the writer of the model of all members so far."""
 
-        def build() -> Model:
+        def build() -> Model | ModelSeries:
             weights: list[Weights] = [fit.best[0] for fit in fits]
             return self.likelihood.model(self.field.architecture, weights, provenance_of(self.context))
 
@@ -291,7 +290,7 @@ def _has_finished(checkpoint: Checkpoint | None, members: int, steps: int) -> bo
     return bool(metadata["ended"]) and int(metadata["member"]) == members - 1 and int(metadata["of_steps"]) == steps
 
 
-def _numbers(likelihood: Likelihood, fits: list[Fit]) -> dict[str, float]:
+def _numbers(likelihood: AnyLikelihood, fits: list[Fit]) -> dict[str, float]:
     """Losses of the first member, and the cost of all."""
     fit, names = fits[0], likelihood.metric_names
     parameters, nuisance = fit.best

@@ -17,6 +17,7 @@ from .likelihood import Batch
 from .minibatches import batch_views, map_batches
 from .objective import Objective
 from .program import FitState
+from .series_likelihood import SeriesLikelihood
 from .settings import FieldSettings
 from .steps import VALIDATE_EVERY
 from .trainer import STATE, Callbacks, Trainer, state_from_arrays, state_to_arrays
@@ -125,11 +126,11 @@ class Fit(Trainer):
         """
         likelihood, first = self.objective.likelihood, self.step
         count = int(processes.current().share_value(self._steps_in_call()))
-        own = 1 if len(self.trained) == 1 else count  # All steps have the one view, or each has views of its own.
+        own = 1 if self._has_one_batch else count  # All steps have the same views, or each has views of its own.
         batches = [likelihood.batch(self.views_of(first + i)) for i in range(own)]
-        self._most_steps = VALIDATE_EVERY if len(self.trained) == 1 else self._capacity(batches[0])
+        self._most_steps = VALIDATE_EVERY if self._has_one_batch else self._capacity(batches[0])
         began = monotonic()
-        stacked = _stack(batches, 1 if len(self.trained) == 1 else self._most_steps)
+        stacked = _stack(batches, 1 if self._has_one_batch else self._most_steps)
         state, losses = self.objective.compiled.advance_many(self.state, stacked, count, self.objective.expected)
         records = [(first + 1 + i, {"loss": float(loss)}) for i, loss in enumerate(np.asarray(losses)[:count])]
         self._state = state  # Now: of several processes, one may have ended, and the state before is valid.
@@ -155,9 +156,17 @@ class Fit(Trainer):
         size: int = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(batch))
         return max(1, min(VALIDATE_EVERY, self.total_steps, CALL_BYTES // max(size, 1)))
 
+    @property
+    def _has_one_batch(self) -> bool:
+        likelihood = self.objective.likelihood
+        return likelihood.has_one_batch if isinstance(likelihood, SeriesLikelihood) else len(self.trained) == 1
+
     def views_of(self, step: int) -> Int[np.ndarray, " batch"]:
         """Views of a step."""
-        return batch_views(step, self.trained, self.objective.likelihood.batch_size, self.seed + 1000 * self.member)
+        likelihood, seed = self.objective.likelihood, self.seed + 1000 * self.member
+        if isinstance(likelihood, SeriesLikelihood):
+            return likelihood.step_views(step, seed)
+        return batch_views(step, self.trained, likelihood.batch_size, seed)
 
     def validate(self) -> float:
         """Compute the metric of what was withheld; keep the parameters if it is the least or near (``fit.slack``)."""
@@ -195,6 +204,8 @@ class Fit(Trainer):
         def losses_of_batch(batch: Int[np.ndarray, " batch"]) -> Array:
             return compute(values, nuisance, likelihood.batch(batch, withheld=withheld))
 
+        if isinstance(likelihood, SeriesLikelihood):
+            return likelihood.map_batches(losses_of_batch, views)
         return map_batches(losses_of_batch, views, min(likelihood.batch_size, len(self.trained)))
 
     @property

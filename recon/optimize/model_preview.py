@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from ..model import Model
+from ..model_series import ModelSeries
 
 INTERVAL = 10.0
 """[s] Least time between two models."""
@@ -22,7 +23,7 @@ class ModelPreview:
         write: Function that writes it.
     """
 
-    def __init__(self, build: Callable[[], Model], write: Callable[[Model], None]) -> None:
+    def __init__(self, build: Callable[[], Model | ModelSeries], write: Callable[[Model | ModelSeries], None]) -> None:
         self._build, self._write = build, write
         self._next = time.monotonic() + INTERVAL
 

@@ -8,11 +8,27 @@ import numpy as np
 from jaxtyping import Float
 
 from ..fields.base import Field, grid_axes
+from ..fields.build import field_for
+from ..fields.config import FieldChoice
+from ..fields.series import SeriesField, shifts_between
 from ..sharding import replicate
 from .likelihood import Likelihood
 from .program import CompiledProgram, FitProgram, FitState, compile_program, shared_program
+from .series_likelihood import SeriesLikelihood
+from .series_program import SeriesProgram
 from .settings import FieldSettings
 from .spectral_prior import SpectralPrior
+
+AnyLikelihood = Likelihood | SeriesLikelihood
+AnyField = Field | SeriesField
+
+
+def field_of(likelihood: AnyLikelihood, settings: FieldChoice) -> AnyField:
+    """Build the field that is fitted to a measurement, or to each acquisition of a series."""
+    spatial = field_for(settings, likelihood.grid, len(likelihood.scales), likelihood.sign)
+    if isinstance(likelihood, SeriesLikelihood):
+        return SeriesField(spatial, len(likelihood.parts), likelihood.moves)
+    return spatial
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +41,8 @@ class Objective:
         settings: Strengths, rates and steps.
     """
 
-    likelihood: Likelihood
-    field: Field
+    likelihood: AnyLikelihood
+    field: AnyField
     settings: FieldSettings
 
     @cached_property
@@ -39,7 +55,8 @@ class Objective:
     def program(self) -> FitProgram:
         """Program of the fit: of the likelihood's own loss function if it has one, and else of itself."""
         settings, likelihood = self.settings, self.likelihood
-        return FitProgram(
+        program = SeriesProgram if isinstance(likelihood, SeriesLikelihood) else FitProgram
+        return program(
             getattr(likelihood, "loss_function", likelihood),
             self.field,
             likelihood.grid,
@@ -57,15 +74,23 @@ class Objective:
 
         A likelihood itself holds a measurement, which shared functions would keep in memory.
         """
-        is_own = self.program.loss_function is self.likelihood
+        likelihood = self.likelihood
+        if isinstance(likelihood, SeriesLikelihood):
+            is_own = not likelihood.is_shareable
+        else:
+            is_own = self.program.loss_function is likelihood
         return compile_program(self.program) if is_own else shared_program(self.program)
 
-    def init(self, seed: int, start: Float[np.ndarray, "k z y x"] | None) -> FitState:
+    def init(self, seed: int, start: Float[np.ndarray, "*acquisition k z y x"] | None) -> FitState:
         """Draw the state before the first step, or fit the field to an initial guess of physical values."""
         parameters = self.field.init(seed)
         if start is not None:
             axes = grid_axes(self.likelihood.grid.shape)
-            parameters = self.field.fit_to_grid(parameters, start / self.program.scale, axes)
+            raw = start / self.program.scale
+            if isinstance(self.field, SeriesField):
+                parameters = self.field.fit_to_grid(parameters, raw, axes, shifts_between(raw))
+            else:
+                parameters = self.field.fit_to_grid(parameters, raw, axes)
         arrays = {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()}
         nuisance = {
             name: jnp.asarray(value, jnp.float32) for name, value in self.likelihood.nuisance_parameters.items()

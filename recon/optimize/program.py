@@ -20,7 +20,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from ..errors import Diagnostic, UnflatError
-from ..fields.base import Field, FieldGrid, grid_axes
+from ..fields.base import FieldGrid, grid_axes
 from ..sharding import map_shards, whole
 from .likelihood import Batch, LossFunction, Nuisance
 from .spectral_prior import SpectralPrior, spectral_penalty
@@ -58,7 +58,7 @@ class FitProgram:
 
     Args:
         loss_function: Loss of the views.
-        field: The field that is fitted.
+        field: The field that is fitted: a `Field`, or a `SeriesField` of a series.
         grid: Grid on which it is evaluated.
         scales: Physical value of a raw output of 1, for each output.
         steps: Largest number of steps.
@@ -69,7 +69,7 @@ class FitProgram:
     """
 
     loss_function: LossFunction
-    field: Field
+    field: Any
     grid: FieldGrid
     scales: tuple[float, ...]
     steps: int
@@ -85,13 +85,16 @@ class FitProgram:
 
     def raw(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
         """Evaluate the field's outputs on the grid."""
-        return self.field.on_grid(parameters, grid_axes(self.grid.shape))
+        raw: Array = self.field.on_grid(parameters, grid_axes(self.grid.shape))
+        return raw
 
     def values(self, parameters: dict[str, Array]) -> Float[Array, "k z y x"]:
         """Evaluate the field's physical values on the grid."""
         return self.raw(parameters) * self.scale
 
-    def losses(self, values: Float[Array, "k z y x"], nuisance: Nuisance, batch: Batch) -> Float[Array, " view"]:
+    def losses(
+        self, values: Float[Array, "*acquisition k z y x"], nuisance: Nuisance, batch: Batch
+    ) -> Float[Array, " view"]:
         """Compute the loss of each view; see `sharded_losses`."""
         return sharded_losses(self.loss_function, values, nuisance, batch)
 
@@ -217,7 +220,7 @@ def shared_losses(loss_function: LossFunction) -> Callable[..., Float[Array, " v
 
 def sharded_losses(
     loss_function: LossFunction,
-    values: Float[Array, "k z y x"],
+    values: Float[Array, "*acquisition k z y x"],
     nuisance: Nuisance,
     batch: Batch,
     *,

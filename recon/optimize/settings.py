@@ -4,9 +4,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..config.base import Settings
+from ..config.base import Flag, Settings
 from ..config.units import Time
 from ..fields.config import FourierSettings, PyramidSettings
+
+
+class SeriesSettings(Settings):
+    """Settings of the fit of a series (``unflat fit --series``)."""
+
+    smoothness: float | Literal["auto"] = Field(
+        "auto",
+        description="Strength with which neighbouring acquisitions are held alike, relative to the noise. auto: fits "
+        "with several strengths are begun, and the one that predicts the withheld data best goes on.",
+    )
+    motion: Flag = Field(
+        True,
+        description="Whether the specimen as a whole may move and stretch along z, y and x, which is then fitted.",
+    )
 
 
 class FieldSettings(Settings):
@@ -54,6 +68,9 @@ class FieldSettings(Settings):
     fourier: FourierSettings = Field(
         default_factory=FourierSettings,
         description="Size of the fourier field (radial and Fourier encodings, a perceptron).",
+    )
+    series: SeriesSettings = Field(
+        default_factory=SeriesSettings, description="Series of acquisitions of one specimen (unflat fit --series)."
     )
     gate: float | None = Field(
         None, gt=0, description="Residual of the withheld data above which the command exits with 5, or null."

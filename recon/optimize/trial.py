@@ -13,11 +13,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import Diagnostic, Stopped
-from ..fields.build import field_for
 from ..runs.context import RunContext
 from .fit_loop import Fit
-from .likelihood import Likelihood
-from .objective import Objective
+from .objective import AnyLikelihood, Objective, field_of
 from .steps import trial_steps
 from .trainer import Callbacks
 
@@ -69,7 +67,7 @@ class Trial:
         self._begun = 0
         self._steps_taken = 0
 
-    def begin(self, name: str, likelihood: Likelihood) -> BegunFit:
+    def begin(self, name: str, likelihood: AnyLikelihood) -> BegunFit:
         """Take the first steps of a fit, or those that are left of them.
 
         Args:
@@ -80,8 +78,7 @@ class Trial:
             Stopped: If the run was asked to end early.
         """
         settings, context = self.context.config.fit, self.context
-        grid = field_for(settings, likelihood.grid, len(likelihood.scales), likelihood.sign)
-        begun = BegunFit(Fit(Objective(likelihood, grid, settings), context.config.seed))
+        begun = BegunFit(Fit(Objective(likelihood, field_of(likelihood, settings), settings), context.config.seed))
         before = self._begun * self.steps
         self._begun += 1
         total = settings.ensemble * settings.steps + max(self.count, self._begun) * self.steps - self.steps

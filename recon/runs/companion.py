@@ -22,6 +22,7 @@ from .lock import LOCK, Lock, LockHolder, lock_holder
 
 if TYPE_CHECKING:
     from ..model import Model
+    from ..model_series import ModelSeries
 
 _SILENCE = 30.0
 """[s] Time without a sign of a process on another machine after which it counts as dead; it would end by then too."""
@@ -65,7 +66,7 @@ class CompanionFolder(RunFolder):
             folder.mkdir(exist_ok=True)
             write_checkpoint(folder, Checkpoint(step, dict(arrays), dict(metadata)))
 
-    def save_preview(self, model: "Model") -> None:
+    def save_preview(self, model: "Model | ModelSeries") -> None:
         """Write nothing."""
 
     def finish(self, sentinel: Sentinel, reason: str) -> None:

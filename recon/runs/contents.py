@@ -18,6 +18,10 @@ _log = logging.getLogger(__name__)
 
 REPORT = "report.html"
 METRICS = "metrics.json"
+SERIES_TABLE = "series.csv"
+"""Table of the acquisitions of a series, in their order."""
+SERIES = "series"
+"""Folder of the results of single acquisitions of a series, a folder each."""
 _FILES = (
     "config.yaml",
     "run.log",
@@ -37,6 +41,7 @@ _FILES = (
     "cells.csv",
     "scores.csv",
     "classes.csv",
+    SERIES_TABLE,
     REPORT,
 )
 _NUMBERED_FILES = re.compile(r"(network|teacher)-\d+\.h5")
@@ -47,7 +52,7 @@ MODEL_PREVIEW = f"{CHECKPOINTS}/preview.h5"
 """Model of a fit that goes on."""
 TRIALS = "trials"
 """Folder of the states of trials before a run."""
-_FOLDERS = ("figures", "crystals", TRIALS)
+_FOLDERS = ("figures", "crystals", SERIES, TRIALS)
 _NO_REASON = "the disk had no room for the reason"
 _LONGEST_REASON = 1 << 16
 """[byte] Part of a sentinel that is read."""

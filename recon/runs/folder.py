@@ -23,6 +23,7 @@ from ..processes import current
 from .checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from .contents import (
     CHECKPOINTS,
+    METRICS,
     MODEL_PREVIEW,
     TRIALS,
     Sentinel,
@@ -39,6 +40,7 @@ from .verdict import Verdict
 
 if TYPE_CHECKING:
     from ..model import Model
+    from ..model_series import ModelSeries
 
 _log = logging.getLogger(__name__)
 
@@ -163,15 +165,8 @@ class RunFolder:
             raise DataError(disk_fault(error, file) or Diagnostic(str(file), f"cannot be written: {error}")) from error
 
     def write_metrics(self, numbers: Mapping[str, float], verdict: Verdict | None = None) -> None:
-        """Write the metrics of the result, and the verdict on it, to ``metrics.json``.
-
-        Null stands for a number that is not finite.
-        """
-        content: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-        if verdict is not None:
-            content |= verdict.to_json()
-        with write_atomically(self.path / "metrics.json") as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        """Write the metrics of the result, and the verdict on it; see `write_metrics`."""
+        write_metrics(self.path, numbers, verdict)
 
     def write_choices(self, choices: Mapping[str, Any]) -> None:
         """Write what the run chose where its config says auto, so that a resumed run chooses the same."""
@@ -238,7 +233,7 @@ class RunFolder:
         """Remove the states of all trials."""
         rmtree(self.path / TRIALS, ignore_errors=True)
 
-    def save_preview(self, model: "Model") -> None:
+    def save_preview(self, model: "Model | ModelSeries") -> None:
         """Write the model of a fit that goes on, for those who look at it; a full disk is told by a checkpoint."""
         from ..io.model_file import write_model  # Late because it is slow: commands that only look import this module.
 
@@ -296,6 +291,18 @@ class RunFolder:
             except DataError as second:  # The first error is the one to report.
                 _log.debug("no sentinel: %s", second)
         self.close()
+
+
+def write_metrics(run: Path, numbers: Mapping[str, float], verdict: Verdict | None = None) -> None:
+    """Write the metrics of a result, and the verdict on it, to ``metrics.json``.
+
+    Null stands for a number that is not finite.
+    """
+    content: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    if verdict is not None:
+        content |= verdict.to_json()
+    with write_atomically(run / METRICS) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def write_sentinel(run: Path, sentinel: Sentinel, reason: str) -> None:

@@ -13,6 +13,7 @@ from .curves import loss_curves
 from .movies import write_movie
 from .planes import require_inside
 from .projection import project, projection_figure
+from .series_movie import series_frames, series_strip
 from .slices import depth_montage, orthogonal_slices
 from .style import save_figure
 from .surface import surface_figure
@@ -28,6 +29,8 @@ __all__ = [
     "projection_figure",
     "require_inside",
     "save_figure",
+    "series_frames",
+    "series_strip",
     "spin_frames",
     "surface_figure",
     "with_caption",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ...benchmarking.case import Benchmark
+    from ...optimize.likelihood import Likelihood
     from ...sampled import Sampled
     from ...visualization.panels import Panel, PanelSubject
     from ...visualization.report_figures import DeferredFigure
@@ -112,6 +113,12 @@ class CellExperiment(Experiment):
         from .likelihood import likelihood
 
         return likelihood(context.config, context.measurement)
+
+    def series_likelihoods(self, contexts: Sequence[RunContext]) -> "list[Likelihood]":
+        """Build the likelihoods of several acquisitions of one cell, under the choices that the first one leads to."""
+        from .series import series_likelihoods
+
+        return list(series_likelihoods(contexts))
 
     def fit(self, context: RunContext) -> RunOutcome:
         """Fit a neural field, and test whether a specimen that is poorly explained absorbs."""

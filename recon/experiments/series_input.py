@@ -1,0 +1,169 @@
+"""Acquisitions of a series: their positions, as given, as their files give them, or by their order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..acquisition import Acquisition
+from ..errors import ConfigError, DataError, Diagnostic, UnflatError
+from ..io.file_names import distinct_file_names
+from ..io.series_position import read_position
+from ..runs import describe_input
+from ..runs.estimate import Estimate
+from ..series_axis import ORDER, SeriesAxis, parse_position, require_rising
+from .base import Experiment
+
+
+@dataclass(frozen=True)
+class SeriesInput:
+    """Files of a series as the command names them.
+
+    Args:
+        paths: Acquisition files, in any order.
+        coordinate: Name of the coordinate, or name and positions: ``time``, ``time=0s,10s,20s``.
+
+    Raises:
+        ConfigError: If there is one file only, or the coordinate is none.
+    """
+
+    paths: tuple[Path, ...]
+    coordinate: str
+
+    def __post_init__(self) -> None:
+        if len(self.paths) < 2:
+            message = f"a series has several acquisitions, and {len(self.paths)} is given"
+            raise ConfigError(Diagnostic("--series", message, "name all of them, or leave out --series"))
+        if not self.name:
+            raise ConfigError(Diagnostic("--series", f"{self.coordinate!r} has no name", "write --series time"))
+        self.given()
+
+    @property
+    def name(self) -> str:
+        """Name of the coordinate."""
+        return self.coordinate.partition("=")[0].strip().rstrip("/").rpartition("/")[2]
+
+    def given(self) -> list[tuple[float, str]]:
+        """Parse the positions on the command line; empty where it gives none.
+
+        Raises:
+            ConfigError: If they are none, or not as many as the acquisitions.
+        """
+        _, has_positions, text = self.coordinate.partition("=")
+        if not has_positions:
+            return []
+        parts = text.split(",")
+        if len(parts) != len(self.paths):
+            message = f"{len(parts)} positions for {len(self.paths)} acquisitions"
+            raise ConfigError(Diagnostic("--series", message, "give one for each, in the order of the files"))
+        try:
+            return [parse_position(part) for part in parts]
+        except ValueError as error:
+            raise ConfigError(Diagnostic("--series", str(error), "write --series 'time=0s,10s,20s'")) from None
+
+
+@dataclass(frozen=True)
+class Series:
+    """Acquisitions of a series, sorted by their positions.
+
+    Args:
+        axis: Coordinate.
+        acquisitions: The acquisitions.
+        names: Name of each, as a part of a path.
+        notes: Sentences on what was found.
+    """
+
+    axis: SeriesAxis
+    acquisitions: tuple[Acquisition, ...]
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def largest(self) -> Acquisition:
+        """Acquisition with most data, whose memory is that of each step."""
+        return max(self.acquisitions, key=_bytes_of)
+
+    def estimate(self, one: Estimate) -> Estimate:
+        """Estimate memory and time from those of the fit of the largest acquisition alone."""
+        count = len(self.acquisitions)
+        # Besides the arrays of one: the measurement, as read and as fitted, and the specimen, of each of the others.
+        memory = one.memory_bytes + 3 * sum(map(_bytes_of, self.acquisitions))
+        lines = [*one.lines, f"series of {count} acquisitions: their data, and {count} times the steps of one"]
+        return replace(one, memory_bytes=memory, seconds=count * one.seconds, lines=lines)
+
+
+def _bytes_of(acquisition: Acquisition) -> int:
+    return sum(array.nbytes for array in acquisition.arrays.values())
+
+
+def describe_series(given: SeriesInput) -> dict[str, Any]:
+    """Describe the inputs of a series for provenance and fingerprint."""
+    files = {f"acquisition_{i + 1}": describe_input(path) for i, path in enumerate(given.paths)}
+    return {"input": f"{len(given.paths)} acquisitions", "series": given.coordinate, **files}
+
+
+def read_series(experiment: Experiment, config: Any, given: SeriesInput) -> Series:
+    """Read the acquisitions of a series, and sort them.
+
+    Raises:
+        DataError: With every fault of all files, or if two have the same position.
+    """
+    acquisitions, positions, faults = [], [], []
+    own = given.given()
+    for path in given.paths:
+        try:
+            acquisitions.append(experiment.read(config, path))
+            if not own:
+                coordinate = given.coordinate.strip()
+                positions.append(read_position(path, coordinate, experiment.readers()))
+        except UnflatError as error:
+            faults += [_with_file(fault, path) for fault in error.faults]
+    if faults:
+        raise DataError(*faults)
+    axis, order, notes = _arrange(given, own or positions)
+    names = distinct_file_names([path.stem for path in given.paths])
+    return Series(axis, tuple(acquisitions[i] for i in order), tuple(names[i] for i in order), tuple(notes))
+
+
+def _with_file(fault: Diagnostic, path: Path) -> Diagnostic:
+    """Name the file in a fault that does not, as there are several."""
+    if str(path) in fault.where or path.name in fault.where:
+        return fault
+    return Diagnostic(f"{path}: {fault.where}" if fault.where else str(path), fault.message, fault.remedy)
+
+
+def _arrange(
+    given: SeriesInput, positions: Sequence[tuple[float, str] | None]
+) -> tuple[SeriesAxis, list[int], list[str]]:
+    """Sort the acquisitions.
+
+    Returns:
+        Coordinate, numbers of the acquisitions in its order, and notes.
+
+    Raises:
+        DataError: If some files have no position, the units differ, or two positions are equal.
+    """
+    paths, name = given.paths, given.name
+    known = [position for position in positions if position is not None]
+    if not known:
+        note = f"no file gives its {name}: the acquisitions are numbered 1 to {len(paths)}, in the order given"
+        axis = SeriesAxis(name, ORDER, tuple(float(i + 1) for i in range(len(paths))))
+        return axis, list(range(len(paths))), [note]
+    if missing := [str(path) for path, position in zip(paths, positions, strict=True) if position is None]:
+        message = f"does not give its {name}, which other files give"
+        raise DataError(*(Diagnostic(path, message, f"give all: --series {name}=0,10,20") for path in missing))
+    if len(units := {unit for _, unit in known}) > 1:
+        listed = ", ".join(sorted(unit or "none" for unit in units))
+        raise DataError(Diagnostic("--series", f"the positions have different units: {listed}", "use one for all"))
+    order = sorted(range(len(paths)), key=lambda i: known[i][0])
+    values = tuple(known[i][0] for i in order)
+    if not np.isfinite(values).all():
+        raise DataError(Diagnostic("--series", f"the positions {values} are not all finite"))
+    require_rising(values, [paths[i].name for i in order])
+    axis = SeriesAxis(name, known[0][1], values)
+    notes = [f"series of {len(paths)} acquisitions, {axis.range}"]
+    if order != list(range(len(paths))):
+        notes.append(f"sorted by {name}: {', '.join(paths[i].name for i in order)}")
+    return axis, order, notes

@@ -1,0 +1,58 @@
+"""Position of an acquisition in a series, as its file gives it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError, Diagnostic
+from ..series_axis import convert_position, parse_position
+from .lazy_arrays import ArrayTree
+from .open import Reader, open_tree
+
+GROUP = "/series"
+"""Group of the positions in an acquisition of ours; an attribute at the root serves as well."""
+
+
+def read_position(path: Path, name: str, readers: Sequence[Reader] = ()) -> tuple[float, str] | None:
+    """Read the position of an acquisition.
+
+    Args:
+        path: The acquisition.
+        name: Name of the coordinate, of an array in `GROUP` or an attribute at the root (``12.5 s``); or the path of an
+            array, ``/entry/sample/temperature``.
+        readers: Readers of further formats.
+
+    Returns:
+        The position in SI, and its unit; None if the file does not give it.
+
+    Raises:
+        DataError: If it is no finite number, or the file cannot be opened.
+    """
+    with open_tree(path, readers) as tree:
+        place = name if name.startswith("/") else f"{GROUP}/{name}"
+        try:
+            return _of_array(tree, place) or _of_attribute(tree, name)
+        except ValueError as error:
+            remedy = f"give the positions of all: --series {Path(name).name}=0,10,20"
+            raise DataError(Diagnostic(f"{path}:{place}", f"the position {error}", remedy)) from None
+
+
+def _of_array(tree: ArrayTree, place: str) -> tuple[float, str] | None:
+    array = tree.array(place)
+    if array is None:
+        return None
+    values = np.ravel(np.asarray(array.read()))
+    if values.size != 1 or values.dtype.kind not in "iuf":
+        raise ValueError(f"is an array of shape {array.shape}, and no number")
+    return convert_position(float(values[0]), str(array.attributes.get("units", "")))
+
+
+def _of_attribute(tree: ArrayTree, name: str) -> tuple[float, str] | None:
+    value = (tree.attributes("/") or {}).get(name)
+    if isinstance(value, str):
+        try:
+            return parse_position(value)
+        except ValueError as error:
+            raise ValueError(f"is {value!r}: {error}") from None
+    return convert_position(float(value), "") if isinstance(value, int | float | np.number) else None

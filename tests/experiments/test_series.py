@@ -1,0 +1,196 @@
+"""Series of acquisitions: one model from several files, its inputs, its commands, and what becomes of bad input."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from unflat.cli.main import run
+from unflat.recon.errors import ConfigError, DataError
+from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.configs import parse_config
+from unflat.recon.experiments.series_input import Series, SeriesInput, read_series
+from unflat.recon.io.model_file import read_model, read_model_series
+
+CONFIG = """kind: cell
+volume: {depth: 2 um}
+fit: {steps: 6, field: voxels, sign: any, start: none, series: {smoothness: 4}}
+physics: {absorption: false, model: linear}
+simulate: {shape: [16, 16], illumination: {count: 6}}
+"""
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three scans of a tiny cell that give their times, beside their config."""
+    folder = tmp_path_factory.mktemp("series")
+    (folder / "run.yaml").write_text(CONFIG, "utf-8")
+    paths = [folder / f"t{number}.h5" for number in range(3)]
+    assert run(["simulate", str(folder / "run.yaml"), "-o", str(paths[0])]) == 0
+    for path in paths[1:]:
+        shutil.copy(paths[0], path)
+    for number, path in enumerate(paths):
+        with h5py.File(path, "r+") as file:
+            file.create_dataset("series/time", data=0.5 * number).attrs["units"] = "min"
+    return paths
+
+
+@pytest.fixture(scope="module")
+def fitted(scans: list[Path]) -> Path:
+    """The run of all three."""
+    output = scans[0].parent / "RUN"
+    words = ["fit", scans[0].parent / "run.yaml", *scans, "-o", output, "--series", "time"]
+    assert run(list(map(str, words))) == 0
+    return output
+
+
+def read(paths: list[Path], coordinate: str = "time") -> Series:
+    config = parse_config(CONFIG)
+    return read_series(get_experiment("cell"), config, SeriesInput(tuple(paths), coordinate))
+
+
+def changed(path: Path, folder: Path, name: str, value: object, units: str = "") -> Path:
+    """A copy with another number."""
+    copy = folder / path.name
+    shutil.copy(path, copy)
+    with h5py.File(copy, "r+") as file:
+        del file[name]
+        if value is not None:
+            file.create_dataset(name, data=value).attrs["units"] = units
+    return copy
+
+
+class TestInput:
+    def test_files_give_their_positions(self, scans: list[Path]) -> None:
+        series = read([scans[2], scans[0], scans[1]])
+        assert series.axis.positions == (0, 30, 60)
+        assert series.axis.unit == "s"
+        assert series.names == ("t0", "t1", "t2")
+        assert "sorted by time: t0.h5, t1.h5, t2.h5" in series.notes
+
+    def test_positions_given_go_before_those_of_the_files(self, scans: list[Path]) -> None:
+        assert read(scans, "voltage=0V,1V,500mV").axis.positions == (0, 0.5, 1)
+
+    def test_without_positions_the_order_counts_and_is_told(self, scans: list[Path]) -> None:
+        series = read(scans, "dose")
+        assert series.axis.positions == (1, 2, 3)
+        assert "in the order given" in series.notes[0]
+
+    @pytest.mark.parametrize(
+        ("value", "message"), [(0.5, "same position"), (np.nan, "no finite number"), (None, "does not give its time")]
+    )
+    def test_an_impossible_position_is_named(
+        self, scans: list[Path], tmp_path: Path, value: float | None, message: str
+    ) -> None:
+        bad = changed(scans[2], tmp_path, "series/time", value, "min")
+        with pytest.raises(DataError, match=message) as error:
+            read([*scans[:2], bad])
+        assert "t2.h5" in str(error.value)
+
+    @pytest.mark.parametrize("coordinate", ["time=0,10", "time=0,ten,20", "=1,2,3", "time=0s,1parsec,2s"])
+    def test_positions_that_are_none_are_refused(self, scans: list[Path], coordinate: str) -> None:
+        with pytest.raises(ConfigError, match="--series"):
+            SeriesInput(tuple(scans), coordinate)
+
+    def test_units_that_differ_are_refused(self, scans: list[Path]) -> None:
+        with pytest.raises(DataError, match="different units"):
+            read(scans, "x=0s,1V,2s")
+
+
+def test_bad_series_have_the_exit_status_of_their_fault(
+    scans: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, output = scans[0].parent / "run.yaml", tmp_path / "RUN"
+
+    def status(*paths: Path) -> tuple[int, str]:
+        words = ["fit", config, *paths, "-o", output, "--force", "--series", "time"]
+        return run(list(map(str, words))), " ".join(capsys.readouterr().err.split())
+
+    torn, other = tmp_path / "torn.h5", tmp_path / "crystal.h5"
+    torn.write_bytes(scans[1].read_bytes()[:2000])
+    code, text = status(scans[0], torn)
+    assert code == 3
+    assert "torn.h5" in text
+    code, text = status(scans[0])
+    assert code == 2
+    assert "several acquisitions" in text
+    code, text = status(scans[0], changed(scans[1], tmp_path, "instrument/pixel_size", [0.3e-6, 0.3e-6], "m"))
+    assert code == 3
+    assert "pixel_size is 3e-07, 3e-07, not 2e-07, 2e-07" in text
+    shutil.copy(scans[1], other)
+    with h5py.File(other, "r+") as file:
+        file.attrs["kind"] = "crystal"
+    done = subprocess.run(
+        [sys.executable, "-m", "unflat", "fit", config, scans[0], other, "-o", output, "--series", "time"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2  # Its folder holds the run before.
+    assert "Traceback" not in done.stderr
+    code, text = status(scans[0], other)
+    assert code == 3
+    assert "is an acquisition of a crystal" in text
+
+
+class TestRun:
+    def test_a_run_holds_the_series_and_a_result_of_each_acquisition(self, fitted: Path) -> None:
+        series = read_model_series(fitted)
+        assert series.axis.describe(60) == "time = 60 s"
+        metrics = json.loads((fitted / "metrics.json").read_text("utf-8"))
+        assert metrics["acquisitions"] == 3
+        assert metrics["residual_fitted"] < 1
+        points = np.random.default_rng(0).uniform(-1e-6, 1e-6, (20, 3))
+        for name, model in zip(("t0", "t1", "t2"), series.at_acquisitions(), strict=True):
+            np.testing.assert_allclose(read_model(fitted / "series" / name)(points), model(points), rtol=1e-12)
+            assert (fitted / "series" / name / "volume.h5").is_file()
+        assert len((fitted / "series.csv").read_text("utf-8").splitlines()) == 4
+
+    def test_commands_take_a_position(self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        points = tmp_path / "points.csv"
+        points.write_text("0,0,0\n", "utf-8")
+        volume, values = tmp_path / "v.h5", tmp_path / "values.npy"
+        assert run(["volume", str(fitted), "-o", str(volume), "--at", "time=15s"]) == 0
+        assert run(["query", str(fitted), str(points), "-o", str(values), "--at", "0.25min"]) == 0
+        assert "shown at" not in capsys.readouterr().err
+        with h5py.File(volume) as file:
+            assert bytes(file["volume"].attrs["series"]) == b"time = 15 s"
+        assert np.load(values)[0, -1] == pytest.approx(read_model(fitted, 15.0)([[0, 0, 0]])[0])
+        assert run(["query", str(fitted), str(points), "-o", str(tmp_path / "last.npy")]) == 0
+        assert "time = 60 s" in capsys.readouterr().err
+        assert run(["query", str(fitted), str(points), "-o", str(tmp_path / "none.npy"), "--at", "time=61s"]) == 2
+        alone = str(fitted / "series" / "t0")
+        assert run(["query", alone, str(points), "-o", str(tmp_path / "none.npy"), "--at", "0 s"]) == 2
+
+    def test_a_movie_goes_over_the_series(self, fitted: Path, tmp_path: Path) -> None:
+        words = ["render", str(fitted), "--style", "series", "--frames", "3", "--size", "96"]
+        assert run([*words, "-o", str(tmp_path / "growth.gif"), "--plane", "y=0um"]) == 0
+        assert run([*words, "-o", str(tmp_path / "none.gif"), "--at", "0 s"]) == 2
+        alone = [*words[:1], str(fitted / "series" / "t0"), *words[2:]]
+        assert run([*alone, "-o", str(tmp_path / "none.gif")]) == 2
+
+    def test_an_interrupted_run_goes_on_to_the_same_numbers(
+        self, scans: list[Path], fitted: Path, tmp_path: Path
+    ) -> None:
+        from unflat.recon.api import fit_series
+
+        def stop_after(step: int, total: int) -> None:
+            if step == 3:
+                raise KeyboardInterrupt
+
+        config, output = scans[0].parent / "run.yaml", tmp_path / "RUN"
+        with pytest.raises(KeyboardInterrupt):
+            fit_series(scans, config, "time", {"fit.checkpoint_every": 1e-6}, folder=output, progress=stop_after)
+        assert list((output / "checkpoint").glob("*"))
+        assert not (output / "model.h5").exists()
+        result = fit_series(scans, config, "time", {"fit.checkpoint_every": 1e-6}, folder=output, resume=True)
+        own, other = read_model_series(output), read_model_series(fitted)
+        assert own.weights.keys() == other.weights.keys()
+        for name, array in own.weights.items():
+            np.testing.assert_array_equal(array, other.weights[name])
+        assert result.metrics["residual_fitted"] < 1
