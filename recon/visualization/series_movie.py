@@ -7,18 +7,11 @@ import numpy as np
 
 from ..errors import ConfigError, Diagnostic
 from ..model_series import ModelSeries
+from .colour_scale import ColourScale, choose_scale
 from .layout import Margins, bar_axes, tiled_figure
 from .movies import Frame, draw_frame, frame_size
 from .planes import PlaneSampler, box_centre, require_inside
-from .style import (
-    INDEX_COLOURS,
-    add_colour_bar,
-    add_label,
-    add_scale_bar,
-    colour_range,
-    house_style,
-    quantity_label,
-)
+from .style import add_colour_bar, add_label, add_scale_bar, house_style, quantity_label
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -52,11 +45,11 @@ def series_frames(
     first, size = series.at(series.axis.positions[0]), frame_size(size)
     axis, place = plane or ("z", box_centre(first)[0])
     require_inside(first, "--plane", **{axis: place})
-    limits = limits or _limits(series, (axis, place), quantity)
+    scale = _scale(series, (axis, place), quantity).within(limits)
     label = quantity_label(first.quantity(quantity))
     for position in np.linspace(series.axis.positions[0], series.axis.positions[-1], count):
         sampled = PlaneSampler(series.at(float(position)), quantity=quantity, size=size)(axis, place)
-        yield draw_frame(sampled, limits, label, text=series.axis.describe(float(position)), size=size)
+        yield draw_frame(sampled, scale, label, text=series.axis.describe(float(position)), size=size)
 
 
 def series_strip(series: ModelSeries, *, quantity: str | None = None, size: int = 200) -> "matplotlib.figure.Figure":
@@ -73,26 +66,30 @@ def series_strip(series: ModelSeries, *, quantity: str | None = None, size: int 
     z, y, _ = box_centre(models[0])
     samplers = [PlaneSampler(model, quantity=quantity, size=size) for model in models]
     planes = [(sampler("z", z), sampler("y", y)) for sampler in samplers]
-    limits = colour_range(
-        np.concatenate([plane.values.ravel() for pair in planes for plane in pair]), models[0].background(quantity)
-    )
+    values = np.concatenate([plane.values.ravel() for pair in planes for plane in pair])
+    shown = models[0].real_quantity(quantity)
+    scale = choose_scale(shown, values, models[0].background(shown.name))
     gap = np.full((2, planes[0][0].values.shape[1]), np.nan)
     pictures = [np.concatenate([above.values, gap, below.values]) for above, below in planes]
-    (height, width), side = pictures[0].shape, 1.5
+    (rows, columns), side = pictures[0].shape, 1.5
     with house_style():
-        figure, (tiles,) = tiled_figure(1, len(models), (side, side * height / width), Margins(right=0.85))
+        figure, (tiles,) = tiled_figure(1, len(models), (side, side * rows / columns), Margins(right=0.85))
         for tile, picture, number in zip(tiles, pictures, chosen, strict=True):
-            image = tile.show(picture, INDEX_COLOURS, limits)
-            add_label(tile.axes, series.axis.describe(positions[number]), tile)
-        add_scale_bar(tile.axes, planes[0][0].width, fraction=0.35, size=7, unit=planes[0][0].unit, tile=tile)
-        add_colour_bar(figure, image, bar_axes(figure, tiles[0], tiles[-1]), models[0].quantity(quantity))
+            image = tile.show(picture, scale.colours, scale.limits, interpolation=scale.interpolation)
+            add_label(tile.axes, series.axis.describe(positions[number]), tile, scale.mark)
+        width = planes[0][0].width
+        add_scale_bar(tile.axes, width, fraction=0.35, colour=scale.mark, size=7, unit=planes[0][0].unit, tile=tile)
+        add_colour_bar(figure, image, bar_axes(figure, tiles[0], tiles[-1]), shown)
     return figure
 
 
-def _limits(series: ModelSeries, plane: tuple[str, float], quantity: str | None) -> tuple[float, float]:
-    samplers = [PlaneSampler(model, quantity=quantity, size=96) for model in series.at_acquisitions()]
+def _scale(series: ModelSeries, plane: tuple[str, float], quantity: str | None) -> ColourScale:
+    """Choose the colours of a plane at all acquisitions."""
+    models = list(series.at_acquisitions())
+    shown = models[0].real_quantity(quantity)
+    samplers = [PlaneSampler(model, quantity=quantity, size=96) for model in models]
     values = np.concatenate([sampler(*plane).values.ravel() for sampler in samplers])
-    return colour_range(values, series.at(series.default).background(quantity))
+    return choose_scale(shown, values, models[0].background(shown.name))
 
 
 def require_one_plane(planes: Sequence[tuple[str, float]]) -> tuple[str, float] | None:
