@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..acquisition import Acquisition
+from ..errors import ConfigError, Diagnostic
 from ..model_series import ModelSeries
 from ..optimize.fit import fit_field
 from ..optimize.series_likelihood import PREFIX, SeriesLikelihood
@@ -38,6 +39,9 @@ def fit_series(experiment: Experiment, context: RunContext, series: Series) -> R
         ConfigError: If the kind fits no series, or the acquisitions do not go together.
         Stopped: If it was asked to end early.
     """
+    if context.config.fit.ensemble > 1:
+        message = "a series has one fit, and no ensemble yet"
+        raise ConfigError(Diagnostic("fit.ensemble", message, "set fit.ensemble to 1"))
     contexts = [replace(context, acquisition=acquisition) for acquisition in series.acquisitions]
     parts = tuple(experiment.series_likelihoods(contexts))
     settings = context.config.fit.series

@@ -18,6 +18,7 @@ from ..fields.base import grid_axes
 from ..fields.series import SeriesField
 from .likelihood import Batch, LossFunction, Nuisance
 from .program import LOSS_LIMIT, ROUNDING, FitProgram, sharded_losses, tikhonov, total_variation
+from .spectral_prior import SpectralPrior
 
 ACQUISITION, SMOOTHNESS = "acquisition", "smoothness"
 """Entries of a batch: number of the acquisition of each view, and strength of the prior, which is no constant."""
@@ -82,8 +83,13 @@ class SeriesProgram(FitProgram):
         raw = self.series.all_on_grid(parameters, grid_axes(self.grid.shape))
         return raw * self.scale[None]
 
-    def loss(self, trained: tuple[dict[str, Array], dict[str, Array]], batch: Batch) -> Float[Array, ""]:
-        """Compute the mean loss of some views of each acquisition plus the priors."""
+    def loss(
+        self,
+        trained: tuple[dict[str, Array], dict[str, Array]],
+        batch: Batch,
+        expected: SpectralPrior | None = None,
+    ) -> Float[Array, ""]:
+        """Compute the mean loss of some views of each acquisition plus the priors; nothing is expected of a series."""
         count, strength = self.series.count, batch[SMOOTHNESS][0]
         views = jax.tree.map(lambda leaf: leaf.reshape(count, len(leaf) // count, *leaf.shape[1:]), without_own(batch))
         before = jnp.zeros((len(self.scales), *self.grid.shape), jnp.float32)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...errors import DataError, Diagnostic
+from ...errors import ConfigError, DataError, Diagnostic
 from ...runs.context import RunContext
 from .choices import Choices
 from .geometry import Geometry
@@ -22,10 +22,15 @@ def series_likelihoods(contexts: Sequence[RunContext]) -> list[CellLikelihood]:
     The choices that the config leaves open are made for the acquisition in the middle.
 
     Raises:
-        ConfigError: If the physics that the config names does not hold for a measurement.
+        ConfigError: If the physics that the config names does not hold for a measurement, or a setting for no series.
         DataError: If the acquisitions differ in size, instrument or sort.
         Stopped: If the run was asked to end early.
     """
+    fit = contexts[0].config.fit
+    if fit.prior != "none":
+        raise ConfigError(Diagnostic("fit.prior", "a series takes no network's prior", "set fit.prior to none"))
+    if fit.tiles not in ("auto", "none"):
+        raise ConfigError(Diagnostic("fit.tiles", "a series is not fitted in tiles", "crop or bin the images"))
     parts = [likelihood(context.config, context.measurement) for context in contexts]
     if faults := _differences(parts):
         raise DataError(*faults)
