@@ -1,6 +1,7 @@
 """Figures of a report, embedded in its page."""
 
 import base64
+import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,12 +11,17 @@ from ..model import UNCERTAINTY
 from . import compare_views, depth_montage, loss_curves, orthogonal_slices
 from .planes import point_of_highest_contrast
 from .run_data import PredictedViews, RunData
-from .style import render_png
+from .style import DPI, render_png
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import matplotlib.figure
+
+_PIXELS_PER_INCH = 125
+"""CSS pixels to an inch of a figure: text of 8 points is as large as that of the page's captions."""
+_TALLEST = 736
+"""[CSS pixel] Largest height of a figure."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,14 @@ class EmbeddedFigure:
     def source(self) -> str:
         """``data:`` address of the whole picture."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+    @property
+    def width(self) -> int:
+        """[CSS pixel] Width at which the text of all drawn figures has one size; 0 for a file of another resolution."""
+        if not self.drawn:
+            return 0
+        wide, tall = struct.unpack(">II", self.png[16:24])  # The head of a PNG file.
+        return round(min(wide * _PIXELS_PER_INCH / DPI, _TALLEST * wide / tall))
 
     @property
     def file_name(self) -> str:
