@@ -1,7 +1,6 @@
 """Figures of a report, embedded in its page."""
 
 import base64
-import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -50,7 +49,9 @@ class EmbeddedFigure:
         """[CSS pixel] Width at which the text of all drawn figures has one size; 0 for a file of another resolution."""
         if not self.drawn:
             return 0
-        wide, tall = struct.unpack(">II", self.png[16:24])  # The head of a PNG file.
+        wide, tall = (
+            int.from_bytes(self.png[start : start + 4], "big") for start in (16, 20)
+        )  # The head of a PNG file.
         return round(min(wide * _PIXELS_PER_INCH / DPI, _TALLEST * wide / tall))
 
     @property
