@@ -19,6 +19,7 @@ NAMES = (
     *("demo", "algae", "phantom", "fdtd", "views", "calibration", "speed", "waiting", "watch", "view"),
     *("gold", "field", "scan54", "phasing-speed", "known-crystals", "strained-crystals", "network"),
     *("completion", "simulated-cells", "shapes", "classes", "verdicts-crystal", "verdicts-cell", "verdicts-shape"),
+    "network-prior",
     "soak",
 )
 HERE = Path(__file__).resolve().parent

@@ -145,14 +145,15 @@ class NetworkPrior:
         ratio = self.likelihood.metric(losses[best]) / max(self.likelihood.metric(losses[0]), 1e-12)
         return Trust(SHARES[best] if is_sure else 0.0, ratio)
 
-    def expected(self, completed: Contrast, share: Float[np.ndarray, "z y f"], trust: float) -> SpectralPrior:
-        """Make the prior that a fit expects.
 
-        Args:
-            completed: Completion of the fitted views.
-            share: Share of each coefficient that they do not determine.
-            trust: Share of the completion that is trusted.
-        """
-        bounded = min(trust, _MOST_TRUST)
-        precision = PRECISION * bounded / (1 - bounded)
-        return SpectralPrior(np.asarray(completed, np.float32), np.asarray(precision * share, np.float32))
+def expected_completion(completed: Contrast, share: Float[np.ndarray, "z y f"], trust: float) -> SpectralPrior:
+    """Make the prior of a fit that expects a completion.
+
+    Args:
+        completed: Completion of the fitted views.
+        share: Share of each coefficient that they do not determine.
+        trust: Share of the completion that is trusted.
+    """
+    bounded = min(trust, _MOST_TRUST)
+    precision = PRECISION * bounded / (1 - bounded)
+    return SpectralPrior(np.asarray(completed, np.float32), np.asarray(precision * share, np.float32))

@@ -17,7 +17,7 @@ from ...optimize.trial import BegunFit
 from ...runs.context import RunContext
 from .hidden_views import HiddenViews, choose_hidden_views
 from .likelihood import CellLikelihood
-from .network_prior import Completer, NetworkPrior
+from .network_prior import Completer, NetworkPrior, expected_completion
 from .unseen import unseen_share
 
 _log = logging.getLogger(__name__)
@@ -132,8 +132,7 @@ class PriorChoice:
         """Return the likelihood that expects a completion where the views determine nothing."""
         views = self.likelihood.split().fitted
         share = unseen_share(self.likelihood, views[self.likelihood.is_bright[views]])
-        prior = NetworkPrior(self.likelihood, self.completer)
-        return replace(self.likelihood, expected=prior.expected(completed, share, self.numbers[TRUST]))
+        return replace(self.likelihood, expected=expected_completion(completed, share, self.numbers[TRUST]))
 
 
 def _too_short(likelihood: CellLikelihood) -> str:
