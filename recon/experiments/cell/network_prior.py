@@ -135,9 +135,10 @@ class NetworkPrior:
             remaining: Views that the fit knows.
             hidden: Views that it does not.
         """
-        completed = self.complete(remaining, nuisance, values[0])
+        bright = remaining[self.likelihood.is_bright[remaining]]
+        completed = self.complete(bright, nuisance, values[0])
         added = np.zeros_like(values)
-        added[0] = unseen_part(completed - values[0], unseen_share(self.likelihood, remaining))
+        added[0] = unseen_part(completed - values[0], unseen_share(self.likelihood, bright))
         losses = np.array([self.likelihood.losses_of(values + share * added, nuisance, hidden) for share in SHARES])
         best = 1 + int(np.argmin(losses[1:].mean(axis=1)))
         falls = np.log(losses[0] / losses[best])

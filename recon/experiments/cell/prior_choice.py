@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from ...optimize.likelihood import Split
+from ... import processes
+from ...optimize.likelihood import Nuisance, Split
 from ...optimize.steps import FEWEST_STEPS
 from ...optimize.trial import BegunFit
 from ...runs.context import RunContext
 from .hidden_views import HiddenViews, choose_hidden_views
 from .likelihood import CellLikelihood
-from .network_prior import Completer, NetworkPrior, expected_completion
+from .network_prior import Completer, NetworkPrior, Trust, expected_completion
 from .unseen import unseen_share
 
 _log = logging.getLogger(__name__)
@@ -97,10 +99,12 @@ class PriorChoice:
         """Set the trust by hidden views."""
         remaining = np.setdiff1d(views, chosen.hidden)
         blind = replace(self.likelihood, own_split=Split(remaining, chosen.hidden))
-        fit = self.begin("hidden-views", blind)
-        trust = NetworkPrior(blind, self.completer).test(
-            fit.values, fit.fit.state.mean_nuisance, remaining, chosen.hidden
-        )
+        fit, prior = self.begin("hidden-views", blind), NetworkPrior(blind, self.completer)
+
+        def test() -> tuple[float, float]:
+            return prior.test(fit.values, _nuisance(fit), remaining, chosen.hidden)
+
+        trust = Trust(*processes.current().share_or_compute(test))
         result = f"{trust.ratio:.3f} times the residual that the fit alone leaves in {len(chosen.hidden)} hidden views "
         result += chosen.text
         if trust.share:
@@ -113,9 +117,12 @@ class PriorChoice:
 
     def _try(self, free: BegunFit) -> BegunFit:
         """Begin a fit with the prior, and go on with it unless it predicts the withheld views worse."""
-        prior = NetworkPrior(self.likelihood, self.completer)
-        nuisance = free.fit.state.mean_nuisance
-        completed = prior.complete(self.likelihood.split().fitted, nuisance, free.values[0])
+        prior, views = NetworkPrior(self.likelihood, self.completer), self.likelihood.split().fitted
+
+        def complete() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+            return {}, {"mean": prior.complete(views, _nuisance(free), free.values[0])}
+
+        completed = processes.current().share(complete)[1]["mean"]
         with_prior = self._with_prior(completed)
         bound = self.begin("with-prior", with_prior)
         ratio = bound.withheld / max(free.withheld, 1e-12) if np.isfinite(free.withheld) else 1.0
@@ -133,6 +140,11 @@ class PriorChoice:
         views = self.likelihood.split().fitted
         share = unseen_share(self.likelihood, views[self.likelihood.is_bright[views]])
         return replace(self.likelihood, expected=expected_completion(completed, share, self.numbers[TRUST]))
+
+
+def _nuisance(begun: BegunFit) -> Nuisance:
+    """Corrections of the instrument by a begun fit, as arrays of this process."""
+    return {name: jnp.asarray(np.asarray(value)) for name, value in begun.fit.state.mean_nuisance.items()}
 
 
 def _too_short(likelihood: CellLikelihood) -> str:
