@@ -63,7 +63,8 @@ class Completion:
         """Compute the posterior mean of the index contrast given the linear answer.
 
         Args:
-            contrast: Linear answer (`initial_guess.invert_born_model`), of any sign.
+            contrast: Linear answer (`initial_guess.invert_born_model`). Where the specimen is known to be less dense
+                than the medium, take the opposite of the answer to its opposite: most of the training are denser.
             spacing: [m] Distance between its samples (z, y, x).
             aperture: Apertures of light and objective.
 
@@ -86,7 +87,7 @@ class Completion:
         """Draw contrasts from the posterior given the linear answer.
 
         Args:
-            contrast: Linear answer, of any sign.
+            contrast: Linear answer, as for `mean`.
             spacing: [m] Distance between its samples (z, y, x).
             aperture: Apertures of light and objective.
             count: Number of draws.

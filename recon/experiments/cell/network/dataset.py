@@ -81,7 +81,7 @@ def _scaled(instrument: Instrument, linear: Contrasts, truth: Contrasts) -> dict
     """Divide by the scale of each answer, and collect the numbers of its instrument."""
     scales = np.array([scale_of(one) for one in linear])
     pitch = np.array(instrument.lattice.pitch)
-    numbers = [instrument_numbers(pitch, instrument.aperture, abs(scale)) for scale in scales]
+    numbers = [instrument_numbers(pitch, instrument.aperture, scale) for scale in scales]
     factors = 1 / scales[:, None, None, None]
     return {
         "linear": (linear * factors).astype(np.float16),

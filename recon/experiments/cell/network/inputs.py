@@ -2,7 +2,8 @@
 
 The network's voxel is tied to the finest detail that light and objective transfer: half of it laterally, a quarter of
 it axially. In these units the missing cone looks much alike for all apertures; numbers of the instrument tell the rest.
-The contrast is scaled so that its strong parts are about 1, and turned so that most of it is positive.
+The contrast is scaled so that its strong parts are about 1. Its sign stays: a linear answer has no mean, and around a
+large cell its lobes of the wrong sign outweigh the cell.
 
 Notation
 --------
@@ -40,7 +41,7 @@ class LinearInput:
         contrast: c/s on the network's grid, padded with zeros.
         inside: Mask of the samples in the box, 1 or 0.
         instrument: Numbers of the instrument, about 1 (`instrument_numbers`).
-        scale: s with its sign: the factor from the network's contrast to an index contrast.
+        scale: s, the factor from the network's contrast to an index contrast.
         shape: Number of samples (z, y, x) of the network's grid in the box, before the padding.
     """
 
@@ -81,15 +82,14 @@ def to_linear_input(contrast: Values, spacing: Spacing, aperture: Aperture, mult
     scale = scale_of(contrast)
     values = resample(contrast / scale, (z, y, x))
     sizes = [-(-n // multiple) * multiple for n in (z, y, x)]
-    instrument = instrument_numbers(extent / (z, y, x), aperture, abs(scale))
+    instrument = instrument_numbers(extent / (z, y, x), aperture, scale)
     return LinearInput(pad(values, sizes), pad(np.ones_like(values), sizes), instrument, scale, (z, y, x))
 
 
 def scale_of(contrast: Values) -> float:
-    """Compute s with the sign of most of the contrast."""
+    """Compute s."""
     squares = contrast.astype(np.float64) ** 2
-    scale = float(np.sqrt((squares**2).sum() / max(squares.sum(), 1e-300)))
-    return max(scale, _LEAST_SCALE) * (1.0 if (squares * contrast).sum() >= 0 else -1.0)
+    return max(float(np.sqrt((squares**2).sum() / max(squares.sum(), 1e-300))), _LEAST_SCALE)
 
 
 def instrument_numbers(

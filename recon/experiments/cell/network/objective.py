@@ -24,6 +24,8 @@ _VALIDATION_SHARDS = 4
 """Instruments of a validation."""
 _LARGEST_FACTOR = 2.0
 """Largest factor, either way, by which the scale of an example is changed: parts of a field are fainter than others."""
+_NEGATIVE = 0.1
+"""Share of the examples of which most is less dense than the medium."""
 _STRENGTH = 5
 """Place, among the numbers of the instrument, of the strength of the specimen (`inputs.instrument_numbers`)."""
 
@@ -141,7 +143,7 @@ def make_example(arrays: Shard, number: int, depth: int) -> Example:
 
 
 def augment(rng: np.random.Generator, example: Example) -> Example:
-    """Mirror a specimen, exchange its lateral axes, and change its scale."""
+    """Mirror a specimen, exchange its lateral axes, and change its scale and the sign of most of it."""
     linear, truth = example.linear, example.truth
     for axis in (1, 2):
         if rng.random() < 0.5:
@@ -149,6 +151,8 @@ def augment(rng: np.random.Generator, example: Example) -> Example:
     if rng.random() < 0.5:
         linear, truth = linear.swapaxes(1, 2), truth.swapaxes(1, 2)
     factor = np.exp(rng.uniform(-1, 1) * np.log(_LARGEST_FACTOR))
+    sign = np.float32(1 if (truth.sum(dtype=float) >= 0) == (rng.random() >= _NEGATIVE) else -1)
+    linear, truth = sign * linear, sign * truth
     numbers = example.numbers.copy()
     numbers[_STRENGTH] -= np.log10(factor) / 2  # The scale by which the contrast is divided.
     return Example(np.float32(factor) * linear, example.inside, numbers.astype(np.float32), np.float32(factor) * truth)
