@@ -51,3 +51,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is absent")
     return folder
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write no report at the end of a run in this process: its figures take longer than a small run."""
+    from unflat.recon.experiments import run as run_module
+
+    monkeypatch.setattr(run_module, "write_run_report", lambda *_, **__: None)

@@ -12,6 +12,8 @@ import pytest
 
 from unflat.cli.main import run
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = """
 kind: cell

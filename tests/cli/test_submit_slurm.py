@@ -53,6 +53,7 @@ NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4 Rea
 PartitionName=main Nodes=n1 Default=YES MaxTime=60 State=UP
 """
 pytestmark = [
+    pytest.mark.usefixtures("no_report"),
     pytest.mark.slow,
     pytest.mark.skipif(
         any(shutil.which(name) is None for name in ("slurmctld", "slurmd", "munged", "sbatch")),

@@ -16,6 +16,8 @@ import pytest
 
 from unflat.cli.main import run
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 CELL = """kind: cell
 volume: {depth: 2 um}
 physics: {absorption: false}

@@ -231,6 +231,7 @@ CONFIG = (
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 def test_bright_and_dark_fields_on_one_scale_give_the_strength_of_a_cell(tmp_path: Path) -> None:
     """Compare with an independent simulation; a scale of its own for each dark field gave a slope of 0.21."""
     n, na = index(), directions(36, 0.5)

@@ -115,6 +115,7 @@ def test_the_image_under_fitted_light_equals_the_prediction(scan: Path, whole: P
     assert np.std(bright * image - modelled) < 0.05 * np.std(modelled)
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_fit_of_noise_explains_nothing_and_exits_with_5(
     scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_diverging_fit_stops_and_names_its_learning_rate(scan: Path, tmp_path:
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) < 10
 
 
+@pytest.mark.usefixtures("no_report")
 def test_the_result_is_no_worse_than_the_initial_guess(scan: Path, tmp_path: Path) -> None:
     done = run_fit(scan, tmp_path / "run", "--set", "fit.learning_rate=3", "--set", "fit.steps=3")
     assert done.returncode == 0, done.stderr
@@ -147,6 +149,7 @@ def test_the_result_is_no_worse_than_the_initial_guess(scan: Path, tmp_path: Pat
     assert numbers["residual_withheld"] < 1.1 * numbers["residual_withheld_linear"]
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_resumed_run_equals_an_uninterrupted_one(scan: Path, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "stopped"
     for limit in (
@@ -254,6 +257,7 @@ def test_a_stop_after_the_last_step_is_reported_and_all_results_are_written(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 def test_an_ensemble_has_an_uncertainty(scan: Path, tmp_path: Path) -> None:
     run = tmp_path / "ensemble"
     assert run_fit(scan, run, "--set", "fit.ensemble=2", "--set", "fit.steps=20").returncode == 0
@@ -269,6 +273,7 @@ def test_an_ensemble_has_an_uncertainty(scan: Path, tmp_path: Path) -> None:
     [["fit.field=voxels", "fit.steps=30"], ["fit.field=fourier", FOURIER, "fit.learning_rate=0.005", "fit.steps=12"]],
 )
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 def test_other_fields_fit_as_well(scan: Path, tmp_path: Path, choice: list[str]) -> None:
     run = tmp_path / "run"
     done = run_fit(scan, run, *(word for each in choice for word in ("--set", each)))
@@ -277,6 +282,7 @@ def test_other_fields_fit_as_well(scan: Path, tmp_path: Path, choice: list[str])
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 def test_sources_focus_and_pupil_can_be_refined(scan: Path, tmp_path: Path) -> None:
     run = tmp_path / "refined"
     refine = "fit.refine={gain: true, sources: true, defocus: true, zernike: 3}"

@@ -126,6 +126,7 @@ def test_the_model_is_queried_sampled_and_drawn(work: Path, tmp_path: Path) -> N
     assert unflat_status([*zoom, "--quantity", "amplitude", *size]) == 0
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_resumed_run_gives_the_same_numbers(work: Path) -> None:
     """The run is stopped in the phasing of the initial guess, which has checkpoints of its own."""
     first = fit(work, "STOPPED", "--time-limit", "0.01 s")
@@ -147,6 +148,7 @@ def losses(run: Path) -> list[float]:
     return [line["loss"] for line in lines if "loss" in line]
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_run_resumed_within_the_fit_gives_the_same_numbers(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster's signal comes while the fit takes its first steps."""
     append_metrics, run = RunFolder.append_metrics, work / "SIGNALLED"
@@ -190,6 +192,7 @@ def test_a_start_without_a_density_is_refused(work: Path, start: str, status: in
     assert message in done.stderr
 
 
+@pytest.mark.usefixtures("no_report")
 def test_from_a_run_without_a_basis_and_above_its_gate(work: Path) -> None:
     """The model is in voxels, and is drawn in voxels."""
     options = [f"fit.start={work / 'RUN'}", "acquisition.reciprocal_basis=null", "fit.gate=0.001", "fit.steps=5"]

@@ -102,6 +102,7 @@ def test_the_detectors_frame_gives_the_likelihood_of_the_metrics(work: Path) -> 
     assert 2 * terms.mean() == pytest.approx(metrics["llk_all"], rel=0.02)
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_resumed_run_gives_the_same_result(work: Path) -> None:
     run = work / "STOPPED"
     first = unflat("phase", work / "c.yaml", work / "scan.h5", "-o", run, "--time-limit", "0.01 s")
@@ -115,6 +116,7 @@ def test_a_resumed_run_gives_the_same_result(work: Path) -> None:
         np.testing.assert_array_equal(values, two[name], err_msg=name)
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_missed_gate_keeps_the_result(work: Path) -> None:
     quick = ["--set", "phase.starts=1", "--set", "phase.recipe=[{er: {iterations: 5}}]", "--set", "phase.gate=0.001"]
     done = unflat("phase", work / "c.yaml", work / "scan.h5", "-o", work / "GATE", *quick)
@@ -124,6 +126,7 @@ def test_a_missed_gate_keeps_the_result(work: Path) -> None:
     assert (work / "GATE" / "volume.h5").exists()
 
 
+@pytest.mark.usefixtures("no_report")
 def test_without_a_basis_the_result_is_in_voxels(work: Path) -> None:
     quick = ["--set", "phase.starts=1", "--set", "phase.recipe=[{er: {iterations: 20}}]"]
     names = ["--set", "acquisition.reciprocal_basis=null"]

@@ -60,6 +60,7 @@ def test_the_shipped_network_knows_an_unseen_crystal(scan: Path) -> None:
     assert both > 0.95
 
 
+@pytest.mark.usefixtures("no_report")
 def test_the_physics_goes_on_from_the_answer(scan: Path) -> None:
     done = unflat("predict", "c.yaml", "scan.h5", "-o", "refined", "--refine", folder=scan)
     assert done.returncode == 0, done.stderr
@@ -69,6 +70,7 @@ def test_the_physics_goes_on_from_the_answer(scan: Path) -> None:
     assert "Poisson deviance" in done.stdout
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_network_trains_stops_goes_on_and_answers(scan: Path) -> None:
     begin = ["train", "c.yaml", "-o", "net", *SMALL]
     stopped = unflat(*begin, "--set", "train.steps=4", "--time-limit", "1 s", folder=scan)
