@@ -125,7 +125,7 @@ def _true_contrast(acquisition: Acquisition, z: Axis, y: Axis, x: Axis) -> Float
 
 
 def _numbers(outcome: RunOutcome) -> Numbers:
-    names = ("snr", "ncc", "residual_withheld", "prior_trust", "prior_hidden_ratio", "residual_draws", "axial_width")
+    names = ("snr", "ncc", "residual_withheld", "prior_trust", "prior_hidden_ratio", "residual_draws")
     return {name: outcome.numbers[name] for name in names if name in outcome.numbers}
 
 

@@ -283,6 +283,14 @@ METRICS = (
         "lower",
         "Withheld residual of the first quarter of a fit with the network's prior, over that without.",
     ),
+    Metric(
+        "prior_from_fit",
+        "Completion of the fit",
+        "",
+        "neither",
+        "1 where the network completed the linear answer that the begun fit would give if it scattered weakly, 0 where "
+        "it completed the measured one; hidden views chose.",
+    ),
     Metric("prior_views_hidden", "Views hidden from the prior", "", "neither", "Number of them, for its test."),
     Metric(
         "residual_draws",

@@ -2,9 +2,10 @@
 
 A network completes the linear answer of some views. Only the part of it at frequencies that they do not determine is
 used: it is added to a specimen, or expected by a fit. How far it can be trusted is measured: views of the steepest
-light are hidden from the beginning of a fit, and the completion of the others is added to that by some share. The share
-that predicts the images of the hidden views best is the trust; where none does better than the fit alone, the prior is
-not used.
+light are hidden from the beginning of a fit, and the completion of the others is added to that by some share. Their
+linear answer is the measured one, as the network has learned, or that of the fit as if it scattered weakly, which is
+free of what multiple scattering does to a linear inverse; the hidden views choose. The share that predicts their images
+best is the trust; where none does better than the fit alone, the prior is not used.
 """
 
 from collections.abc import Callable
@@ -20,11 +21,17 @@ from ...metrics.missing_cone import Aperture
 from ...optimize.likelihood import Nuisance
 from ...optimize.spectral_prior import SpectralPrior
 from .corrections import corrected_light
-from .initial_guess import STRENGTH, answer_of_weak_specimen, invert_born_model, with_sign
+from .initial_guess import (
+    STRENGTH,
+    answer_of_weak_specimen,
+    best_factor,
+    invert_born_model,
+    with_sign,
+)
 from .likelihood import CellLikelihood
 from .unseen import unseen_part, unseen_share
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of the completion that are tried."""
 ERRORS = 2.0
 """Standard errors, by the hidden views, by which the logarithm of their loss must fall for the completion to be used.
@@ -66,10 +73,12 @@ class Trust(NamedTuple):
         share: Share of the completion that predicts them best; 0 where none does better than the fit alone.
         ratio: Residual of the hidden views with that share of the completion, or with the best tried one, over that
             without any.
+        from_fit: 1 where the linear answer is that of the fit, as if it scattered weakly; 0 where it is measured.
     """
 
     share: float
     ratio: float
+    from_fit: float
 
 
 @dataclass(frozen=True)
@@ -94,8 +103,15 @@ class NetworkPrior:
         """
         bright = views[self.likelihood.is_bright[views]]
         answer = self.linear_answer(bright, nuisance, contrast)
-        completed = self.completer.mean(answer, self.likelihood.grid.pitch, self.aperture(bright))
-        return with_sign(completed, self.likelihood.sign)
+        completed = with_sign(
+            self.completer.mean(answer, self.likelihood.grid.pitch, self.aperture(bright)), self.likelihood.sign
+        )
+        if contrast is not None:
+            return completed
+        values = np.zeros((len(self.likelihood.quantities), *completed.shape), np.float32)
+        values[0] = completed
+        # Linear theory misjudges what a thick cell does to light.
+        return np.asarray((best_factor(self.likelihood, values, bright) or 1.0) * completed)
 
     def linear_answer(
         self, bright: Views, nuisance: Nuisance | None = None, contrast: Contrast | None = None
@@ -136,15 +152,23 @@ class NetworkPrior:
             hidden: Views that it does not.
         """
         bright = remaining[self.likelihood.is_bright[remaining]]
-        completed = self.complete(bright, nuisance, values[0])
-        added = np.zeros_like(values)
-        added[0] = unseen_part(completed - values[0], unseen_share(self.likelihood, bright))
-        losses = np.array([self.likelihood.losses_of(values + share * added, nuisance, hidden) for share in SHARES])
-        best = 1 + int(np.argmin(losses[1:].mean(axis=1)))
-        falls = np.log(losses[0] / losses[best])
-        is_sure = falls.mean() > ERRORS * falls.std(ddof=1) / np.sqrt(len(falls)) if len(falls) > 1 else False
-        ratio = self.likelihood.metric(losses[best]) / max(self.likelihood.metric(losses[0]), 1e-12)
-        return Trust(SHARES[best] if is_sure else 0.0, ratio)
+        unseen = unseen_share(self.likelihood, bright)
+
+        def losses(share: float, completed: Contrast) -> Float[np.ndarray, " hidden"]:
+            added = np.zeros_like(values)
+            added[0] = share * unseen_part(completed - values[0], unseen)
+            return self.likelihood.losses_of(values + added, nuisance, hidden)
+
+        alone = losses(0.0, values[0])
+        tried = []
+        for from_fit in (0.0, 1.0):
+            completed = self.complete(bright, nuisance, values[0] if from_fit else None)
+            tried += [(losses(share, completed), share, from_fit) for share in SHARES]
+        best, share, from_fit = min(tried, key=lambda each: float(each[0].mean()))
+        falls = np.log(alone / best)
+        is_sure = len(falls) > 1 and falls.mean() > ERRORS * falls.std(ddof=1) / np.sqrt(len(falls))
+        ratio = self.likelihood.metric(best) / max(self.likelihood.metric(alone), 1e-12)
+        return Trust(share if is_sure else 0.0, ratio, from_fit)
 
 
 def expected_completion(completed: Contrast, share: Float[np.ndarray, "z y f"], trust: float) -> SpectralPrior:

@@ -28,7 +28,8 @@ TOLERANCE = 1.05
 """Withheld residual of the begun fit with the prior, over that without, up to which the prior stays: early in a fit
 even that of the true specimen is larger by up to 2 %."""
 TRUST = "prior_trust"
-NUMBERS = (TRUST, "prior_hidden_ratio", "prior_withheld_ratio", "prior_views_hidden")
+FROM_FIT = "prior_from_fit"
+NUMBERS = (TRUST, FROM_FIT, "prior_hidden_ratio", "prior_withheld_ratio", "prior_views_hidden")
 """Numbers of the choice, in ``choices.json`` and ``metrics.json``."""
 _PART = "prior"
 """Part of the run's checkpoints that holds what the prior expects."""
@@ -101,7 +102,7 @@ class PriorChoice:
         blind = replace(self.likelihood, own_split=Split(remaining, chosen.hidden))
         fit, prior = self.begin("hidden-views", blind), NetworkPrior(blind, self.completer)
 
-        def test() -> tuple[float, float]:
+        def test() -> Trust:
             return prior.test(fit.values, _nuisance(fit), remaining, chosen.hidden)
 
         trust = Trust(*processes.current().share_or_compute(test))
@@ -112,15 +113,16 @@ class PriorChoice:
         else:
             unsure = ", too unevenly to be relied on" if trust.ratio < 1 else ""
             _log.warning("fit.prior: not used: it leaves %s%s", result, unsure)
-        count = float(len(chosen.hidden))
-        return {TRUST: trust.share, "prior_hidden_ratio": trust.ratio, "prior_views_hidden": count}
+        known = {TRUST: trust.share, FROM_FIT: trust.from_fit, "prior_hidden_ratio": trust.ratio}
+        return known | {"prior_views_hidden": float(len(chosen.hidden))}
 
     def _try(self, free: BegunFit) -> BegunFit:
         """Begin a fit with the prior, and go on with it unless it predicts the withheld views worse."""
         prior, views = NetworkPrior(self.likelihood, self.completer), self.likelihood.split().fitted
 
         def complete() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-            return {}, {"mean": prior.complete(views, _nuisance(free), free.values[0])}
+            contrast = free.values[0] if self.numbers[FROM_FIT] else None
+            return {}, {"mean": prior.complete(views, _nuisance(free), contrast)}
 
         completed = processes.current().share(complete)[1]["mean"]
         with_prior = self._with_prior(completed)
