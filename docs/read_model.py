@@ -34,7 +34,8 @@ def read_model(path, at=None):
         sets = [{n.removeprefix(m): w.astype(float) for n, w in weights.items() if n.startswith(m)} for m in members]
         c, s = np.array(members) == "consensus/", (points - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
         inside = (np.abs(s) <= 1 + 1e-9).all(axis=1)
-        values = background + scale * np.array([evaluated(architecture, w, s)[:, : len(names)] for w in sets])
+        raw = np.array([evaluated(architecture, w, s)[:, : len(names)] for w in sets])
+        values = background + architecture.get("contrast", 1) * scale * raw
         draws, middle = values[~c], (values[c] if c.any() else values).mean(axis=0)
         result = dict(zip(names, np.where(inside, middle.T, background[:, None])))
         spread = zip(names, draws.std(axis=0, ddof=len(draws) > 1).T * inside)
@@ -61,8 +62,9 @@ def at_position(architecture, weights, positions, at):
     f, series = (at - positions[i]) / (positions[i + 1] - positions[i]), architecture["series"]
     between = lambda w: (1 - f) * w[i].astype(float) + f * w[i + 1].astype(float)
     own = {n: between(w) if n in [*series["varying"], "motion"] else w for n, w in weights.items()}
-    shift, stretch = own.pop("motion") if series["moves"] else (np.zeros(3), np.zeros(3))
-    return own, architecture | {"motion": {"shift": shift, "stretch": np.exp(stretch)}}
+    motion = own.pop("motion", np.zeros(7))
+    moved = {"shift": motion[:3], "stretch": np.exp(motion[3:6])}
+    return own, architecture | {"motion": moved, "contrast": np.exp(motion[6])}
 
 
 def evaluated(architecture, w, s):

@@ -1,8 +1,8 @@
 """Continuous model of a series of acquisitions of one specimen: a model at any position of the series.
 
 The series has one coordinate, such as a time, with a position for each acquisition. Between two positions the weights
-are interpolated linearly, and so is the motion of the specimen as a whole, if it is modelled: at a position, the series
-is an ordinary `Model`.
+are interpolated linearly, and so are the motion of the specimen as a whole and its contrast, where they are modelled:
+at a position, the series is an ordinary `Model`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +21,8 @@ from .series_axis import SeriesAxis
 SERIES = "series"
 """Entry of an architecture that is of a series, and attribute of a model with its position."""
 _VERSION = 1
+_HEAD = "head/"
+"""Beginning of the names of a head's weights, which each acquisition has for itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +66,23 @@ class ModelSeries:
         models: Sequence[Model],
         axis: SeriesAxis,
         varying: Sequence[str],
-        motion: Float[np.ndarray, "acquisition 2 3"] | None,
+        motion: Float[np.ndarray, "acquisition 7"] | None,
     ) -> "ModelSeries":
         """Join the models of all acquisitions, which differ in their weights alone.
 
         Args:
             models: Model of each acquisition.
             axis: Coordinate of the series.
-            varying: Names of the weights that differ, besides those that only some models have.
-            motion: Shift and logarithm of the stretch of each; None for none.
+            varying: Names of the weights of the field that differ; those of a head do so as well.
+            motion: Shift along z, y and x, logarithm of the stretch along them, and that of the contrast, of each
+                acquisition; None for none.
         """
+        first = models[0]
+        added = sorted({name for m in models for name in m.weights} - set(first.weights)) + [
+            name for name in first.weights if name.startswith(_HEAD) and name not in varying
+        ]
+        models = [_completed(m, added, models) for m in models]
+        varying = [*varying, *added]
         first = models[0]
         series = {"version": _VERSION, "count": len(models), "varying": list(varying), "moves": motion is not None}
         weights = {name: np.stack([m.weights[name] for m in models]) for name in varying}
@@ -104,12 +113,14 @@ class ModelSeries:
             own = self.weights[name]
             weights[name] = own[number] if share == 0 else _between(own[number], own[number + 1], share)
         architecture = {name: value for name, value in self.architecture.items() if name != SERIES}
+        outputs = self.outputs
         if MOTION in weights:
-            shift, stretch = np.asarray(weights.pop(MOTION), float)
-            architecture[MOTION] = {"shift": shift.tolist(), "stretch": np.exp(stretch).tolist()}
+            motion = np.asarray(weights.pop(MOTION), float)
+            architecture[MOTION] = {"shift": motion[:3].tolist(), "stretch": np.exp(motion[3:6]).tolist()}
+            outputs = tuple(replace(q, scale=q.scale * float(np.exp(motion[6]))) for q in outputs)
         attributes = {**self.frame.attributes, SERIES: self.axis.describe(position)}
         frame = replace(self.frame, attributes=attributes)
-        return Model(architecture, weights, frame, self.outputs, self.kind, self.provenance)
+        return Model(architecture, weights, frame, outputs, self.kind, self.provenance)
 
     def at_acquisitions(self) -> Iterator[Model]:
         """Yield the model at each acquisition."""
@@ -119,6 +130,13 @@ class ModelSeries:
     def default(self) -> float:
         """Position of the last acquisition, which is shown where none is asked for."""
         return self.axis.positions[-1]
+
+
+def _completed(model: Model, names: Sequence[str], models: Sequence[Model]) -> Model:
+    """Add zeros for weights that other models have: those of a head that another one does without."""
+    shapes = {name: next(m.weights[name] for m in models if name in m.weights) for name in names}
+    zeros = {name: np.zeros_like(array) for name, array in shapes.items()}
+    return replace(model, weights={**zeros, **model.weights})
 
 
 def _between(one: np.ndarray, other: np.ndarray, share: float) -> Float[np.ndarray, "*n"]:

@@ -61,6 +61,7 @@ class Experiment(ABC):
         memory_remedy: Advice for a run that this machine cannot hold.
         main_numbers: Numbers of ``metrics.json`` that a table of many results shows, in order.
         questions: Questions that ``unflat init`` asks at a terminal, on the settings that matter most.
+        series_moves: Whether a measurement tells how a specimen moves as a whole in a series.
         label_quantity: Quantity of a specimen that is one label of a stack, 1 inside; None where labels are none.
     """
 
@@ -72,6 +73,7 @@ class Experiment(ABC):
     default_method: ClassVar[str] = "fit"
     memory_remedy: ClassVar[str] = "use a machine with more memory"
     main_numbers: ClassVar[tuple[str, ...]] = ()
+    series_moves: ClassVar[bool] = True
     label_quantity: ClassVar[Quantity | None] = None
     questions: ClassVar[tuple[Question, ...]] = ()
 

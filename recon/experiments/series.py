@@ -44,8 +44,8 @@ def fit_series(experiment: Experiment, context: RunContext, series: Series) -> R
         raise ConfigError(Diagnostic("fit.ensemble", message, "set fit.ensemble to 1"))
     contexts = [replace(context, acquisition=acquisition) for acquisition in series.acquisitions]
     parts = tuple(experiment.series_likelihoods(contexts))
-    settings = context.config.fit.series
-    likelihood = SeriesLikelihood(parts, series.axis, series.names, DEFAULT_STRENGTH, settings.motion)
+    moves = context.config.fit.series.motion and experiment.series_moves
+    likelihood = SeriesLikelihood(parts, series.axis, series.names, DEFAULT_STRENGTH, moves)
     likelihood, begun = _with_strength(likelihood, context)
 
     def compare(model: ModelSeries, _truth: object) -> dict[str, float]:

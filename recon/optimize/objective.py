@@ -10,7 +10,8 @@ from jaxtyping import Float
 from ..fields.base import Field, grid_axes
 from ..fields.build import field_for
 from ..fields.config import FieldChoice
-from ..fields.series import SeriesField, shifts_between
+from ..fields.series import SeriesField
+from ..fields.series_start import first_motions
 from ..sharding import replicate
 from .likelihood import Likelihood
 from .program import CompiledProgram, FitProgram, FitState, compile_program, shared_program
@@ -88,7 +89,7 @@ class Objective:
             axes = grid_axes(self.likelihood.grid.shape)
             raw = start / self.program.scale
             if isinstance(self.field, SeriesField):
-                parameters = self.field.fit_to_grid(parameters, raw, axes, shifts_between(raw))
+                parameters = self.field.fit_to_grid(parameters, raw, axes, first_motions(raw))
             else:
                 parameters = self.field.fit_to_grid(parameters, raw, axes)
         arrays = {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()}

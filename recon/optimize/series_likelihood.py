@@ -41,7 +41,7 @@ class SeriesLikelihood:
         axis: Coordinate of the series.
         names: Name of each acquisition, as a part of a path.
         smoothness: Strength of the prior on changes from one acquisition to the next.
-        moves: Whether the specimen may move and stretch as a whole.
+        moves: Whether the specimen may move, stretch and change its contrast as a whole.
     """
 
     parts: tuple[Likelihood, ...]
@@ -102,8 +102,8 @@ class SeriesLikelihood:
             arrays = [np.asarray(own[name], np.float32) for own in each]
             shape = np.max([array.shape for array in arrays], axis=0).astype(int) if arrays[0].ndim else ()
             stacked[name] = np.zeros((len(arrays), *shape), np.float32)
-            for row, array in zip(stacked[name], arrays, strict=True):
-                row[tuple(slice(n) for n in array.shape)] = array
+            for number, array in enumerate(arrays):
+                stacked[name][(number, *(slice(n) for n in array.shape))] = array
         return stacked
 
     def nuisance_of(self, nuisance: Mapping[str, Array | np.ndarray], number: int) -> dict[str, Array]:

@@ -19,7 +19,8 @@ class SeriesSettings(Settings):
     )
     motion: Flag = Field(
         True,
-        description="Whether the specimen as a whole may move and stretch along z, y and x, which is then fitted.",
+        description="Whether the specimen as a whole may move, stretch along z, y and x, and change its contrast: "
+        "these are then fitted.",
     )
 
 

@@ -52,7 +52,7 @@ MODEL_PREVIEW = f"{CHECKPOINTS}/preview.h5"
 """Model of a fit that goes on."""
 TRIALS = "trials"
 """Folder of the states of trials before a run."""
-_FOLDERS = ("figures", "crystals", SERIES, TRIALS)
+_FOLDERS = ("figures", "crystals", SERIES, "starts", TRIALS)
 _NO_REASON = "the disk had no room for the reason"
 _LONGEST_REASON = 1 << 16
 """[byte] Part of a sentinel that is read."""

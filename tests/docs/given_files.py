@@ -194,6 +194,17 @@ def _again(seed: int) -> Callable[[GivenFiles, Path], None]:
     return build
 
 
+def _timed(seconds: float) -> Callable[[GivenFiles, Path], None]:
+    """Build a cell's scan that gives its time."""
+
+    def build(given: GivenFiles, path: Path) -> None:
+        given.provide("cell.h5", path)
+        with h5py.File(path, "r+") as file:
+            file.create_dataset("series/time", data=seconds).attrs["units"] = "s"
+
+    return build
+
+
 def _beamline_scan(given: GivenFiles, path: Path) -> None:
     """Write counts and a rocking angle under the names of another program."""
     with h5py.File(path, "w") as file, h5py.File(given._path("crystal.h5")) as scan:
@@ -227,6 +238,7 @@ BUILDERS: dict[str, Callable[[GivenFiles, Path], None]] = {
     "cell.h5": _command("simulate", "cell.yaml"),
     "wide-cell.h5": _command("simulate", "cell.yaml", "--set", "simulate.shape=[40, 40]"),
     "likely-cell.yaml": _text(CELL.replace("start: none", "start: linear").replace("steps: 3", "steps: 10")),
+    **{f"timed-cell-{number}.h5": _timed(15.0 * number) for number in range(3)},
     "cell-run": _command("fit", "cell.yaml", "cell.h5"),
     "crystal.yaml": _text(CRYSTAL),
     "crystal.h5": _command("simulate", "crystal.yaml"),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ...benchmarking.case import Benchmark
     from ...io.open import Reader
+    from ...optimize.likelihood import Likelihood
     from ...sampled import Sampled
     from ...visualization.panels import Panel, PanelSubject
     from ...visualization.report_figures import DeferredFigure
@@ -56,6 +57,7 @@ class CrystalExperiment(Experiment):
         Quantity("occupancy", "1", "0 outside the crystal, 1 inside"),
     )
     default_method = "phase"
+    series_moves = False
     memory_remedy = "crop or bin the patterns (acquisition.crop, acquisition.bin), or use a machine with more memory"
     questions = QUESTIONS
     main_numbers = ("llk_free", "llk", "chi_rms", "agreement", "prtf_resolution", "strain_rms", "correlation")
@@ -115,6 +117,12 @@ class CrystalExperiment(Experiment):
         from .likelihood import likelihood
 
         return likelihood(context.config, context.measurement, context)
+
+    def series_likelihoods(self, contexts: Sequence[RunContext]) -> "list[Likelihood]":
+        """Build the likelihoods of several acquisitions of one crystal, from initial guesses that are aligned."""
+        from .series import series_likelihoods
+
+        return list(series_likelihoods(contexts))
 
     def benchmarks(self) -> "Sequence[Benchmark]":
         """Iterations of projections and of the refinement, a step of the network's flow, and a small phasing."""

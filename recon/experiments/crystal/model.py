@@ -53,6 +53,7 @@ def build_model(
     steps: Float[np.ndarray, "3 3"],
     spacing: float | None,
     provenance: Mapping[str, Any],
+    level: float | None = None,
 ) -> Model:
     """Build the model of a fitted field.
 
@@ -64,9 +65,11 @@ def build_model(
         steps: [m] Rows: steps between the conjugate array's voxels.
         spacing: [m] Distance between samples; None for the cube root of a voxel's volume.
         provenance: Description of the input and the config.
+        level: Amplitude inside the crystal; None for the median of the fitted ones.
     """
     densities = [_occupied_density(architecture, each, box) for each in weights]
-    level = float(np.mean([inside_level(np.abs(density), occupied) for density, occupied in densities]))
+    if level is None:
+        level = float(np.mean([inside_level(np.abs(density), occupied) for density, occupied in densities]))
     members = [
         dict(each) | _phase_branch(density, remove_fragments(occupied & (np.abs(density) > SURFACE * level)))
         for each, (density, occupied) in zip(weights, densities, strict=True)

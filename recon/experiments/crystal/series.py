@@ -1,0 +1,114 @@
+"""Likelihoods of a series of acquisitions of one crystal: one box, and densities that are alike where they can be.
+
+Diffraction does not tell a density from its twin, from one that is shifted, or of another global phase, and a phase
+ramp is the place of the peak: the initial guesses of all acquisitions are aligned with that of the first. Each has an
+amplitude of its own, as the flux may differ.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from ....physics.diffraction.matrix_dft import SupportBox
+from ...errors import DataError, Diagnostic
+from ...model import Model
+from ...optimize.likelihood import Weights
+from ...phase_retrieval.align import align
+from ...runs.context import RunContext
+from .guess_density import InitialGuess, find_support, read_initial_guess, write_initial_guess
+from .initial_guess import FILE_NAME, find_initial_guess
+from .likelihood import CrystalLikelihood, field_box
+from .model import build_model
+from .preprocess import PreprocessedScan, preprocess
+
+_log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-3
+"""Relative difference of two reciprocal bases, and of two Bragg vectors, of one geometry."""
+_UNIT_LEVEL = 1.0
+"""Amplitude inside the crystal in units of the initial guess, the same in the models of all acquisitions."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesCrystalLikelihood(CrystalLikelihood):
+    """Likelihood of one acquisition of a series.
+
+    Args:
+        union: Mask of the crystals of all acquisitions.
+    """
+
+    union: Bool[np.ndarray, "z y x"]
+
+    @cached_property
+    def box(self) -> SupportBox:
+        """Box that the fields of all acquisitions fill."""
+        return field_box(replace(self.guess, support=self.union), self.settings.fit.fineness)
+
+    def model(self, architecture: Mapping[str, Any], weights: list[Weights], provenance: Mapping[str, Any]) -> Model:
+        """Build the model, with an amplitude in the unit of all acquisitions."""
+        spacing = self.settings.volume.spacing
+        metres = None if isinstance(spacing, str) else spacing
+        own = (self.box, self.frame, self.steps, metres, provenance)
+        return build_model(architecture, weights, *own, level=_UNIT_LEVEL)
+
+
+def series_likelihoods(contexts: Sequence[RunContext]) -> list[CrystalLikelihood]:
+    """Build the likelihoods, with initial guesses that are aligned with the first.
+
+    Raises:
+        DataError: If the arrays or the geometry of the acquisitions differ.
+        Stopped: If the run was asked to end early.
+    """
+    settings = contexts[0].config
+    scans = [preprocess(settings, context.measurement) for context in contexts]
+    if faults := _differences(scans, [context.measurement.source for context in contexts]):
+        raise DataError(*faults)
+    guesses: list[InitialGuess] = []
+    for number, (context, scan) in enumerate(zip(contexts, scans, strict=True)):
+        own = _guess(context, scan, number)
+        guesses.append(_aligned(own, guesses[0]) if guesses else own)
+    union = np.any([guess.support for guess in guesses], axis=0)
+    pairs = zip(scans, guesses, strict=True)
+    return [SeriesCrystalLikelihood(settings, scan, guess, union) for scan, guess in pairs]
+
+
+def _guess(context: RunContext, scan: PreprocessedScan, number: int) -> InitialGuess:
+    """Find the guess of one acquisition, or read that of a run that goes on."""
+    folder = context.folder.path / "starts"
+    path = folder / f"{number}-{FILE_NAME}"
+    if not path.is_file():
+        _log.info("initial guess of acquisition %d", number + 1)
+        folder.mkdir(exist_ok=True)
+        write_initial_guess(path, find_initial_guess(context.config, scan), scan)
+    return read_initial_guess(path, scan)  # Equal to the last digit to that of a resumed run.
+
+
+def _aligned(guess: InitialGuess, reference: InitialGuess) -> InitialGuess:
+    """Align a guess with that of the first acquisition: twin, shift, ramp and global phase; the pattern stays."""
+    result = align(guess.density, reference.density, scale=False)
+    density = result.density
+    return InitialGuess(density, find_support(density), guess.offset - result.ramp, guess.sigmas, guess.background)
+
+
+def _differences(scans: Sequence[PreprocessedScan], sources: Sequence[str]) -> list[Diagnostic]:
+    """List in what the acquisitions differ from the first one."""
+    first, faults = scans[0], []
+    for scan, source in zip(scans[1:], sources[1:], strict=True):
+        if scan.counts.shape != first.counts.shape:
+            shapes = [" x ".join(map(str, each.counts.shape)) for each in (scan, first)]
+            message = f"has {shapes[0]} voxels (frame, y, x) after the crop, not {shapes[1]}"
+            faults.append(Diagnostic(source, message, "set acquisition.crop to one size for all"))
+        for name in ("reciprocal_basis", "bragg_vector"):
+            own, expected = getattr(scan, name), getattr(first, name)
+            if (own is None) != (expected is None):
+                faults.append(Diagnostic(source, f"{'lacks' if own is None else 'has'} {name}", "as the first file"))
+            elif own is not None and np.linalg.norm(own - expected) > TOLERANCE * np.linalg.norm(expected):
+                message = f"its {name} differs from that of {Path(sources[0]).name} by more than {TOLERANCE:g}"
+                faults.append(Diagnostic(source, message, "a series has one geometry"))
+    return faults
