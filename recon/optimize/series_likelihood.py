@@ -103,7 +103,8 @@ class SeriesLikelihood:
             shape = np.max([array.shape for array in arrays], axis=0).astype(int) if arrays[0].ndim else ()
             stacked[name] = np.zeros((len(arrays), *shape), np.float32)
             for number, array in enumerate(arrays):
-                stacked[name][(number, *(slice(n) for n in array.shape))] = array
+                place = (slice(number, number + 1), *(slice(n) for n in array.shape))
+                stacked[name][place] = array[None]
         return stacked
 
     def nuisance_of(self, nuisance: Mapping[str, Array | np.ndarray], number: int) -> dict[str, Array]:
