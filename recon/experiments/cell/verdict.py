@@ -84,6 +84,11 @@ def leave_out_known_side(numbers: Numbers, sign: str) -> dict[str, float]:
     return {name: value for name, value in numbers.items() if name != "contrast_above"}
 
 
+def _is_prediction(numbers: Numbers) -> bool:
+    """Whether a result is a network's answer, without a fit after it."""
+    return "draws" in numbers and "steps" not in numbers
+
+
 def _surely_left(numbers: Numbers) -> float | None:
     """Structure left, less its standard errors; None where the noise is not known."""
     left = numbers.get("structure_unexplained")
@@ -129,6 +134,8 @@ def _structure_left(numbers: Numbers) -> Iterator[Reason]:
     remedy = f"{CHECK_LIGHT}; compare the measured and modelled images in the report"
     if any(_absorption(numbers)):
         remedy = "fit with absorption first"
+    if _is_prediction(numbers):
+        remedy = "refine it with --refine, or use unflat fit"
     if left is not None and left > SOUND_STRUCTURE:
         share = 100 * numbers["structure_unexplained"]
         text = f"{share:.0f} % of the structure of the images, beyond noise, is left unexplained"
@@ -141,7 +148,7 @@ def _structure_left(numbers: Numbers) -> Iterator[Reason]:
 
 def _noise_fitted(numbers: Numbers) -> Iterator[Reason]:
     left, fitted = _surely_left(numbers), numbers.get("structure_unexplained_fitted")
-    if left is None or fitted is None or is_empty(numbers):
+    if left is None or fitted is None or is_empty(numbers) or _is_prediction(numbers):
         return
     if left > OVERFIT_LEFT and left - fitted > OVERFIT:
         share = 100 * numbers["structure_unexplained"]

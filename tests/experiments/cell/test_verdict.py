@@ -114,3 +114,9 @@ def test_the_fall_of_the_residual_is_that_of_the_last_quarter(tmp_path: Path, co
     assert residual_fall(tmp_path, 100)["residual_fall"] == pytest.approx(fall)
     assert residual_fall(tmp_path, 200) == {}
     assert residual_fall(tmp_path / "none", 100) == {}
+
+
+def test_a_poor_prediction_asks_for_its_refinement_and_has_fitted_no_noise() -> None:
+    poor = {"structure_unexplained": 0.45, "structure_unexplained_fitted": 0.2, "draws": 8.0}
+    assert ["--refine" in reason.remedy for reason in judge(**poor).reasons] == [True]
+    assert [reason.name for reason in judge(**poor, steps=400.0).reasons] == ["structure-left", "noise-fitted"]
