@@ -18,8 +18,8 @@ from .table import write_page
 NAMES = (
     *("demo", "algae", "phantom", "fdtd", "views", "calibration", "speed", "waiting", "watch", "view"),
     *("gold", "field", "scan54", "phasing-speed", "known-crystals", "strained-crystals", "network"),
-    *("completion", "simulated-cells", "shapes", "classes", "verdicts-crystal", "verdicts-cell", "verdicts-shape"),
-    "network-prior",
+    *("completion", "simulated-cells", "shapes", "sections", "classes"),
+    *("verdicts-crystal", "verdicts-cell", "verdicts-shape", "network-prior"),
     "soak",
 )
 HERE = Path(__file__).resolve().parent

@@ -38,6 +38,18 @@ def numbers_of_draws(inside: Bool[np.ndarray, "draw z y x"], mask: Bool[np.ndarr
     return numbers
 
 
+def _next_columns(unit: str) -> tuple[Column, ...]:
+    """Columns of the further section that would tell most."""
+    height = ("next_section_height", unit) if unit == "um" else ("next_section_height_voxels", "")
+    return (
+        Column(*height, "height of the further section that would narrow the draws most"),
+        Column("next_section_tilt_y", "deg", "tilt of the specimen in it about y, which takes x towards z"),
+        Column("next_section_tilt_x", "deg", "tilt of the specimen in it about x, which takes z towards y"),
+        Column("next_section_gain", "", "share of the draws' variance that it is expected to remove"),
+        Column("next_section_gain_volume", "", "share of the volume's variance that it is expected to remove"),
+    )
+
+
 def section_overlap(inside: Bool[np.ndarray, "draw z y x"], mask: Bool[np.ndarray, "y x"]) -> float:
     """Mean intersection over union of the draws' sections and the mask."""
     sections = inside[:, inside.shape[1] // 2]
@@ -46,7 +58,7 @@ def section_overlap(inside: Bool[np.ndarray, "draw z y x"], mask: Bool[np.ndarra
 
 
 def sections_agreement(
-    inside: Bool[np.ndarray, "draw z y x"], cells: CellBatch, number: int, mask: Float[np.ndarray, "y x"]
+    inside: Bool[np.ndarray, "draw z y x"], cells: CellBatch, number: int, mask: Float[np.ndarray, "h w"]
 ) -> dict[str, float]:
     """Compute the agreement of a cell's draws with the worst of its further masks; nothing without any.
 
@@ -85,7 +97,7 @@ def tabulate_cells(
     """
     unit, factor = ("um", 1e6) if cells.voxel is not None else ("voxel", 1.0)
     pixel = cells.voxel_lengths[1] * cells.voxel_lengths[2] * factor**2
-    criteria = [one for one in CRITERIA if one.quantity != "sections_agreement" or cells.sections]
+    criteria = [one for one in CRITERIA if cells.sections or not one.quantity.startswith("sections_")]
     columns = (
         Column("name", "", "name of the cell"),
         Column("label", "", "class of the cell"),
@@ -95,6 +107,7 @@ def tabulate_cells(
         Column("volume_mean", f"{unit}3", "mean volume of the draws"),
         Column("volume_std", f"{unit}3", "standard deviation of the volume over the draws"),
         *(Column(one.quantity, "", one.meaning) for one in criteria),
+        *(_next_columns(unit) if "next_section_gain" in numbers[0] else ()),
         Column("verdict", "", "sound, doubtful or failed"),
         Column("verdict_reasons", "", "reasons of the verdict"),
     )
@@ -102,6 +115,8 @@ def tabulate_cells(
     columns_of = zip(cells, volumes * factor**3, numbers, verdicts, strict=True)
     for i, (cell, own, known, verdict) in enumerate(columns_of):
         row: dict[str, Cell] = {"name": cell.name, "label": cell.label, **place_row(cell.place), **known}
+        if (height := known.get("next_section_height")) is not None:
+            row["next_section_height"] = float(height * factor)
         row |= {"section_area": float((cell.mask > 0.5).sum() * pixel), "volume_mean": float(own.mean())}
         if consensus is not None:
             row["volume"] = float(consensus[i] * factor**3)

@@ -88,6 +88,12 @@ METRICS = (
         "higher",
         "IoU of the draws with the further section of each cell that they agree with least.",
     ),
+    Metric("next_section_gain", "Gain of a further section", "", "neither", "Share of the draws' variance, expected."),
+    Metric("next_section_gain_volume", "Gain for the volume", "", "neither", "Share of its variance, expected."),
+    Metric("next_section_height", "Best further section: height", "m", "neither", "Above the first section."),
+    Metric("next_section_height_voxels", "Best further section: height (voxels)", "", "neither", "Above the first."),
+    Metric("next_section_tilt_y", "Best further section: tilt about y [deg]", "", "neither", "Takes x towards z."),
+    Metric("next_section_tilt_x", "Best further section: tilt about x [deg]", "", "neither", "Takes z towards y."),
     *(
         Metric(f"{name}_std", f"{title}, spread", "", "neither", "Standard deviation over the cells.")
         for name, title in (("overlap_error", "1 − IoU"), *((name, title) for name, (title, _) in _RELATIVE.items()))

@@ -42,6 +42,7 @@ def report_findings(run: RunData) -> list[Finding]:
             "consensus is the one shape to take, and the draws are its spread."
         )
         findings.append(Finding("plain", "Spread of the draws", f"{100 * numbers['volume_spread']:.0f} %", text))
+    findings += _sections(numbers)
     if "picture_after" in numbers:
         text = f"Square misfit of the pictures that the refined shapes make; as drawn {numbers['picture_before']:.3f}."
         findings.append(Finding("plain", "Pictures", f"{numbers['picture_after']:.3f}", text))
@@ -152,6 +153,27 @@ def _section(agreement: float) -> Finding:
     level: Level = "good" if agreement >= 0.97 else "fair" if agreement >= 0.9 else "poor"
     text = "Overlap (IoU) of the shapes' own middle section with the mask that was given."
     return Finding(level, "Section", f"{agreement:.3f}", text)
+
+
+def _sections(numbers: Mapping[str, float]) -> list[Finding]:
+    """Judge the agreement with further sections, and name the next one that would tell most."""
+    findings = []
+    if "sections_agreement" in numbers:
+        agreement = numbers["sections_agreement"]
+        level: Level = "good" if agreement >= 0.9 else "fair" if agreement >= 0.7 else "poor"
+        text = "Overlap (IoU) of the draws with the further section that they agree with least, mean of the cells."
+        findings.append(Finding(level, "Further sections", f"{agreement:.3f}", text))
+    if "next_section_gain" in numbers:
+        about_y, about_x = numbers["next_section_tilt_y"], numbers["next_section_tilt_x"]
+        height = f"{numbers['next_section_height'] * 1e6:+.2g} um" if "next_section_height" in numbers else ""
+        height = height or f"{numbers.get('next_section_height_voxels', 0):+.2g} pixels"
+        place = f"tilt of {about_y or about_x:.0f}° about {'y' if about_y else 'x'}" if about_y or about_x else height
+        text = (
+            f"A further section at this place is expected to remove {100 * numbers['next_section_gain']:.0f} % of the "
+            f"variance of the draws, and {100 * numbers['next_section_gain_volume']:.0f} % of that of their volume."
+        )
+        findings.append(Finding("plain", "Next section", place, text))
+    return findings
 
 
 def _training(numbers: Mapping[str, float], run: RunData) -> list[Finding]:

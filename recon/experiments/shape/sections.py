@@ -8,6 +8,7 @@ sections of an acquisition: arrays of NaN stand for those that it lacks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -20,6 +21,8 @@ IMAGES, MASK = "section_images", "section_mask"
 HEIGHT, TILT, ROTATION = "section_height", "section_tilt", "section_rotation"
 PICTURES, PLACES = (IMAGES, MASK), (HEIGHT, TILT, ROTATION)
 """Names of the arrays, as in `ShapeAcquisition`: those of pixels, and those of places."""
+_FEWEST_CROSSED = 8
+"""[pixel] Least length of the line where two masks cross on which they are compared."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def tilt_rotation(about_y: float, about_x: float) -> Float[np.ndarray, "3 3"]:
 
 def cut_section(
     inside: Bool[np.ndarray, "z y x"], plane: SectionPlane, size: int, voxel: Sequence[float]
-) -> Bool[np.ndarray, "y x"]:
+) -> Bool[np.ndarray, "h w"]:
     """Cut a section through a shape on the grid of its cell, which may have other samples than the section.
 
     Args:
@@ -106,6 +109,32 @@ def cut_section(
     centre = np.array([inside.shape[0] // 2, (edge - 1) / 2, (edge - 1) / 2])
     index = np.moveaxis(plane.grid_positions(size, voxel) * edge / size + centre, -1, 0)
     return np.asarray(map_coordinates(inside.astype(np.float32), index, order=1) > 0.5)
+
+
+def contradiction(masks: Sequence[tuple[SectionPlane, Bool[np.ndarray, "y x"]]], voxel: Sequence[float]) -> float:
+    """Compute the largest share of the line where two planes cross along which their masks differ.
+
+    Args:
+        masks: Plane and mask of each section, the first included.
+        voxel: [length_unit] Voxel size (z, y, x).
+
+    Returns:
+        The share, relative to the part of the line that lies in either mask; 0 if no planes cross within them.
+    """
+    return max((_crossing_difference(*a, *b, voxel) for a, b in permutations(masks, 2)), default=0.0)
+
+
+def _crossing_difference(
+    plane: SectionPlane, mask: np.ndarray, other: SectionPlane, other_mask: np.ndarray, voxel: Sequence[float]
+) -> float:
+    """Share of the pixels of a mask on another plane that have other values there, of those in either mask."""
+    size, step = len(mask), np.asarray(voxel)
+    places = (plane.samples(size, voxel) * step) @ other.rotation.T
+    index = np.rint(places[..., 1:] / step[1:]).astype(int) + size // 2
+    near = (np.abs(places[..., 0] - other.height) <= step[0] / 2) & ((index >= 0) & (index < size)).all(axis=-1)
+    own, there = mask[near], other_mask[tuple(index[near].T)]
+    count = np.count_nonzero(own | there)
+    return float(np.count_nonzero(own ^ there) / count) if count >= _FEWEST_CROSSED else 0.0
 
 
 def has_sections(acquisition: Acquisition) -> bool:

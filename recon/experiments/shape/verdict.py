@@ -156,11 +156,22 @@ CRITERIA = (
         below=True,
     ),
     Criterion(
+        "sections-contradict",
+        "sections_contradiction",
+        0.25,
+        "the sections of {cells} contradict one another: no shape agrees with masks that differ along {value} of the "
+        "line where their planes cross",
+        "check heights, tilts and the direction of their axes, and that the masks are of one cell",
+        "Cells whose sections contradict one another",
+        "share of the line where two planes cross along which their masks differ",
+        form=".0%",
+    ),
+    Criterion(
         "sections-disagree",
         "sections_agreement",
         0.7,
-        "no drawn shape of {cells} agrees with all sections: {value} with the worst of the further ones (IoU)",
-        "the sections contradict one another: check heights, tilts and the direction of their axes, and the masks",
+        "the draws of {cells} agree with the further sections by {value} only, with the worst of them (IoU)",
+        "check heights and tilts of the sections, and their masks; thin parts may be finer than the shapes resolve",
         "Cells whose further sections disagree",
         "overlap (IoU) of the draws with the further section that they agree with least, mean of the draws",
         below=True,
@@ -187,9 +198,8 @@ CRITERIA = (
     ),
 )
 """Criteria of a cell, the gravest first."""
-PICTURE_CRITERIA = tuple(
-    one for one in CRITERIA if one.quantity in ("contrast", "mask_correlation", "outline_at_border", "pixel_deviation")
-)
+_OF_PICTURES = ("contrast", "mask_correlation", "outline_at_border", "pixel_deviation", "sections_contradiction")
+PICTURE_CRITERIA = tuple(one for one in CRITERIA if one.quantity in _OF_PICTURES)
 """Criteria that need no draws, beside the novelty."""
 METRICS = (
     Metric("cells_doubtful", "Doubtful cells", "", "lower", "Whose shapes are doubtful or have failed."),

@@ -1,10 +1,12 @@
 """Further sections of cells: geometry, files, faults, and the conditioning of draws on them."""
 
+import csv
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -15,6 +17,8 @@ from unflat.recon.experiments.shape.cell_table import sections_agreement
 from unflat.recon.experiments.shape.cells import CellBatch, to_cell_batch
 from unflat.recon.experiments.shape.config import ShapeAcquisition, ShapeSettings
 from unflat.recon.experiments.shape.network.conditioning import SectionConditioning
+from unflat.recon.experiments.shape.network.next_section import CANDIDATES, expected_reductions
+from unflat.recon.experiments.shape.network.predict import predict
 from unflat.recon.experiments.shape.network.section_constraints import SectionConstraints
 from unflat.recon.experiments.shape.network.shape_code import decode, encode, pixel_centres
 from unflat.recon.experiments.shape.read import read
@@ -34,6 +38,7 @@ from unflat.recon.experiments.shape.sections import (
 )
 from unflat.recon.experiments.shape.simulate import simulate
 from unflat.recon.io.write import write
+from unflat.recon.runs import RunContext, RunFolder
 
 EDGE, STEP = 32, 0.2e-6
 VOXEL = (STEP,) * 3
@@ -153,8 +158,6 @@ def test_empty_masks_beyond_the_cell_are_taken_with_a_warning(tmp_path: Path, ca
 def test_images_of_several_cells_have_no_further_sections(tmp_path: Path) -> None:
     labels = np.zeros((1, EDGE, EDGE), np.uint8)
     labels[0, 4:12, 4:12], labels[0, 18:28, 18:28] = 1, 2
-    import h5py
-
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file["measurement/mask"], file["measurement/images"] = labels, np.where(labels > 0, 100, 5).astype(np.uint8)
         file["measurement/section_mask"] = (labels[:, None] > 0).astype(np.uint8)
@@ -189,3 +192,51 @@ def test_draws_agree_with_all_sections_and_their_spread_shrinks() -> None:
     agreement = [sections_agreement(one, cells, 0, mask[0])["sections_agreement"] for one in (before, after)]
     assert agreement[0] < 0.8
     assert agreement[1] > 0.97
+
+
+def test_the_expected_gain_is_that_of_the_section_that_tells() -> None:
+    rng = np.random.default_rng(2)
+    codes = codes_of([ellipsoid((height, 16, 20), 64) for height in rng.uniform(8, 20, 12)])
+    gains = expected_reductions(codes)
+    upright = [i for i, one in enumerate(CANDIDATES) if one.about_y or one.about_x]
+    assert (gains[upright] > 0.8).all()  # All that differs is the height, which an upright section shows.
+    noise = rng.normal(0, 0.3, (12, 16, 16, 16)).astype(np.float32)
+    assert expected_reductions(codes[:1] + noise).max() < 0.5  # Noise in one plane tells little of that elsewhere.
+
+
+def test_predictions_use_all_sections_and_leave_single_ones_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "kind: shape\npredict: {draws: 3}\nvolume: {edge: 32}\nsimulate: {cells: 3, classes: [cell_cluster, "
+        "knizocyte], pixels: 64, section_height: [0], section_tilt: [['90 deg', '0 deg']]}\n"
+    )
+    settings = load_config(tmp_path / "c.yaml")
+    two = replace(simulate(settings), truth=None)
+    masks = two[MASK].copy()
+    masks[1] = np.roll(masks[1], 12, axis=1)  # It contradicts the first section.
+    masks[2] = np.nan  # It is lacking.
+    two = replace(two, arrays={**two.arrays, MASK: masks})
+    one = replace(two, arrays={name: a for name, a in two.arrays.items() if not name.startswith("section_")})
+    outcomes, rows = {}, {}
+    for name, acquisition in (("one", one), ("two", two)):
+        with RunFolder.create(tmp_path / name, fingerprint={}) as folder:
+            outcomes[name] = predict(RunContext(settings, folder, acquisition))
+        rows[name] = list(csv.DictReader((tmp_path / name / "cells.csv").read_text("utf-8").splitlines()))
+    with h5py.File(tmp_path / "one" / "volume.h5") as alone, h5py.File(tmp_path / "two" / "volume.h5") as among:
+        for path in ("volume/occupancy", "consensus/occupancy"):
+            np.testing.assert_array_equal(alone[path][2], among[path][2])
+    assert "sections_agreement" not in rows["one"][0]
+    agree, contradict, lacking = (row["sections_agreement"] for row in rows["two"])
+    assert float(agree) > 0.85
+    assert float(contradict) < float(agree)
+    assert lacking == ""
+    assert "sections of the cell contradict one another" in rows["two"][1]["verdict_reasons"]
+    assert float(rows["two"][0]["sections_contradiction"]) < 0.1
+    assert 0 < outcomes["two"].numbers["next_section_gain"] < 1
+    assert any("a further section would narrow the draws most in" in note for note in outcomes["two"].notes)
+    assert {"next_section_height [um]", "next_section_gain"} <= set(rows["one"][0])
+    mean = settings.model_copy(update={"predict": settings.predict.model_copy(update={"mean": True})})
+    with (
+        RunFolder.create(tmp_path / "mean", fingerprint={}) as folder,
+        pytest.raises(ConfigError, match="the cells have further ones"),
+    ):
+        predict(RunContext(mean, folder, two))

@@ -32,6 +32,7 @@ USUAL = {
     "pixel_deviation": 1.0,
     "section_agreement": 0.99,
     "sections_agreement": 0.97,
+    "sections_contradiction": 0.05,
     "volume_spread": 0.2,
     "cut_area": 0.0,
 }

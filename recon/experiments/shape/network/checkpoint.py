@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from ....errors import ConfigError, Stopped
 from ....runs import RunContext
+from .next_section import CANDIDATES
 from .shape_code import EDGE
 
 _VERSION = 2
@@ -29,6 +30,8 @@ class PredictionState:
         cells_refined: Number of cells whose draws are refined, in the order of cells.
         consensus: Code of the consensus of each cell; 0 for one that is not computed yet.
         cells_combined: Number of cells whose consensus is computed, in the order of cells.
+        reductions: Shares of the variance that a further section of each cell would remove, by candidate
+            (`next_section.expected_reductions`); 0 for a cell whose consensus is not computed yet.
     """
 
     codes: Float[np.ndarray, "cell draw z y x"]
@@ -37,9 +40,11 @@ class PredictionState:
     cells_refined: int = 0
     consensus: Float[np.ndarray, "cell z y x"] = field(init=False)
     cells_combined: int = 0
+    reductions: Float[np.ndarray, "cell candidate 2"] = field(init=False)
 
     def __post_init__(self) -> None:
         self.consensus = np.zeros((len(self.codes), EDGE, EDGE, EDGE), np.float32)
+        self.reductions = np.zeros((len(self.codes), len(CANDIDATES), 2))
 
     @classmethod
     def restore(cls, context: RunContext, cells: int, draws_per_cell: int) -> "PredictionState":
@@ -70,6 +75,7 @@ class PredictionState:
             )
         state = cls(codes, checkpoint.arrays["misfits"], int(counts["drawn"]), int(counts["refined"]))
         state.consensus, state.cells_combined = checkpoint.arrays["consensus"], int(counts["combined"])
+        state.reductions = checkpoint.arrays.get("reductions", state.reductions)
         return state
 
     def stop_if_asked(self, context: RunContext) -> None:
@@ -81,6 +87,7 @@ class PredictionState:
         if (reason := context.should_stop()) is None:
             return
         arrays = {"codes": self.codes, "misfits": self.misfits, "consensus": self.consensus}
+        arrays["reductions"] = self.reductions
         counts = {"drawn": self.shapes_drawn, "refined": self.cells_refined, "combined": self.cells_combined}
         context.folder.save_checkpoint(sum(counts.values()), arrays, {**counts, "version": _VERSION})
         cells, draws_per_cell = self.codes.shape[:2]

@@ -64,7 +64,7 @@ def consensus(codes: Float[np.ndarray, "draw z y x"], outline: Outline) -> Code:
         codes: Codes of the draws.
         outline: [voxel] Signed distance to the outline of the section, at `shape_code.section_points`.
     """
-    drawn = [_decode(code, outline) for code in codes]
+    drawn = [voxels_inside(code, outline) for code in codes]
     volume = _best_volume(np.array([np.count_nonzero(one) for one in drawn], float))
     roughness = float(np.median([_roughness(one) for one in drawn]))
     mean = np.asarray(codes.mean(axis=0), np.float32)
@@ -91,16 +91,16 @@ def _shift_to_volume(
     code: Code, outline: Outline, volume: float, shift: float
 ) -> tuple[float, Bool[np.ndarray, "z y x"]]:
     """Shift the surface of a code, beginning with a shift, until it has a volume; return shift and voxels."""
-    own = _decode(code + shift, outline)
-    slope = (np.count_nonzero(_decode(code + shift + _PROBE, outline)) - np.count_nonzero(own)) / _PROBE
+    own = voxels_inside(code + shift, outline)
+    slope = (np.count_nonzero(voxels_inside(code + shift + _PROBE, outline)) - np.count_nonzero(own)) / _PROBE
     for _ in range(_SHIFTS):
         step = (volume - np.count_nonzero(own)) / min(slope, -1.0)
         shift = float(np.clip(shift + step, -_LARGEST_SHIFT, _LARGEST_SHIFT))
-        own = _decode(code + shift, outline)
+        own = voxels_inside(code + shift, outline)
     return shift, own
 
 
-def _decode(code: Code, outline: Outline) -> Bool[np.ndarray, "z y x"]:
+def voxels_inside(code: Code, outline: Outline) -> Bool[np.ndarray, "z y x"]:
     """Voxels inside a shape, on the cube of the network."""
     along_z, across, section, near = _matrices()
     distance = interpolate(code * np.float32(UNIT), along_z, across, across)

@@ -16,6 +16,7 @@ from .conditioning import ENSEMBLE, SectionConditioning
 from .config import BATCH
 from .consensus import DRAWS, PredictedCodes, consensus
 from .inputs import PictureInput, to_network_input
+from .next_section import advice_numbers, advice_sentence, expected_reductions
 from .novelty import compare_with_training
 from .picture_quality import training_note
 from .refine import Blurring, load_blur, refine, refine_one
@@ -65,9 +66,15 @@ def predict(context: RunContext) -> RunOutcome:
     shapes = PredictedCodes(state.codes, None if section.mean else state.consensus)
     quality = numbers_of_pictures(cells, pictures, network)
     known = [own | {"novelty": distance} for own, distance in zip(quality, novelty.distances(), strict=True)]
-    note = training_note(network)
+    note, advice = training_note(network), ""
+    if not section.mean:
+        known = [own | advice_numbers(each, cells) for own, each in zip(known, state.reductions, strict=True)]
+        mean = state.reductions.mean(axis=0)
+        numbers |= advice_numbers(mean, cells)
+        advice = advice_sentence(mean, cells)
+        _log.info("%s", advice)
     written, specimens = write_prediction(settings, cells, shapes, pictures, context, known, note)
-    notes = tuple(text for text in (note, doubtful_note(specimens)) if text)
+    notes = tuple(text for text in (note, advice, doubtful_note(specimens)) if text)
     return RunOutcome(numbers | written, notes=notes, specimens=specimens)
 
 
@@ -119,6 +126,7 @@ def _combine(
             conditioning = SectionConditioning.of_ensemble(drawn, SectionConstraints.of_cell(cells, cell))
             drawn = conditioning.apply(drawn)
             state.codes[cell] = conditioning.apply(state.codes[cell])
+        state.reductions[cell] = expected_reductions(drawn[:DRAWS])
         code = consensus(drawn[:DRAWS], pictures[cell].outline())
         if settings.refine:
             code = refine_one(code, pictures[cell], blur, settings.refine_steps)

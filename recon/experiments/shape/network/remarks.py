@@ -7,6 +7,7 @@ from ....io.network_file import Network, read
 from ....runs.verdict import SpecimenVerdict, Verdict
 from ..cells import CellBatch, to_cell_batch
 from ..config import ShapeSettings
+from ..sections import SectionPlane, contradiction
 from ..verdict import PICTURE_CRITERIA, assess_cell, list_reasons, summarize
 from .inputs import PictureInput, to_network_input
 from .novelty import compare_with_training
@@ -24,7 +25,17 @@ def numbers_of_pictures(cells: CellBatch, pictures: Sequence[PictureInput], netw
     """
     pixel = None if cells.voxel is None else cells.voxel[2] * cells.images.shape[2] / PIXELS
     trained = trained_pixel(network)
-    return [picture_numbers(picture, pixel, trained) for picture in pictures]
+    numbers = [picture_numbers(picture, pixel, trained) for picture in pictures]
+    return [own | _section_numbers(cells, i) for i, own in enumerate(numbers)]
+
+
+def _section_numbers(cells: CellBatch, number: int) -> dict[str, float]:
+    """Contradiction of the sections of a cell; nothing for a cell with one."""
+    further = [(s.plane, s.mask > 0.5) for s in cells.sections[number] if s.mask is not None] if cells.sections else []
+    if not further:
+        return {}
+    first = SectionPlane.tilted(0.0), cells.masks[number] > 0.5
+    return {"sections_contradiction": contradiction([first, *further], cells.voxel_lengths)}
 
 
 def remarks(settings: ShapeSettings, acquisition: Acquisition) -> tuple[list[str], list[str]]:

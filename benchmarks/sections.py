@@ -1,0 +1,165 @@
+"""Shapes of 108 real red blood cells from one, two and three sections: the five folds of `shapes`.
+
+Each cell is drawn by the network of `shapes` that has not seen it. Further sections are masks cut from its true shape,
+which the network does not know either; the draws are made to agree with them as in `unflat predict`. What the
+conditioning has to choose (reach, error and rounds) was chosen on simulated cells and on the first fold.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from unflat.recon.experiments.shape.cell_table import sections_agreement
+from unflat.recon.experiments.shape.cells import CellBatch
+from unflat.recon.experiments.shape.config import ShapeSettings
+from unflat.recon.experiments.shape.read import read_cells
+from unflat.recon.experiments.shape.sections import Section, SectionPlane, cut_section
+
+from .ledger import Ledger, Numbers, Skipped, digest
+from .places import shared
+from .shapes import FOLDS, held_out
+
+NAME = "red blood cells (real, 5 folds), several sections"
+DRAWS, TUNED = 20, 0
+SEEDS = (1, 2)
+QUARTER = np.pi / 2
+HEIGHT = 8.0
+"""[voxel] Distance of a parallel section from the first: an eighth of the cube."""
+SETS: Mapping[str, Sequence[tuple[float, float, float]]] = {
+    "one section": (),
+    "two, orthogonal": ((0.0, QUARTER, 0.0),),
+    "two, parallel": ((HEIGHT, 0.0, 0.0),),
+    "three, orthogonal": ((0.0, QUARTER, 0.0), (0.0, 0.0, QUARTER)),
+}
+"""Further sections of each set: height [voxel], and tilts about y and x [rad]."""
+GOALS = {"overlap_error": 0.33, "volume": 0.15}
+LABELS = {"overlap_error": "1 − IoU", "volume": "volume error"}
+
+
+def run(ledger: Ledger) -> None:
+    """Predict the cells of each fold from each set of sections."""
+    source = shared("shapes/red_blood_cells_108.zip")
+    networks = ledger.folder / ".cache" / "shapes" / "networks"
+    sets = dict(list(SETS.items())[: ledger.choose(None, 2)])
+    rows: dict[str, list[Numbers]] = {name: [] for name in sets}
+    lacking = []
+    for seed in SEEDS[: ledger.choose(None, 1)]:
+        for fold in range(FOLDS):
+            network = networks / f"network-{fold}.h5"
+            if not network.is_file():
+                lacking.append(network.name)
+                continue
+            known = {"cells": digest(source), "network": digest(network), "fold": fold, "seed": seed, "sets": sets}
+            compute = partial(_fold, source, network, fold, seed, sets, ledger.choose(None, 1))
+            part = ledger.part(f"seed-{seed}-fold-{fold}", known, compute)
+            for name in sets:
+                rows[name] += [{**cell, "fold": fold, "seed": seed} for cell in part[name]]
+    if lacking:
+        raise Skipped(f"networks of the benchmark shapes are not here: {', '.join(lacking)}; run it first")
+    _add_rows(ledger, rows)
+
+
+def _fold(
+    source: Path,
+    network: Path,
+    fold: int,
+    seed: int,
+    sets: Mapping[str, Sequence[tuple[float, float, float]]],
+    most: int | None,
+) -> Numbers:
+    """Draw the cells of a fold, and condition the draws on each set of sections."""
+    from unflat.recon.experiments.shape.network.conditioning import ENSEMBLE
+    from unflat.recon.experiments.shape.network.config import BATCH, ShapePredict
+    from unflat.recon.experiments.shape.network.inputs import to_network_input
+    from unflat.recon.experiments.shape.network.sampler import CodeSampler
+    from unflat.recon.io.network_file import read
+
+    cells = read_cells(ShapeSettings(), source)
+    some = held_out(source, fold)[:most]
+    pictures = [to_network_input(cells.images[i], cells.masks[i]) for i in some]
+    sampler = CodeSampler(read(str(network), "shape"), pictures, [cells.names[i] for i in some], seed, ShapePredict())
+    numbers: Numbers = {name: [] for name in sets}
+    for k, (i, picture) in enumerate(zip(some, pictures, strict=True)):
+        parts = [range(first, min(first + BATCH, ENSEMBLE)) for first in range(0, ENSEMBLE, BATCH)]
+        codes = np.concatenate([sampler.sample([(k, draw) for draw in part]) for part in parts])
+        for name, places in sets.items():
+            numbers[name].append(_cell(_with_sections(cells, i, places), i, codes, picture.outline()))
+    return numbers
+
+
+def _with_sections(cells: CellBatch, number: int, places: Sequence[tuple[float, float, float]]) -> CellBatch:
+    """Cut further sections from the true shape of a cell."""
+    assert cells.inside is not None
+    sections = []
+    for k, (height, about_y, about_x) in enumerate(places):
+        plane = SectionPlane.tilted(height * cells.voxel_lengths[0], (about_y, about_x))
+        mask = cut_section(cells.inside[number], plane, len(cells.masks[number]), cells.voxel_lengths)
+        sections.append(Section(k, plane, mask.astype(np.float32)))
+    return replace(cells, sections=[tuple(sections) if i == number else () for i in range(len(cells))])
+
+
+def _cell(cells: CellBatch, number: int, codes: np.ndarray, outline: np.ndarray) -> Numbers:
+    """Compute the errors of a cell's draws and of their consensus."""
+    from unflat.recon.experiments.shape.network.conditioning import SectionConditioning
+    from unflat.recon.experiments.shape.network.consensus import consensus, voxels_inside
+    from unflat.recon.experiments.shape.network.next_section import expected_reductions
+    from unflat.recon.experiments.shape.network.section_constraints import SectionConstraints
+    from unflat.recon.metrics.shapes import INTERVAL, diversity, interval, overlap_error, relative_error
+
+    assert cells.inside is not None
+    truth, conditioning = cells.inside[number], None
+    draws = codes[:DRAWS]
+    if cells.sections[number]:
+        conditioning = SectionConditioning.of_ensemble(codes, SectionConstraints.of_cell(cells, number))
+        draws = conditioning.apply(draws)
+    one = consensus(draws, outline)
+    one = one if conditioning is None else conditioning.apply(one[None])[0]
+    shapes, best = np.stack([voxels_inside(code, outline) for code in draws]), voxels_inside(one, outline)
+    volumes, known = shapes.sum(axis=(1, 2, 3)).astype(float), float(truth.sum())
+    low, high, _ = interval(volumes, INTERVAL)
+    return {
+        "label": str(cells.labels[number]),
+        "overlap_error": float(np.mean([overlap_error(truth, shape) for shape in shapes])),
+        "volume": float(np.mean(np.abs(volumes / known - 1))),
+        "consensus_overlap_error": overlap_error(truth, best),
+        "consensus_volume": relative_error(known, float(best.sum())),
+        "covered": bool(low <= known <= high),
+        "diversity": diversity(shapes),
+        "expected": expected_reductions(draws).tolist(),
+        **sections_agreement(shapes, cells, number, cells.masks[number]),
+    }
+
+
+def _add_rows(ledger: Ledger, rows: Mapping[str, Sequence[Numbers]]) -> None:
+    for name, cells in rows.items():
+        add, several = partial(ledger.row, name=NAME), name.startswith("two, orth")
+        for figure, label in LABELS.items():
+            unseen = [cell for cell in cells if cell["fold"] != TUNED]
+            seeds = ", ".join(f"{_mean(cells, figure, seed=seed):.3f}" for seed in sorted({c["seed"] for c in cells}))
+            how = (
+                f"mean of {DRAWS} draws; by seed {seeds}; the four folds that tuned nothing "
+                f"{_mean(unseen, figure):.3f}; {_by_class(cells, figure)}"
+            )
+            goal = ("<", GOALS[figure]) if several else None
+            add(f"{label}, {name}", _mean(cells, figure), goal=goal, how=how)
+            add(f"{label} of the consensus, {name}", _mean(cells, f"consensus_{figure}"))
+        covered = 100 * float(np.mean([cell["covered"] for cell in cells]))
+        how = f"diversity (1 − IoU) {_mean(cells, 'diversity'):.3f}"
+        add(f"90 % interval of the volume holds the truth, {name}", covered, unit="% of cells", digits=0, how=how)
+        agreements = [cell["sections_agreement"] for cell in cells if "sections_agreement" in cell]
+        if agreements:
+            how = f"least {min(agreements):.3f}"
+            add(f"worst further section against its mask (IoU), {name}", float(np.mean(agreements)), how=how)
+
+
+def _mean(cells: Sequence[Numbers], figure: str, seed: int | None = None) -> float:
+    values = [cell[figure] for cell in cells if seed is None or cell["seed"] == seed]
+    return float(np.mean(values)) if values else float("nan")
+
+
+def _by_class(cells: Sequence[Numbers], figure: str) -> str:
+    labels = sorted({cell["label"] for cell in cells})
+    return ", ".join(f"{label} {_mean([c for c in cells if c['label'] == label], figure):.2f}" for label in labels)
