@@ -5,7 +5,7 @@ which the network does not know either; the draws are made to agree with them as
 conditioning has to choose (reach, error and rounds) was chosen on simulated cells and on the first fold.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -59,6 +59,10 @@ def run(ledger: Ledger) -> None:
                 rows[name] += [{**cell, "fold": fold, "seed": seed} for cell in part[name]]
     if lacking:
         raise Skipped(f"networks of the benchmark shapes are not here: {', '.join(lacking)}; run it first")
+    fold = ledger.choose(1, 0)
+    drawn = {"cells": digest(source), "network": digest(networks / f"network-{fold}.h5")}
+    path = ledger.figure("sections")
+    ledger.part("picture", drawn, partial(_picture, source, networks / f"network-{fold}.h5", fold, path))
     _add_rows(ledger, rows)
 
 
@@ -71,6 +75,18 @@ def _fold(
     most: int | None,
 ) -> Numbers:
     """Draw the cells of a fold, and condition the draws on each set of sections."""
+    numbers: Numbers = {name: [] for name in sets}
+    for cells, i, codes, outline in _draw(source, network, held_out(source, fold)[:most], seed):
+        for name, places in sets.items():
+            own = _with_sections(cells, i, places)
+            numbers[name].append(_errors(own, i, *_shapes(own, i, codes, outline)))
+    return numbers
+
+
+def _draw(
+    source: Path, network: Path, some: Sequence[int], seed: int
+) -> Iterator[tuple[CellBatch, int, np.ndarray, np.ndarray]]:
+    """Draw codes of some cells from their first section; yield cells, number, codes and outline of the section."""
     from unflat.recon.experiments.shape.network.conditioning import ENSEMBLE
     from unflat.recon.experiments.shape.network.config import BATCH, ShapePredict
     from unflat.recon.experiments.shape.network.inputs import to_network_input
@@ -78,16 +94,16 @@ def _fold(
     from unflat.recon.io.network_file import read
 
     cells = read_cells(ShapeSettings(), source)
-    some = held_out(source, fold)[:most]
     pictures = [to_network_input(cells.images[i], cells.masks[i]) for i in some]
     sampler = CodeSampler(read(str(network), "shape"), pictures, [cells.names[i] for i in some], seed, ShapePredict())
-    numbers: Numbers = {name: [] for name in sets}
+    parts = [range(first, min(first + BATCH, ENSEMBLE)) for first in range(0, ENSEMBLE, BATCH)]
     for k, (i, picture) in enumerate(zip(some, pictures, strict=True)):
-        parts = [range(first, min(first + BATCH, ENSEMBLE)) for first in range(0, ENSEMBLE, BATCH)]
-        codes = np.concatenate([sampler.sample([(k, draw) for draw in part]) for part in parts])
-        for name, places in sets.items():
-            numbers[name].append(_cell(_with_sections(cells, i, places), i, codes, picture.outline()))
-    return numbers
+        yield (
+            cells,
+            i,
+            np.concatenate([sampler.sample([(k, draw) for draw in part]) for part in parts]),
+            picture.outline(),
+        )
 
 
 def _with_sections(cells: CellBatch, number: int, places: Sequence[tuple[float, float, float]]) -> CellBatch:
@@ -101,23 +117,30 @@ def _with_sections(cells: CellBatch, number: int, places: Sequence[tuple[float, 
     return replace(cells, sections=[tuple(sections) if i == number else () for i in range(len(cells))])
 
 
-def _cell(cells: CellBatch, number: int, codes: np.ndarray, outline: np.ndarray) -> Numbers:
-    """Compute the errors of a cell's draws and of their consensus."""
+def _shapes(
+    cells: CellBatch, number: int, codes: np.ndarray, outline: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Condition the draws of a cell; return their codes, their voxels, and those of their consensus."""
     from unflat.recon.experiments.shape.network.conditioning import SectionConditioning
     from unflat.recon.experiments.shape.network.consensus import consensus, voxels_inside
-    from unflat.recon.experiments.shape.network.next_section import expected_reductions
     from unflat.recon.experiments.shape.network.section_constraints import SectionConstraints
-    from unflat.recon.metrics.shapes import INTERVAL, diversity, interval, overlap_error, relative_error
 
-    assert cells.inside is not None
-    truth, conditioning = cells.inside[number], None
-    draws = codes[:DRAWS]
+    conditioning, draws = None, codes[:DRAWS]
     if cells.sections[number]:
         conditioning = SectionConditioning.of_ensemble(codes, SectionConstraints.of_cell(cells, number))
         draws = conditioning.apply(draws)
     one = consensus(draws, outline)
     one = one if conditioning is None else conditioning.apply(one[None])[0]
-    shapes, best = np.stack([voxels_inside(code, outline) for code in draws]), voxels_inside(one, outline)
+    return draws, np.stack([voxels_inside(code, outline) for code in draws]), voxels_inside(one, outline)
+
+
+def _errors(cells: CellBatch, number: int, codes: np.ndarray, shapes: np.ndarray, best: np.ndarray) -> Numbers:
+    """Compute the errors of a cell's draws and of their consensus."""
+    from unflat.recon.experiments.shape.network.next_section import expected_reductions
+    from unflat.recon.metrics.shapes import INTERVAL, diversity, interval, overlap_error, relative_error
+
+    assert cells.inside is not None
+    truth = cells.inside[number]
     volumes, known = shapes.sum(axis=(1, 2, 3)).astype(float), float(truth.sum())
     low, high, _ = interval(volumes, INTERVAL)
     return {
@@ -128,9 +151,38 @@ def _cell(cells: CellBatch, number: int, codes: np.ndarray, outline: np.ndarray)
         "consensus_volume": relative_error(known, float(best.sum())),
         "covered": bool(low <= known <= high),
         "diversity": diversity(shapes),
-        "expected": expected_reductions(draws).tolist(),
+        "expected": expected_reductions(codes).tolist(),
         **sections_agreement(shapes, cells, number, cells.masks[number]),
     }
+
+
+def _picture(source: Path, network: Path, fold: int, path: Path) -> Numbers:
+    """Draw the consensus from one, two and three sections beside the truth, of the first cell of each class."""
+    from unflat.recon.experiments.shape import figures
+    from unflat.recon.metrics.shapes import overlap_error
+    from unflat.recon.visualization.layout import tiled_figure
+    from unflat.recon.visualization.style import house_style
+
+    labels, order = read_cells(ShapeSettings(), source).labels, held_out(source, fold)
+    first = {str(labels[i]): i for i in reversed(order)}
+    some, shown = [first[label] for label in sorted(first)], [name for name in SETS if "parallel" not in name]
+    rows, headings = [], []
+    for cells, i, codes, outline in _draw(source, network, some, SEEDS[0]):
+        assert cells.inside is not None
+        best = [_shapes(own, i, codes, outline)[2] for own in (_with_sections(cells, i, SETS[name]) for name in shown)]
+        rows.append([figures.draw_surface(one) for one in (cells.inside[i], *best)])
+        errors = ", ".join(f"{overlap_error(cells.inside[i], one):.2f}" for one in best)
+        headings.append(f"{labels[i].replace('_', ' ')}: 1 − IoU {errors}")
+    edge = max(figures.used_edge(one) for row in rows for one in row)
+    with house_style():
+        figure, tiles = tiled_figure(len(rows), 1 + len(shown), (figures.TILE, figures.TILE), figures.MARGINS)
+        for row, own, heading in zip(tiles, rows, headings, strict=True):
+            row[0].heading(heading, size=figures.SIZE)
+            for k, (tile, one) in enumerate(zip(row, own, strict=True)):
+                figures.show_surface(tile, one, edge, figures.COLOURS if k else figures.TRUTH_COLOURS)
+        figures.add_titles(tiles[0], ["truth", *(name.split(",")[0] for name in shown)])
+        figure.savefig(path, dpi=110)
+    return {}
 
 
 def _add_rows(ledger: Ledger, rows: Mapping[str, Sequence[Numbers]]) -> None:

@@ -23,8 +23,10 @@ from .config import ShapeAcquisition
 from .cut_out import count_cells, cut_out
 from .labels import CellNotes, list_some, note_sentences
 from .masks import interpret_mask
+from .schema import PATHS
 from .section_files import SectionFile, Sections, open_sections, read_file
 from .section_images import FolderImage
+from .sections import PICTURES, PLACES
 
 _log = logging.getLogger(__name__)
 _SIZE_TOLERANCE = 0.01
@@ -77,6 +79,7 @@ def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
         ConfigError: If there are no such cells.
     """
     voxel = _configured_voxel(settings)
+    _require_one_section(settings)
     notes = _FolderNotes()
     with open_sections(path) as sections:
         files, pairs = sections.files, None
@@ -105,6 +108,20 @@ def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
         many = "1 image without a mask is" if count == 1 else f"{count} images without a mask are"
         warnings.append(f"{many} left out: {list_some(sections.unmasked)}")
     return LoadedCells(selected, settings.size, settings.several, {}, places, faults, warnings)
+
+
+def _require_one_section(settings: ShapeAcquisition) -> None:
+    """Refuse further sections, which folders do not hold.
+
+    Raises:
+        ConfigError: If the config gives their places or names their arrays.
+    """
+    for name in (*PICTURES, *PLACES):
+        source = getattr(settings, name)
+        if source is not None and not source.is_default(PATHS[name]):
+            message = "further sections are read from HDF5 files, and this is a folder of images"
+            remedy = "stack images and masks in an HDF5 file, or set it to null"
+            raise ConfigError(Diagnostic(f"acquisition.{name}", message, remedy))
 
 
 def _count_cells(settings: ShapeAcquisition, sections: Sections, file: SectionFile) -> int:

@@ -22,6 +22,7 @@ from unflat.recon.experiments.shape.network.predict import predict
 from unflat.recon.experiments.shape.network.section_constraints import SectionConstraints
 from unflat.recon.experiments.shape.network.shape_code import decode, encode, pixel_centres
 from unflat.recon.experiments.shape.read import read
+from unflat.recon.experiments.shape.read_folder import read_folder
 from unflat.recon.experiments.shape.schema import SCHEMA
 from unflat.recon.experiments.shape.sections import (
     HEIGHT,
@@ -156,6 +157,8 @@ def test_empty_masks_beyond_the_cell_are_taken_with_a_warning(tmp_path: Path, ca
 
 
 def test_images_of_several_cells_have_no_further_sections(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"acquisition\.section_height: further sections are read from HDF5 files"):
+        read_folder(ShapeAcquisition(section_height=["1 um"]), tmp_path)
     labels = np.zeros((1, EDGE, EDGE), np.uint8)
     labels[0, 4:12, 4:12], labels[0, 18:28, 18:28] = 1, 2
     with h5py.File(tmp_path / "f.h5", "w") as file:
