@@ -19,6 +19,7 @@ from unflat.recon.experiments.cell.network.completion import Completion
 from unflat.recon.experiments.cell.simulate import simulate
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.network_file import path_of, read
+from unflat.recon.io.write import write
 from unflat.recon.metrics import signal_to_noise
 from unflat.recon.metrics.missing_cone import Aperture, filter_visible, visible_frequencies
 from unflat.recon.volume import Volume
@@ -48,7 +49,7 @@ def run(ledger: Ledger) -> None:
     """Judge the shipped network on each sort."""
     count = ledger.choose(2, 1)
     network = path_of("shipped", "cell")
-    known = {"specimens": count, "draws": ledger.choose(DRAWS, 2), "pixels": ledger.choose(80, 32)}
+    known = {"specimens": count, "draws": ledger.choose(DRAWS, 2), "pixels": ledger.choose(64, 32)}
     known["network"] = digest(network)
     left_out = read("shipped", "cell").provenance.get("config", {}).get("train", {}).get("left_out", [])
     for sort in get_args(Sort):
@@ -74,10 +75,13 @@ def _judge(ledger: Ledger, completion: Completion, sort: Sort, seed: int, known:
     overrides = [f"simulate.specimen={sort}", f"simulate.shape=[{pixels}, {pixels}]", *microscope]
     settings: Any = parse_config("kind: cell", overrides)
     settings = settings.model_copy(update={"seed": 900 + seed})
-    acquisition = simulate(settings)
+    kind, path = get_experiment("cell"), ledger.scratch / f"{sort}-{seed}-{pixels}.h5"
+    if not path.is_file():
+        write(simulate(settings), kind.schema, path)
+    acquisition = kind.read(settings, path)
     truth = acquisition.truth
     if truth is None:
-        raise ValueError("a simulation has no truth")
+        raise ValueError(f"no truth in {path}")
     measured = problem_of(settings, acquisition)
     lattice, scope = measured.geometry.lattice, measured.microscope
     aperture = Aperture(scope.wavelength, scope.medium_index, largest_na(acquisition), scope.numerical_aperture)
