@@ -16,7 +16,7 @@ from .ledger import Ledger, Skipped
 from .table import write_page
 
 NAMES = (
-    *("demo", "algae", "phantom", "fdtd", "views", "calibration", "speed", "waiting", "watch", "view"),
+    *("demo", "algae", "phantom", "fdtd", "views", "calibration", "speed", "waiting", "watch", "view", "series"),
     *("gold", "field", "scan54", "phasing-speed", "known-crystals", "strained-crystals", "network"),
     *("completion", "simulated-cells", "shapes", "sections", "classes"),
     *("verdicts-crystal", "verdicts-cell", "verdicts-shape", "network-prior"),

@@ -5,19 +5,33 @@ split-step microscope in NumPy (`numpy_ssnp`) on voxels of half a pixel, with no
 are the even ones of one acquisition and the odd ones of the next.
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.experiments import get_experiment
+from unflat.recon.io.model_file import read_model_series
 from unflat.recon.io.write import write
 from unflat.recon.sampled import Quantity
+from unflat.recon.visualization import series_strip
 from unflat.recon.volume import Volume, centred_axis
 
 from . import numpy_ssnp
+from .commands import Options, assigned, unflat
+from .ledger import Ledger, Numbers
 from .numpy_ssnp import Ellipsoid
+from .pictures import save_small
+from .table import spread
+
+NAME = "series of a cell (simulated)"
+SEEDS = (1, 2, 3)
+OPTIONS: Options = {"volume.depth": "8 um", "fit.sign": "nonnegative", "physics.absorption": False}
+TINY: Options = {"fit.steps": 3}
 
 ACQUISITIONS, VIEWS, PIXELS, DEPTH = 5, 16, 48, 8.0
 """Acquisitions, views of each, pixels along the side of an image, and depth of the box [um]."""
@@ -108,3 +122,59 @@ def halve(paths: list[Path], folder: Path, alternate: bool = True) -> list[Path]
         write(replace(whole, arrays=arrays), experiment.schema, half)
         halves.append(half)
     return halves
+
+
+def run(ledger: Ledger) -> None:
+    """Fit the series of each seed as one model, and each acquisition alone, from half of the views and from all."""
+    chosen = {**OPTIONS, **ledger.choose({}, TINY)}
+    results: list[Numbers] = []
+    for seed in ledger.choose(SEEDS, SEEDS[:1]):
+        settings = {"seed": seed, "options": chosen, "photons": PHOTONS, "pixels": PIXELS}
+        results.append(ledger.part(f"cell {seed}", settings, partial(_compare_cell, ledger, seed, chosen)))
+    for number in range(ACQUISITIONS):
+        own = {name: [result[name][number] for result in results] for name in results[0]}
+        ledger.row(
+            f"SNR at {10 * number} s, one model from half of the views",
+            float(np.mean(own["series"])),
+            name=NAME,
+            unit="dB",
+            digits=1,
+            reference=f"alone, half of the views: {_of(own['half'])}; alone, all views: {_of(own['all'])}",
+            goal=(">", float(np.mean(own["half"]))),
+            how=f"mean of seeds {', '.join(map(str, SEEDS[: len(results)]))}: {_of(own['series'])}",
+        )
+    better = [a > b for result in results for a, b in zip(result["series"], result["half"], strict=True)]
+    ledger.row(
+        "acquisitions that the series finds better than alone",
+        float(np.mean(better)),
+        name=NAME,
+        digits=2,
+        goal=(">", 0.99),
+        how=f"{sum(better)} of {len(better)}, from the same half of the views",
+    )
+
+
+def _of(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.1f} dB ({spread(values, 1)})"
+
+
+def _compare_cell(ledger: Ledger, seed: int, options: Options) -> Numbers:
+    """Simulate a series, and compute the SNR of each acquisition by each fit."""
+    folder = ledger.scratch / f"cell-{seed}"
+    half = folder / "half"
+    half.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.yaml"
+    config.write_text("kind: cell\n", encoding="utf-8")
+    whole = simulate_cells(seed, folder)
+    halves = halve(whole, half)
+    words = ["--force", "--device", ledger.device, *assigned(options)]
+    numbers: Numbers = {}
+    for name, paths, own in (("series", halves, ["--series", "time"]), ("half", halves, []), ("all", whole, [])):
+        output = folder / name
+        unflat("fit", config, *paths, "-o", output, *own, *words, log=folder / f"{name}.log")
+        runs = [(output / "series" if own else output) / path.stem for path in paths]
+        numbers[name] = [json.loads((place / "metrics.json").read_text("utf-8"))["snr"] for place in runs]
+    figure = series_strip(read_model_series(folder / "series"))
+    if seed == SEEDS[0]:
+        save_small(figure, ledger.figure("series"))
+    return numbers

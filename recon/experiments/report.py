@@ -4,10 +4,10 @@ from pathlib import Path
 
 from ..errors import UnflatError
 from ..runs.contents import Sentinel
-from ..visualization.report import write_report
+from ..visualization.report import ReportContent, write_report
 from ..visualization.run_data import RunData, gather
 from . import get_experiment
-from .base import Experiment
+from .series_report import SeriesContent, is_series
 
 
 def write_run_report(
@@ -39,8 +39,9 @@ def write_run_report(
     return write_report(data, _content_of(data), output, compare_run(data, compare))
 
 
-def _content_of(data: RunData) -> Experiment | None:
+def _content_of(data: RunData) -> ReportContent | None:
     try:
-        return get_experiment(data.kind)
+        experiment = get_experiment(data.kind)
     except UnflatError:
         return None
+    return SeriesContent(experiment) if is_series(data.folder) else experiment
