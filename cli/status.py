@@ -101,9 +101,8 @@ def _print(states: "Sequence[RunState]") -> None:
     commands = dict.fromkeys(state.resume_command for state in states if state.state in ("stopped", "died", "waiting"))
     for line in filter(None, commands):
         console.print_line(f"go on with: {line}")
-    retried = dict.fromkeys(state.resume_command for state in states if state.state == "failed" and state.is_of_batch)
-    for line in filter(None, retried):
-        console.print_line(f"try those that failed again with: {line} --retry-failed")
+    for line in filter(None, dict.fromkeys(state.retry_command for state in states)):
+        console.print_line(f"try those that failed again with: {line}")
 
 
 def _table(states: "Sequence[RunState]") -> "Table":

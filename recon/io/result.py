@@ -11,7 +11,9 @@ from .guard import require_file
 from .hdf5_common import open_checked, text_of
 from .metadata import VolumeOptions
 from .volume_formats import EXTENSIONS, find_format, read_volume_with
+from .volume_hdf5 import TRUTH
 from .volume_stack import names_and_labels
+from .write import FORMAT as ACQUISITION
 from .zarr_store import is_zarr
 
 _RESULTS = (model_file.FILE_NAME, "volume.h5")
@@ -80,9 +82,14 @@ def read_result(path: Path, options: VolumeOptions | None = None) -> Model | Vol
 def require_result_name(path: Path) -> None:
     """Refuse a file that by its name and beginning is neither a model nor a volume, without reading it.
 
+    A simulated measurement is a volume too: its truth.
+
     Raises:
         DataError: If it is none.
     """
+    if _is_measurement_only(path):
+        remedy = "reconstruct it (unflat fit, phase or predict) and name the run; 'unflat info' tells what it holds"
+        raise DataError(Diagnostic(str(path), "is a measurement and no result", remedy))
     if find_format(path) is None and path.suffix.lower() != ".npy" and not _is_model(path):
         remedy = f"name a run folder, a model, or a volume ({', '.join(EXTENSIONS)})"
         raise DataError(Diagnostic(str(path), "is neither a model nor a volume", remedy))
@@ -95,6 +102,15 @@ def model_of(path: Path, options: VolumeOptions | None = None) -> Model | None:
         return None
     options = options or VolumeOptions()
     return model_file.read_model(file, options.at, is_hint=options.is_hint)
+
+
+def _is_measurement_only(path: Path) -> bool:
+    """Return whether a file is an acquisition of ours without a truth."""
+    try:
+        with open_checked(path) as file:
+            return text_of(file.attrs.get("format", "")) == ACQUISITION and TRUTH not in file
+    except DataError:  # The reader of volumes reports a damaged file, and reads those that are no HDF5.
+        return False
 
 
 def _is_model(path: Path) -> bool:

@@ -17,7 +17,7 @@ class Metric:
     Args:
         name: Key in ``metrics.json`` and in ``--json``.
         title: Title in tables and reports.
-        unit: SI unit, ``dB``, or empty.
+        unit: SI unit, ``dB``, a word such as ``pixels``, or empty.
         better: Direction of improvement.
         meaning: One sentence.
         seen: Whether frequencies in the missing cone are left out of result and truth.
@@ -53,7 +53,8 @@ class Metric:
             return f"{value / 1e6:,.1f} MB"
         if self.unit == "dB":
             return f"{value:.2f} dB"
-        return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4g}"
+        number = f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4g}"
+        return f"{number} {self.unit}".rstrip()
 
 
 def _reference_words(text: str) -> str:

@@ -65,6 +65,12 @@ class RunState:
         """Command that goes on with the run, as the shell takes it; empty where there is none."""
         return "" if self.command is None else self.command.to_resume(self.launched)
 
+    @property
+    def retry_command(self) -> str:
+        """Command that tries a failed scan of a batch again, which ``--resume`` alone leaves; empty for other runs."""
+        is_failed_scan = self.state == State.FAILED and self.is_of_batch and self.command is not None
+        return f"{self.resume_command} --retry-failed" if is_failed_scan else ""
+
 
 @dataclass(frozen=True)
 class RunPlace:

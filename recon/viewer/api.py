@@ -170,7 +170,14 @@ class Api:
 
     def _progress(self, entry: CatalogEntry, query: Query) -> Response:
         if entry.state is None:
-            empty: dict[str, Any] = {"series": {}, "numbers": [], "log": [], "preview": None}
+            empty: dict[str, Any] = {
+                "series": {},
+                "titles": {},
+                "over": "step",
+                "numbers": [],
+                "log": [],
+                "preview": None,
+            }
             return Response.json({"state": "file", "reason": "", "verdict": None, **empty, "resume": ""})
         if entry.kind:
             get_experiment(entry.kind)  # It registers its metrics.

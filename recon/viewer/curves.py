@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,8 @@ MOST_POINTS = 500
 FILE = "metrics.jsonl"
 _COUNTERS = ("step", "start", "stage", "fit", "tile", "member", "seconds")
 """Entries of a record that tell its place and are no curves."""
+_PARTS = ("fit", "tile", "member")
+"""Entries that number the fits of a run, each with steps of its own."""
 _FILES = 32
 """Number of files whose curves are stored."""
 _CHUNK = 1 << 20
@@ -26,6 +28,8 @@ _HEAD = 512
 """[byte] Beginning of a file by which it is known again: inodes of deleted files are reused."""
 
 Point = list[float]
+Gap = list[float | None]
+"""A step without a value."""
 
 
 class Curve:
@@ -45,12 +49,21 @@ class Curve:
         self._last = point
         self._count += 1
 
-    def thin(self) -> list[Point]:
-        """Select at most `MOST_POINTS` points, with the first and the last."""
+    def thin(self, most: int) -> list[Point]:
+        """Select at most some points, with the first and the last."""
         points = self._points if self._points[-1] is self._last else [*self._points, self._last]
-        if len(points) <= MOST_POINTS:
+        if len(points) <= most:
             return points
-        return [points[i] for i in np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int)]
+        return [points[i] for i in np.linspace(0, len(points) - 1, most).round().astype(int)]
+
+
+def _join(parts: Collection[Curve]) -> list[Point | Gap]:
+    """Join the curves of several fits, with a gap between each two, so that no line is drawn from one to the next."""
+    joined: list[Point | Gap] = []
+    for part in parts:
+        points = part.thin(max(MOST_POINTS // len(parts), 2))
+        joined += [[points[0][0], None], *points] if joined else points
+    return joined
 
 
 class _CurveFile:
@@ -63,9 +76,10 @@ class _CurveFile:
     def _start(self, inode: int, head: bytes) -> None:
         self._inode, self._head = inode, head
         self._offset = self._records = 0
-        self._curves: dict[str, Curve] = {}
+        self._curves: dict[str, dict[tuple[str, ...], Curve]] = {}
+        self.axis = "step"
 
-    def read(self, run: Path) -> dict[str, list[Point]]:
+    def read(self, run: Path) -> dict[str, list[Point | Gap]]:
         """Read what is new, and return the curves by name.
 
         Raises:
@@ -81,7 +95,7 @@ class _CurveFile:
             for line in self._whole_lines(stream):
                 self._add(line)
             self._head = head[: self._offset]
-            return {name: curve.thin() for name, curve in self._curves.items()}
+            return {name: _join(parts.values()) for name, parts in self._curves.items()}
 
     def _whole_lines(self, stream: BinaryIO) -> Iterator[bytes]:
         """Yield the lines that end; the rest is read when it is whole."""
@@ -95,20 +109,21 @@ class _CurveFile:
                 raise DataError(f"{FILE}: a line of more than {_LONGEST_LINE >> 20} MB")
 
     def _add(self, line: bytes) -> None:
-        """Add a record: over the step, or the number of the start of a phase retrieval."""
+        """Add a record: over the number of the start of a phase retrieval, or the step."""
         try:
             record = parse_json(line)
         except ValueError:
             return
         if not isinstance(record, Mapping):
             return
-        step = record.get("step", record.get("start", self._records))
+        self.axis = next((name for name in ("start", "step") if name in record), self.axis)
+        step, part = record.get(self.axis, self._records), tuple(str(record.get(name)) for name in _PARTS)
         self._records += 1
         if not is_number(step):
             return
         for name, value in record.items():
             if name not in _COUNTERS and is_number(value):
-                self._curves.setdefault(str(name), Curve()).append([float(step), float(value)])
+                self._curves.setdefault(str(name), {}).setdefault(part, Curve()).append([float(step), float(value)])
 
 
 class CurveCache:
@@ -118,15 +133,22 @@ class CurveCache:
         self._files: OrderedDict[Path, _CurveFile] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, run: Path) -> dict[str, list[Point]]:
-        """Curves of a run by name, as they are now; empty where there are none."""
+    def axis(self, run: Path) -> str:
+        """Name of what the points of a run's curves are numbered by: ``step``, or ``start``, which are no line."""
+        return self._file(run).axis
+
+    def _file(self, run: Path) -> _CurveFile:
         with self._lock:
             file = self._files.setdefault(run, _CurveFile())
             self._files.move_to_end(run)
             while len(self._files) > _FILES:
                 self._files.popitem(last=False)
+            return file
+
+    def get(self, run: Path) -> dict[str, list[Point | Gap]]:
+        """Curves of a run by name, as they are now; empty where there are none."""
         try:
-            return file.read(run)
+            return self._file(run).read(run)
         except (OSError, DataError):
             return {}
 

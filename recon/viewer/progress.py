@@ -30,14 +30,17 @@ def progress_of(run: Path, state: RunState, curves: CurveCache) -> dict[str, Any
         state: State of the run.
         curves: Curves as far as they have been read.
     """
+    series = curves.get(run)
     return {
         "state": str(state.state),
         "reason": state.reason,
         "verdict": verdict_json(state.verdict),
-        "series": curves.get(run),
+        "series": series,
+        "titles": {name: metric_named(name).title for name in series},
+        "over": curves.axis(run),
         "numbers": _numbers(_final_numbers(run)),
         "log": _log_end(run),
-        "resume": state.resume_command,
+        "resume": state.retry_command or state.resume_command,
         "preview": _preview(run) if state.is_watch else None,
     }
 

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from unflat.recon.errors import DataError
 from unflat.recon.io.model_file import write_model
 from unflat.recon.io.volume_formats import save
 from unflat.recon.runs.batch_record import BatchRecord, ScanRecord, State
+from unflat.recon.runs.launch import CommandLine, Launch
 from unflat.recon.runs.lock import Lock
 from unflat.recon.runs.preview_record import PreviewRecord
 from unflat.recon.runs.provenance import write_fingerprint
@@ -113,11 +115,13 @@ def test_scans_of_a_batch_that_wait_are_listed(tmp_path: Path) -> None:
 
 def test_a_scan_that_was_set_aside_tells_why_though_it_has_no_folder(tmp_path: Path) -> None:
     BatchRecord("fit", {}, {"a": ScanRecord("a", "../a.h5", State.FAILED, fault="truncated")}).write(tmp_path)
+    Launch(CommandLine(("fit", "c.yaml", "a.h5"), "..")).write(tmp_path)
     api = Api(Catalog([tmp_path]))
     (listed,) = json.loads(api.respond("runs", {}).body)["runs"]
     for address in (f"runs/{listed['id']}", f"runs/{listed['id']}/progress"):
         shown = json.loads(api.respond(address, {}).body)
         assert (shown["state"], shown["reason"]) == ("failed", "truncated")
+    assert shown["resume"].endswith("unflat fit c.yaml a.h5 --resume --retry-failed")
 
 
 def test_a_watch_and_its_preview_are_shown(tmp_path: Path) -> None:
@@ -138,3 +142,15 @@ def test_a_watch_and_its_preview_are_shown(tmp_path: Path) -> None:
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file or folder"):
         Catalog([tmp_path / "none"])
+
+
+def test_a_measurement_is_no_result_unless_it_holds_its_truth(tmp_path: Path) -> None:
+    file = tmp_path / "scan.h5"
+    with h5py.File(file, "w") as h5:
+        h5.attrs["format"] = "unflat-acquisition"
+        h5.create_group("truth")
+    Catalog([file])
+    with h5py.File(file, "r+") as h5:
+        del h5["truth"]
+    with pytest.raises(DataError, match=r"scan\.h5: is a measurement and no result; reconstruct it \(unflat fit"):
+        Catalog([file])

@@ -47,6 +47,18 @@ def test_a_long_curve_is_thinned_evenly_with_its_ends(tmp_path: Path) -> None:
     assert all(value == 1 / (1 + step) for step, value in loss)
 
 
+def test_fits_one_after_the_other_are_lines_of_their_own_and_starts_are_counted(tmp_path: Path) -> None:
+    file, cache = tmp_path / "metrics.jsonl", CurveCache()
+    file.write_text(line(1, loss=4.0, fit=0) + line(2, loss=2.0, fit=0) + line(1, loss=5.0, fit=1))
+    assert cache.get(tmp_path) == {"loss": [[1, 4.0], [2, 2.0], [1, None], [1, 5.0]]}
+    assert cache.axis(tmp_path) == "step"
+    phase = tmp_path / "phase"
+    phase.mkdir()
+    (phase / "metrics.jsonl").write_text(line(80, llk=1.5, start=0.0) + line(160, llk=1.25, start=1.0))
+    assert cache.get(phase) == {"llk": [[0, 1.5], [1, 1.25]]}
+    assert cache.axis(phase) == "start"
+
+
 def test_a_run_that_begins_anew_has_new_curves(tmp_path: Path) -> None:
     file, cache = tmp_path / "metrics.jsonl", CurveCache()
     file.write_text(line(1, loss=0.5) + line(2, loss=0.4))

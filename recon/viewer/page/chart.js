@@ -13,10 +13,11 @@ const FRAME = { left: 58, right: 10, top: 10, bottom: 34 };
  * @param {string} options.x Title of the horizontal axis, with unit.
  * @param {string} options.y Title of the vertical axis, with unit.
  * @param {boolean} [options.log] Whether the vertical axis is logarithmic.
+ * @param {boolean} [options.dots] Whether the points are no line: each stands for itself, by a whole number.
  * @param {string} options.label Text for readers that do not see the chart.
  * @returns {SVGElement}
  */
-export function lineChart(curves, { x, y, log = false, label, width = 320, height = 190 }) {
+export function lineChart(curves, { x, y, log = false, dots = false, label, width = 320, height = 190 }) {
   const usable = ([a, b]) => Number.isFinite(a) && Number.isFinite(b) && b !== null && (!log || b > 0);
   const all = curves.flatMap(({ points }) => points.filter(usable));
   const svg = element("svg:svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
@@ -31,15 +32,17 @@ export function lineChart(curves, { x, y, log = false, label, width = 320, heigh
       text(FRAME.left - 6, at + 3.5, formatNumber(value), "end"),
     );
   }
-  for (const value of scaleX.ticks) svg.append(text(scaleX(value), bottom + 14, formatNumber(value), "middle"));
+  for (const value of scaleX.ticks.filter((each) => !dots || Number.isInteger(each))) svg.append(text(scaleX(value), bottom + 14, formatNumber(value), "middle"));
   svg.append(element("svg:line", { x1: FRAME.left, x2: width - FRAME.right, y1: bottom, y2: bottom, class: "axis" }));
   svg.append(text((FRAME.left + width - FRAME.right) / 2, height - 5, x, "middle"));
   const title = text(0, 0, y, "middle");
   title.setAttribute("transform", `translate(11 ${(FRAME.top + bottom) / 2}) rotate(-90)`);
   svg.append(title);
   curves.forEach(({ points }, i) => {
-    const d = path(points.map((point) => (usable(point) ? [scaleX(point[0]), scaleY(point[1])] : null)));
-    svg.append(element("svg:path", { d, fill: "none", stroke: MARKS[i % MARKS.length], "stroke-width": 1.6 }));
+    const places = points.map((point) => (usable(point) ? [scaleX(point[0]), scaleY(point[1])] : null));
+    const colour = MARKS[i % MARKS.length];
+    if (dots) svg.append(...places.filter(Boolean).map(([cx, cy]) => element("svg:circle", { cx, cy, r: 3, fill: colour })));
+    else svg.append(element("svg:path", { d: path(places), fill: "none", stroke: colour, "stroke-width": 1.6 }));
   });
   return svg;
 }

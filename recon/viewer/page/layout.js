@@ -48,5 +48,5 @@ function emptyText(description) {
   const { name, failure, state, reason } = description;
   if (failure) return `${name} cannot be shown. ${failure}`;
   if (reason && ["failed", "died", "stopped"].includes(state)) return `${name} has no result; it ${state}: ${reason}`;
-  return `${name} has no result yet. Its slices appear here with the first one; the tab Progress shows how far it is.`;
+  return `${name} has no result yet. Its slices appear here with the first one, those of a fit in tiles at its end; the tab Progress shows how far it is.`;
 }

@@ -5,7 +5,6 @@ import { legend, lineChart } from "./chart.js";
 import { element } from "./dom.js";
 import { showError } from "./status.js";
 
-const TITLES = { loss: "Loss", withheld: "Withheld residual" };
 
 export class Progress {
   #serial = 0;
@@ -32,12 +31,12 @@ export class Progress {
     }
   }
 
-  #show({ state, reason, verdict, series = {}, numbers = [], log = [], resume = "" }) {
+  #show({ state, reason, verdict, series = {}, titles = {}, over = "step", numbers = [], log = [], resume = "" }) {
     const parts = [element("p", { class: "state" }, stateChip(state), reason ? ` ${reason}` : "")];
     if (verdict) parts.push(verdictBlock(verdict));
-    for (const group of chartGroups(series)) {
+    for (const group of chartGroups(series, titles)) {
       parts.push(element("h3", {}, group.title));
-      parts.push(lineChart(group.curves, { x: "step", y: group.title, log: group.log, label: `${group.title} over the steps` }));
+      parts.push(lineChart(group.curves, { x: over, y: group.title, log: group.log, dots: over === "start", label: `${group.title} over the ${over}s` }));
       if (group.curves.length > 1) parts.push(legend(group.curves));
     }
     if (numbers.length) parts.push(numberTable(numbers));
@@ -52,12 +51,13 @@ export class Progress {
 }
 
 /** Put series of like numbers into one chart: losses, residuals, and each other one by itself. */
-function chartGroups(series) {
+function chartGroups(series, titles) {
   const groups = new Map();
   for (const [name, points] of Object.entries(series)) {
-    const title = TITLES[name] ?? (name.startsWith("residual") ? "Residual" : name.replaceAll("_", " "));
+    const own = titles[name] ?? name.replaceAll("_", " ");
+    const title = name.startsWith("residual") ? "Residual" : own;
     if (!groups.has(title)) groups.set(title, { title, curves: [] });
-    groups.get(title).curves.push({ name: name.replaceAll("_", " "), points });
+    groups.get(title).curves.push({ name: own, points });
   }
   return [...groups.values()].map((group) => ({ ...group, log: isWide(group.curves) }));
 }

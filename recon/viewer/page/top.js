@@ -3,6 +3,7 @@
 import { button, element } from "./dom.js";
 
 const PANELS = [["grid", "All"], ["z", "z"], ["y", "y"], ["x", "x"], ["volume", "3D"]];
+const SYSTEM = matchMedia("(prefers-color-scheme: dark)");
 const THEMES = { "": "Auto", light: "Light", dark: "Dark" };
 
 export class TopButtons {
@@ -17,17 +18,22 @@ export class TopButtons {
     this.theme = button("", () => this.#nextTheme(), { class: "quiet" });
     const help = button("?", () => app.help.showModal(), { class: "quiet", "aria-label": "Gestures and keys" });
     this.element = element("div", { class: "top-buttons" }, element("div", { class: "segments layouts", role: "group", "aria-label": "Panels" }, ...this.layouts), this.theme, help);
-    this.#setTheme(storedTheme());
+    this.theme.dataset.choice = storedTheme();
+    SYSTEM.addEventListener("change", () => this.#applyTheme());
+    this.#applyTheme();
   }
 
   #nextTheme() {
     const names = Object.keys(THEMES);
-    this.#setTheme(names[(names.indexOf(document.documentElement.dataset.theme ?? "") + 1) % names.length]);
-    this.app.volume.invalidate();
+    this.theme.dataset.choice = names[(names.indexOf(this.theme.dataset.choice) + 1) % names.length];
+    this.#applyTheme();
   }
 
-  #setTheme(name) {
-    document.documentElement.dataset.theme = name;
+  /** Apply the user's choice, or that of the system: canvases read the colours from the one palette that holds. */
+  #applyTheme() {
+    const name = this.theme.dataset.choice;
+    document.documentElement.dataset.theme = name || (SYSTEM.matches ? "dark" : "light");
+    this.app.volume?.invalidate();
     this.theme.textContent = THEMES[name];
     this.theme.setAttribute("aria-label", `Colours of the page: ${THEMES[name]}`);
     try {

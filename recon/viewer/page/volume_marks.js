@@ -17,8 +17,8 @@ export function paintBefore(canvas, camera, session, stage, { planes = session.v
   context.strokeStyle = ink(stage, "--edge");
   for (const edge of camera.edges(false)) stroke(context, edge.map((point) => camera.toPixel(point)));
   if (planes) paintPlanes(context, camera, session);
-  paintLengths(context, camera, session, stage);
-  paintScaleBar(context, camera, session, stage);
+  const bar = paintScaleBar(context, camera, session, stage);
+  paintLengths(context, camera, session, stage, bar);
 }
 
 function prepared(canvas, stage) {
@@ -52,8 +52,8 @@ function paintPlanes(context, camera, session) {
   context.globalAlpha = 1;
 }
 
-/** Write each axis and the length of the box along it, at the edge that lies farthest out. */
-function paintLengths(context, camera, session, stage) {
+/** Write each axis and the length of the box along it, at the edge that lies farthest out, beside the scale bar. */
+function paintLengths(context, camera, session, stage, bar) {
   context.font = "500 11px system-ui, sans-serif";
   context.textBaseline = "middle";
   context.fillStyle = ink(stage, "--ink-soft");
@@ -69,13 +69,16 @@ function paintLengths(context, camera, session, stage) {
     const text = `${"zyx"[axis]}  ${formatLength(camera.size[axis], session.run.length_unit)}`;
     const { actualBoundingBoxLeft: left, actualBoundingBoxRight: right } = context.measureText(text);
     const inPanel = Math.min(Math.max(x + 9 * dx, left + 4), camera.width - right - 4);
-    context.fillText(text, inPanel, Math.min(Math.max(y + 12 * dy, 10), camera.height - 10));
+    const down = Math.min(Math.max(y + 12 * dy, 10), camera.height - 10);
+    const isOnBar = inPanel + right > bar.left - 6 && down > bar.top - 8;
+    context.fillText(text, inPanel, isOnBar ? bar.top - 8 : down);
   }
 }
 
 /** How far out an edge lies; lower and left ones are preferred, where hands and figures have their axes. */
 const reach = ({ x, y }, [cx, cy]) => Math.hypot(x - cx, y - cy) + 0.02 * (y - cy) - 0.01 * (x - cx);
 
+/** Draw the scale bar; the left and upper edge of what it takes. */
 function paintScaleBar(context, camera, session, stage) {
   const length = roundLength(0.25 * camera.width * camera.pitch);
   const width = length / camera.pitch;
@@ -85,5 +88,7 @@ function paintScaleBar(context, camera, session, stage) {
   context.font = "500 12px system-ui, sans-serif";
   context.textAlign = "center";
   context.textBaseline = "bottom";
-  context.fillText(formatLength(length, session.run.length_unit), right - width / 2, bottom - 7);
+  const text = formatLength(length, session.run.length_unit);
+  context.fillText(text, right - width / 2, bottom - 7);
+  return { left: right - (width + Math.max(width, context.measureText(text).width)) / 2, top: bottom - 20 };
 }
