@@ -112,7 +112,6 @@ METRICS = (
     Metric("masked_fraction", "Masked", "", "neither", "Share of the pixels that were not used."),
     Metric("prtf_resolution_voxels", "PRTF resolution", "voxels", "lower", "The same in voxels of the measured array."),
     Metric("fsc_resolution_voxels", "FSC resolution of halves", "voxels", "lower", "Likewise, between the halves."),
-    Metric("resolution", "Resolution against the truth", "m", "lower", "Fourier shell correlation of 0.5."),
     Metric("crystal_volume", "Volume of the crystal", "m³", "neither", "Voxels of the support."),
     Metric("voxel_size", "Voxel", "m", "neither", "Edge of a cubic voxel of the volume."),
 )
