@@ -48,6 +48,17 @@ def identity() -> CellDenoiser:
     return denoiser
 
 
+def shipped_gains(shard: Any, depth: int) -> list[float]:
+    """[dB] Gains of the shipped network's posterior mean over the linear answer."""
+    denoiser, gains = Completion.load("shipped").denoiser, list[float]()
+    estimate = jax.jit(denoiser.estimate)
+    for i in range(len(shard["truth"])):
+        linear, inside, numbers, truth = (np.asarray(part)[None] for part in make_example(shard, i, depth))
+        mean = np.asarray(estimate(linear, jnp.zeros(1), Condition(*map(jnp.asarray, (linear, inside, numbers)))))
+        gains.append(10 * float(np.log10(((linear - truth) ** 2).sum() / ((mean - truth) ** 2).sum())))
+    return gains
+
+
 @pytest.fixture(scope="module")
 def completion() -> Completion:
     return Completion(CellDenoiser((8, 16), (1, 1), seed=0), steps=2)
@@ -125,6 +136,7 @@ class TestTraining:
         correlations = [np.corrcoef(*(shard[name][i].ravel() for name in ("linear", "truth")))[0, 1] for i in range(2)]
         assert min(correlations) > 0.2
         if nonlinear:
+            assert np.median(shipped_gains(shard, depth_of(1))) > 0.5
             return
         again = simulate_shard(3, SORTS, nonlinear, 2, 1)
         assert again is not None
