@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 STRENGTHS = (2.0, 8.0, 32.0)
 """Strengths of the prior that are tried where the config leaves it open."""
-DEFAULT_STRENGTH = 8.0
+DEFAULT_STRENGTH = 4.0
 """Strength where nothing is withheld, or the steps are too few to choose."""
 _CHOSEN = "series_smoothness"
 

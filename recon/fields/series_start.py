@@ -1,7 +1,8 @@
-"""First motions of a series: shift, stretch and contrast of each acquisition's specimen, from values on a grid.
+"""First motions of a series: shift and stretch of each acquisition's specimen, from values on a grid.
 
-The shift is the peak of a cross-correlation with the first acquisition. The stretch is the ratio of the widths, and the
-contrast follows from the sums of squares, both of what stands out from the noise. Coordinates are normalised.
+The shift is the peak of a cross-correlation with the first acquisition, the stretch the ratio of the widths of what
+stands out from the noise. The scale of initial guesses cannot be trusted: all begin with one contrast, the median.
+Coordinates are normalised.
 """
 
 import numpy as np
@@ -17,12 +18,18 @@ _FLOOR = 0.25
 """Part of the largest magnitude below which values count as noise."""
 
 
-def first_motions(values: Float[np.ndarray, "acquisition k z y x"]) -> Float[np.ndarray, "acquisition 7"]:
-    """Estimate the motion of each acquisition from its first output; none for one without contrast."""
-    motions = np.zeros((len(values), 7))
+def first_motions(
+    values: Float[np.ndarray, "acquisition k z y x"],
+) -> tuple[Float[np.ndarray, "acquisition k z y x"], Float[np.ndarray, "acquisition 7"]]:
+    """Estimate the motion of each acquisition from its first output; none for one without contrast.
+
+    Returns:
+        The values with one contrast, and the motions, without a change of contrast.
+    """
+    motions, contrasts = np.zeros((len(values), 7)), np.ones(len(values))
     first = np.asarray(values[0, 0], np.float64)
     if not first.any():
-        return motions
+        return values, motions
     middle, width, energy = _moments(first)
     for number in range(1, len(values)):
         other = np.asarray(values[number, 0], np.float64)
@@ -31,10 +38,11 @@ def first_motions(values: Float[np.ndarray, "acquisition k z y x"]) -> Float[np.
         _, own_width, own_energy = _moments(other)
         stretch = np.clip(width / own_width, 1 / LARGEST_STRETCH, LARGEST_STRETCH)
         contrast = np.sqrt(own_energy / energy * float(np.prod(stretch)))
+        contrasts[number] = np.clip(contrast, 1 / LARGEST_CONTRAST, LARGEST_CONTRAST)
         motions[number, :3] = middle - stretch * (middle + _shift(first, other))
         motions[number, 3:6] = np.log(stretch)
-        motions[number, 6] = np.log(np.clip(contrast, 1 / LARGEST_CONTRAST, LARGEST_CONTRAST))
-    return motions
+    factors = (np.median(contrasts) / contrasts).reshape(-1, 1, 1, 1, 1)
+    return np.asarray(factors * values, values.dtype), motions
 
 
 def at_rest(values: Float[np.ndarray, "k z y x"], motion: Float[np.ndarray, " 7"]) -> Float[np.ndarray, "k z y x"]:

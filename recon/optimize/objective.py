@@ -89,7 +89,8 @@ class Objective:
             axes = grid_axes(self.likelihood.grid.shape)
             raw = start / self.program.scale
             if isinstance(self.field, SeriesField):
-                parameters = self.field.fit_to_grid(parameters, raw, axes, first_motions(raw))
+                begun, motions = first_motions(raw) if self.field.moves else (raw, np.zeros((len(raw), 7)))
+                parameters = self.field.fit_to_grid(parameters, begun, axes, motions)
             else:
                 parameters = self.field.fit_to_grid(parameters, raw, axes)
         arrays = {name: jnp.asarray(value, jnp.float32) for name, value in parameters.items()}
