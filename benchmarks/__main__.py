@@ -17,7 +17,7 @@ from .table import write_page
 
 NAMES = (
     *("demo", "algae", "phantom", "fdtd", "views", "calibration", "speed", "waiting", "watch", "view", "series"),
-    *("gold", "field", "scan54", "phasing-speed", "known-crystals", "strained-crystals", "network"),
+    *("gold", "field", "scan54", "phasing-speed", "known-crystals", "strained-crystals", "uneven-curves", "network"),
     *("completion", "simulated-cells", "shapes", "sections", "classes"),
     *("verdicts-crystal", "verdicts-cell", "verdicts-shape", "network-prior"),
     "soak",

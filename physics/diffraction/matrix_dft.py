@@ -86,6 +86,53 @@ def far_field_matrices(
     return z, y, x
 
 
+def frame_ramps(
+    box: SupportBox, positions: Float[Array, "frame 3"], offset: Float[np.ndarray, " 3"]
+) -> tuple[Complex[Array, "frame a"], Complex[Array, "frame b"], Complex[Array, "frame c"]]:
+    """Compute the phases of the samples of a box in frames that are each at their own q, one array for each axis.
+
+    Args:
+        box: Box in which the density is sampled.
+        positions: Position of each frame along the curve [step] and its offsets along y and x [pixel], from the middle.
+        offset: [pixel] Offset δ of the peak, of which the part along the curve is included.
+    """
+    moved = positions - jnp.asarray([[offset[0], 0.0, 0.0]], positions.dtype)
+    ramps = []
+    for axis, (n, samples) in enumerate(zip(box.shape, box.axes, strict=True)):
+        turns = moved[:, axis, None] * jnp.asarray(samples / n, positions.dtype)[None, :]
+        angle = -2 * np.float32(np.pi) * (turns - jnp.round(turns))
+        ramps.append(lax.complex(jnp.cos(angle), jnp.sin(angle)))
+    return ramps[0] / np.complex64(box.fineness), ramps[1], ramps[2]
+
+
+def far_field_of_frames(
+    real: Float[Array, "a b c"],
+    imaginary: Float[Array, "a b c"],
+    matrices: tuple[Float[np.ndarray, "_p _a"], Float[np.ndarray, "_q _b"], Float[np.ndarray, "_r _c"]],
+    ramps: tuple[Complex[Array, "frame a"], Complex[Array, "frame b"], Complex[Array, "frame c"]],
+) -> Complex[Array, "frame y x"]:
+    """Compute the diffracted amplitudes of a density in a box, in frames that are each at their own q.
+
+    Args:
+        real: Real part on the samples of the box.
+        imaginary: Imaginary part.
+        matrices: Matrices of :func:`far_field_matrices`, of which those along y and x are used.
+        ramps: Phases of :func:`frame_ramps`.
+    """
+    along, rows, columns = ramps
+    a, b, c = real.shape
+    density = lax.complex(real, imaginary).reshape(a, b * c)
+    planes = jnp.matmul(along, density, precision=lax.Precision.HIGHEST).reshape(-1, b, c)
+    planes = planes * rows[:, :, None] * columns[:, None, :]
+    values = jnp.stack([planes.real, planes.imag])
+    for matrix in matrices[:0:-1]:  # Each contracts the last axis, and makes it the second.
+        pair, frames, n, m = values.shape
+        lines = jnp.moveaxis(values, 3, 1).reshape(pair * m, frames * n)
+        product = jnp.matmul(jnp.asarray(matrix, lines.dtype), lines, precision=lax.Precision.HIGHEST)
+        values = jnp.moveaxis(product.reshape(2, -1, frames, n), 1, 2)
+    return lax.complex(values[0], values[1])
+
+
 def far_field_of_box(
     real: Float[Array, "a b c"],
     imaginary: Float[Array, "a b c"],

@@ -20,6 +20,8 @@ class DiffractionData:
         peak: Index of the Bragg peak; None for ``n // 2``.
         metric: Rows: spatial frequency, in cycles per voxel of mean size, of one cycle per voxel along each axis of the
             density; None for cubic voxels.
+        positions: Position of each frame along the curve [step], from the middle ``n // 2``, and its offsets along y
+            and x [pixel]; None for an even curve.
 
     Raises:
         DataError: If the shapes differ, or the good pixels hold no counts.
@@ -30,6 +32,7 @@ class DiffractionData:
     exposure: np.ndarray | None = None
     peak: tuple[int, int, int] | None = None
     metric: Float[np.ndarray, "3 3"] | None = None
+    positions: Float[np.ndarray, "frame 3"] | None = None
 
     def __post_init__(self) -> None:
         if self.counts.ndim != 3 or self.counts.shape != self.weights.shape:

@@ -52,13 +52,34 @@ def resize_pattern(pattern: DevicePattern, shape: Shape) -> DevicePattern:
         pattern: Measured pattern.
         shape: New shape.
     """
-    return DevicePattern(
+    resized = DevicePattern(
         _resize(pattern.amplitude, shape, UNMEASURED),
         _resize(pattern.counts, shape),
         _resize(pattern.fitted, shape),
         _resize(pattern.free, shape),
         _resize(pattern.exposure, (shape[0], 1, 1), 1.0),
+        _resize_positions(pattern.positions, shape[0]),
     )
+    if resized.positions is None or shape[0] >= pattern.counts.shape[0]:
+        return resized
+    # A frame beyond the ends of the smaller array would be taken for one of its other end.
+    within = (jnp.abs(resized.positions[:, 0]) <= shape[0] / 2)[:, None, None]
+    return resized._replace(
+        amplitude=jnp.where(within, resized.amplitude, UNMEASURED),
+        fitted=jnp.where(within, resized.fitted, 0.0),
+        free=jnp.where(within, resized.free, 0.0),
+    )
+
+
+def _resize_positions(positions: Float[Array, "z 3"] | None, count: int) -> Float[Array, "z2 3"] | None:
+    """Resize the positions of the frames; frames beyond the measured ones are at even steps."""
+    if positions is None or count == len(positions):
+        return positions
+    if count < len(positions):
+        return positions[_low_frequencies(len(positions), count, 0)]
+    even = jnp.asarray(np.stack([np.fft.fftfreq(count) * count, np.zeros(count), np.zeros(count)], axis=1), jnp.float32)
+    first, last = (len(positions) + 1) // 2, len(positions) // 2
+    return jnp.concatenate([positions[:first], even[first : count - last], positions[first:]])
 
 
 @partial(jax.jit, static_argnums=1)

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from ...physics.diffraction.far_field import chi_rms, deviance, far_field, ifftshift3
-from ...physics.psf import convolve_gaussian
+from ...physics.diffraction.far_field import chi_rms, deviance, ifftshift3
+from .curve import Curve, EvenCurve, curve_of
 from .data import DiffractionData
 from .projections import UNMEASURED, abs2
 
@@ -25,6 +25,7 @@ class DevicePattern(NamedTuple):
         fitted: 1 for the pixels that are fitted.
         free: 1 for the good pixels that are withheld.
         exposure: Relative flux of the beam in each frame.
+        positions: Position of each frame [step] and its offsets along y and x [pixel]; None for an even curve.
     """
 
     amplitude: Float[Array, "z y x"]
@@ -32,6 +33,12 @@ class DevicePattern(NamedTuple):
     fitted: Float[Array, "z y x"]
     free: Float[Array, "z y x"]
     exposure: Float[Array, "z 1 1"]
+    positions: Float[Array, "z 3"] | None = None
+
+    @property
+    def curve(self) -> Curve:
+        """Transforms of the curve."""
+        return curve_of(self.positions, self.counts.shape)
 
 
 class PointSpread(NamedTuple):
@@ -66,7 +73,11 @@ def to_device_pattern(data: DiffractionData, fraction: float, seed: int) -> Devi
     flux = np.ones(len(counts)) if data.exposure is None else np.asarray(data.exposure)
     exposure = flux[:, None, None].astype(np.float32)
     amplitude = np.where(fitted > 0, np.sqrt(counts / exposure), np.float32(UNMEASURED)).astype(np.float32)
-    return DevicePattern(*(jnp.asarray(ifftshift3(array)) for array in (amplitude, counts, fitted, free, exposure)))
+    pattern = DevicePattern(*(jnp.asarray(ifftshift3(array)) for array in (amplitude, counts, fitted, free, exposure)))
+    if data.positions is None:
+        return pattern
+    positions = np.fft.ifftshift(np.asarray(data.positions, np.float32), axes=0)
+    return pattern._replace(positions=jnp.asarray(positions))
 
 
 class FitQuality(NamedTuple):
@@ -84,16 +95,20 @@ class FitQuality(NamedTuple):
 
 
 def predict_counts(
-    density: Complex[Array, "z y x"], point_spread: PointSpread, exposure: Float[Array, "z 1 1"]
+    density: Complex[Array, "z y x"],
+    point_spread: PointSpread,
+    exposure: Float[Array, "z 1 1"],
+    curve: Curve | None = None,
 ) -> Float[Array, "z y x"]:
-    """Predict the counts of a density: exposure · (|FFT|² ⊛ psf + background)."""
-    return exposure * (convolve_gaussian(abs2(far_field(density)), point_spread.sigmas) + point_spread.background)
+    """Predict the counts of a density, by default on an even curve: exposure · (|F|² ⊛ psf + background)."""
+    curve = curve or EvenCurve()
+    return exposure * (curve.convolve(abs2(curve.forward(density)), point_spread.sigmas) + point_spread.background)
 
 
 @jax.jit
 def evaluate_fit(density: Complex[Array, "z y x"], point_spread: PointSpread, pattern: DevicePattern) -> FitQuality:
     """Compare a density with the fitted and the free pixels; where none are free, the fitted ones stand for them."""
-    modelled = predict_counts(density, point_spread, pattern.exposure)
+    modelled = predict_counts(density, point_spread, pattern.exposure, pattern.curve)
     free = jnp.where(jnp.sum(pattern.free) > 0, pattern.free, pattern.fitted)
     return FitQuality(
         deviance(pattern.counts, modelled, pattern.fitted),

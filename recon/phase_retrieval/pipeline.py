@@ -33,6 +33,7 @@ from .checkpoint import (
 )
 from .combine import combine
 from .data import DiffractionData
+from .frame_refinement import PASSES, FrameRefinement, refine_with_frames
 from .margin import refine_with_margin
 from .pattern import DevicePattern, to_device_pattern
 from .recipe import ProjectionState
@@ -153,7 +154,13 @@ class _Pipeline:
             _log.info("%s", sentence)
         self.total = self.plan.iterations(self.settings.starts)
         refinements = min(self.settings.keep, self.settings.starts)
-        self.total += (refinements + (refinements > 1) + 2 * self.has_margin) * self.settings.refine.iterations
+        refinements += (refinements > 1) + 2 * self.has_margin + PASSES * self.fits_frames
+        self.total += refinements * self.settings.refine.iterations
+
+    @property
+    def fits_frames(self) -> bool:
+        """Whether the frames are fitted; without withheld pixels nothing could judge them."""
+        return any(self.settings.refine.fitted_frames) and self.settings.refine.iterations > 0 and self.withholds
 
     @property
     def has_margin(self) -> bool:
@@ -173,10 +180,27 @@ class _Pipeline:
                 self.refined[number] = self._refine(f"start {number}", partial(self._init_start, number))
                 self.pool = [one.without_arrays() if one.number == number else one for one in self.pool]
                 self._save()
-        final, refinement = self._extend(self._combine(selected))
+        frames = self._fit_frames(self._combine(selected))
+        self.pattern = frames.pattern
+        final, refinement = self._extend(frames.state)
         self.results.clear()
         result = collect_result(final, self.refined, self.table, self.pattern, self.data.metric)
-        return replace(result, numbers=result.numbers | {"iterations": float(self.done - self.skipped)} | refinement)
+        numbers = result.numbers | {"iterations": float(self.done - self.skipped)} | refinement | frames.numbers
+        return replace(result, numbers=numbers, frames=frames.corrections)
+
+    def _fit_frames(self, state: RefinementState) -> FrameRefinement:
+        """Refine the result with the angles, rolls and fluxes of the frames, as the settings ask."""
+        if not self.fits_frames:
+            return FrameRefinement(state, self.pattern, None, {})
+
+        def block_done(iterations: int) -> None:
+            self._check_stop()
+            self._advance(iterations)
+
+        done = self.done
+        refined = refine_with_frames(state, self.pattern, self.settings.refine, block_done)
+        self.done = done + PASSES * self.settings.refine.iterations
+        return refined
 
     def _combine(self, selected: list[int]) -> RefinementState:
         """Combine the refined starts, and refine their first mode."""
@@ -214,7 +238,7 @@ class _Pipeline:
             self.projections, self.next_stage = run_group_stage(
                 self.projections, self.pattern, stages, self.next_stage, self.should_stop, count_iterations
             )
-        ended = [] if self.projections is None else refinements_of_starts(self.projections, len(own))
+        ended = [] if self.projections is None else refinements_of_starts(self.projections, len(own), self.pattern)
         self.projections = None  # Its arrays are not needed any more.
         finished = [finish_start(ended.pop(0), self.pattern, number, self.settings.refine) for number in own]
         for rows, arrays in processes.current().gather(*starts_to_parts(finished)):

@@ -73,8 +73,17 @@ def modulus_projection(density: Complex[Array, "z y x"], amplitude: Float[Array,
         amplitude: √counts; negative where nothing was measured.
     """
     wave = jnp.fft.fftn(density)
-    factor = amplitude * lax.rsqrt(abs2(wave) + _TINY)
-    return jnp.fft.ifftn(multiply_real(wave, jnp.where(amplitude < 0, 1.0, factor)))
+    return jnp.fft.ifftn(multiply_real(wave, modulus_factor(amplitude, abs2(wave))))
+
+
+def modulus_factor(amplitude: Float[Array, "z y x"], modelled: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
+    """Compute the factor of a wave that makes its moduli the measured ones.
+
+    Args:
+        amplitude: √counts; negative where nothing was measured, where the factor is 1.
+        modelled: Modelled counts.
+    """
+    return jnp.where(amplitude < 0, 1.0, amplitude * lax.rsqrt(modelled + _TINY))
 
 
 def partially_coherent_projection(
@@ -93,8 +102,7 @@ def partially_coherent_projection(
     """
     wave = jnp.fft.fftn(density)
     modelled = convolve_gaussian(abs2(wave), sigmas) + background
-    factor = amplitude * lax.rsqrt(modelled + _TINY)
-    return jnp.fft.ifftn(multiply_real(wave, jnp.where(amplitude < 0, 1.0, factor)))
+    return jnp.fft.ifftn(multiply_real(wave, modulus_factor(amplitude, modelled)))
 
 
 def cap_amplitude(

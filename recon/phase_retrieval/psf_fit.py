@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float
 
-from ...physics.diffraction.far_field import LEAST_COUNTS, deviance, far_field
-from ...physics.psf import WIDEST_SIGMA, convolve_gaussian, convolve_gaussian_with_slopes
+from ...physics.diffraction.far_field import LEAST_COUNTS, deviance
+from ...physics.psf import WIDEST_SIGMA
 from .pattern import DevicePattern, PointSpread
 from .projections import abs2, multiply_real
 
@@ -58,11 +58,12 @@ def _scoring_step(
     point_spread: PointSpread,
     active: Float[Array, "4"],
 ) -> PointSpread:
-    intensity = abs2(far_field(multiply_real(density, support)))
+    curve = pattern.curve
+    intensity = abs2(curve.forward(multiply_real(density, support)))
     narrow = jnp.where(jnp.sum(point_spread.sigmas) > 0, jnp.maximum(point_spread.sigmas, 0.05), FIRST_SIGMA)
     sigmas = jnp.where(active[:3] > 0, narrow, point_spread.sigmas)
     exposure = pattern.exposure
-    steady, steady_slopes = convolve_gaussian_with_slopes(intensity, sigmas)
+    steady, steady_slopes = curve.convolve_with_slopes(intensity, sigmas)
     modelled, slopes = exposure * steady, [*(exposure * slope for slope in steady_slopes), exposure]
     counts = jnp.maximum(modelled + exposure * point_spread.background, LEAST_COUNTS)
     step = _solve_step(pattern.fitted * (1 - pattern.counts / counts), pattern.fitted / counts, slopes, active)
@@ -72,7 +73,7 @@ def _scoring_step(
         return PointSpread(wider, jnp.maximum(point_spread.background + share * step[3], 0.0))
 
     def deviance_of(trial: PointSpread, weights: Float[Array, "z y x"]) -> Float[Array, ""]:
-        counts = exposure * (convolve_gaussian(intensity, trial.sigmas) + trial.background)
+        counts = exposure * (curve.convolve(intensity, trial.sigmas) + trial.background)
         return deviance(pattern.counts, counts, weights)
 
     least = deviance(pattern.counts, modelled + exposure * point_spread.background, pattern.fitted)

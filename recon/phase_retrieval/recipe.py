@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float, Int
 
-from .multiresolution import crop_pattern, resample_density, resample_support
+from .curve import UnevenCurve
+from .multiresolution import crop_pattern, resample_density, resample_support, resize_pattern
 from .pattern import DevicePattern, PointSpread, ideal_point_spread
 from .projections import (
     UPDATES,
@@ -32,16 +33,21 @@ from .projections import (
 from .psf_fit import fit_point_spread
 from .stages import Stage
 from .support import autocorrelation_support, half_support, random_density, shrink_wrap
+from .uneven_updates import enter_planes, iterate_uneven, iterate_uneven_gps, leave_planes, project_planes
 
 NEAR_SIGMA = 1.4
 """[voxel] Width of the Gaussian that blurs the amplitude for the support of an initial density."""
+
+
+MARGIN = 3
+"""Planes beside the support of a curve that is not even, into which the next support may grow along the frames."""
 
 
 class ProjectionState(NamedTuple):
     """State of a start between two stages.
 
     Args:
-        iterate: Iterate x.
+        iterate: Iterate x; on a curve that is not even, the planes of its frames (`uneven_updates`).
         dual: Dual variable y of GPS; 0 before its first stage.
         support: 1 inside.
         point_spread: Point-spread function and background.
@@ -68,14 +74,16 @@ def init_state(pattern: DevicePattern, key: Array, threshold: Float[Array, ""] |
     support = autocorrelation_support(steady, pattern.fitted, threshold)
     first, second = jax.random.split(key)
     density = random_density(first, steady, pattern.fitted, support)
-    return ProjectionState(
-        density, jnp.zeros_like(density), support, ideal_point_spread(), jax.random.normal(second, (3,), jnp.float32)
-    )
+    iterate, direction = enter_planes(density, pattern.curve), jax.random.normal(second, (3,), jnp.float32)
+    return ProjectionState(iterate, jnp.zeros_like(density), support, ideal_point_spread(), direction)
 
 
 @jax.jit
 def init_state_from_density(
-    density: Complex[Array, "z y x"], key: Array, threshold: Float[Array, ""] | float
+    density: Complex[Array, "z y x"],
+    key: Array,
+    threshold: Float[Array, ""] | float,
+    pattern: DevicePattern | None = None,
 ) -> ProjectionState:
     """Initialise a start from a density, within the support that its amplitude shows.
 
@@ -83,6 +91,7 @@ def init_state_from_density(
         density: Density to start from.
         key: Key of the direction of half the support.
         threshold: Least blurred amplitude inside the support, relative to the level of the density.
+        pattern: Measured pattern; None for an even curve.
     """
     intensity = abs2(density)
     # Mean intensity weighted by itself: unlike an rms over the array it does not depend on how much of it is empty.
@@ -90,7 +99,8 @@ def init_state_from_density(
     bright = (intensity > threshold**2 * level).astype(jnp.float32)
     support = shrink_wrap(density, bright, NEAR_SIGMA, threshold)
     point_spread, direction = ideal_point_spread(), jax.random.normal(key, (3,), jnp.float32)
-    return ProjectionState(density, jnp.zeros_like(density), support, point_spread, direction)
+    iterate = density if pattern is None else enter_planes(density, pattern.curve)
+    return ProjectionState(iterate, jnp.zeros_like(density), support, point_spread, direction)
 
 
 class Constraints(NamedTuple):
@@ -121,15 +131,16 @@ def run_stage(state: ProjectionState, pattern: DevicePattern, stage: Stage) -> P
 
     The memory of the iterate is handed over: the state before the stage is no longer of use.
     """
-    pattern = crop_pattern(pattern, stage.band)
-    state = _match_sampling(state, pattern)
+    whole, pattern = pattern, crop_pattern(pattern, stage.band)
+    state = _match_sampling(state, pattern, whole)
     if stage.partially_coherent:
+        density = _density(state, pattern)
         state = state._replace(
-            point_spread=fit_point_spread(state.iterate, state.support, pattern, state.point_spread, background=False)
+            point_spread=fit_point_spread(density, state.support, pattern, state.point_spread, background=False)
         )
     full_support = state.support
     if stage.has_half_support:
-        state = state._replace(support=_half_support(state))
+        state = state._replace(support=_half_support(state, pattern))
     count = jnp.asarray(stage.iterations, jnp.int32)
     coherent = not stage.partially_coherent
     constraints = constraints_of(stage, state)
@@ -147,25 +158,42 @@ def run_stage(state: ProjectionState, pattern: DevicePattern, stage: Stage) -> P
     return state
 
 
-def _match_sampling(state: ProjectionState, pattern: DevicePattern) -> ProjectionState:
-    """Resample a state to the voxels of a pattern, where they differ."""
+def _match_sampling(state: ProjectionState, pattern: DevicePattern, whole: DevicePattern) -> ProjectionState:
+    """Resample a state to the voxels of a pattern, where they differ, which is the middle of the whole one."""
     nz, ny, nx = pattern.counts.shape
     if state.support.shape == (nz, ny, nx):
         return state
-    iterate, dual = (resample_density(array, (nz, ny, nx)) for array in (state.iterate, state.dual))
-    return state._replace(iterate=iterate, dual=dual, support=resample_support(state.support, (nz, ny, nx)))
+    mz, my, mx = state.support.shape
+    former, support = resize_pattern(whole, (mz, my, mx)), resample_support(state.support, (nz, ny, nx))
+    iterate, dual = (
+        enter_planes(resample_density(leave_planes(array, state.support, former.curve), (nz, ny, nx)), pattern.curve)
+        for array in (state.iterate, state.dual)
+    )
+    return state._replace(iterate=iterate, dual=dual, support=support)
+
+
+def _density(state: ProjectionState, pattern: DevicePattern) -> Complex[Array, "z y x"]:
+    """Return the iterate as a density."""
+    return state.iterate if pattern.positions is None else _leave_planes(state.iterate, state.support, pattern)
 
 
 @jax.jit
-def final_density(state: ProjectionState) -> Complex[Array, "z y x"]:
+def _leave_planes(
+    iterate: Complex[Array, "z y x"], support: Float[Array, "z y x"], pattern: DevicePattern
+) -> Complex[Array, "z y x"]:
+    return leave_planes(iterate, support, pattern.curve)
+
+
+@jax.jit
+def final_density(state: ProjectionState, pattern: DevicePattern) -> Complex[Array, "z y x"]:
     """Return the density of a start: its iterate within the support."""
-    return multiply_real(state.iterate, state.support)
+    return multiply_real(_density(state, pattern), state.support)
 
 
 def _project(
     density: Complex[Array, "z y x"], pattern: DevicePattern, point_spread: PointSpread, coherent: bool
 ) -> Complex[Array, "z y x"]:
-    """Project a density onto the measured moduli."""
+    """Project a density onto the measured moduli of an even curve."""
     if coherent:
         return modulus_projection(density, pattern.amplitude)
     return partially_coherent_projection(density, pattern.amplitude, point_spread.sigmas, point_spread.background)
@@ -181,7 +209,13 @@ def iterate_linear(
     capped: bool = False,
 ) -> Complex[Array, "z y x"]:
     """Apply an update, linear in the iterate and its projection, a number of times; return the iterate."""
-    support = constraints.support
+    support, curve = constraints.support, pattern.curve
+    if isinstance(curve, UnevenCurve):
+        project = partial(
+            project_planes, pattern=pattern, point_spread=constraints.point_spread, curve=curve, coherent=coherent
+        )
+        ceiling = constraints.ceiling if capped else None
+        return iterate_uneven(iterate, support, curve, project, constraints.update, count, ceiling)
 
     def step(_: Array, iterate: Complex[Array, "z y x"]) -> Complex[Array, "z y x"]:
         projected = _project(iterate, pattern, constraints.point_spread, coherent)
@@ -205,7 +239,13 @@ def iterate_gps(
     coherent: bool,
 ) -> tuple[Complex[Array, "z y x"], Complex[Array, "z y x"]]:
     """Run generalised proximal smoothing for a number of iterations; takes and returns iterate and dual variable."""
-    step_size = constraints.update.inside_projected
+    step_size, curve = constraints.update.inside_projected, pattern.curve
+    if isinstance(curve, UnevenCurve):
+        project = partial(
+            project_planes, pattern=pattern, point_spread=constraints.point_spread, curve=curve, coherent=coherent
+        )
+        dual = partial(update_gps_dual, support=jnp.zeros_like(constraints.support), step=step_size)
+        return iterate_uneven_gps(both, constraints.support, curve, project, dual, count)
 
     def step(_: Array, both: tuple[Array, Array]) -> tuple[Array, Array]:
         iterate, dual = both
@@ -229,11 +269,16 @@ def _update_support(
     coherent: bool,
 ) -> Float[Array, "z y x"]:
     """Compute the next support from the projection of the iterate onto the measured moduli."""
-    projected = _project(state.iterate, pattern, state.point_spread, coherent)
+    curve = pattern.curve
+    if isinstance(curve, UnevenCurve):
+        planes = project_planes(state.iterate, pattern, state.point_spread, curve, coherent=coherent)
+        projected = leave_planes(planes, state.support, curve, MARGIN)
+    else:
+        projected = _project(state.iterate, pattern, state.point_spread, coherent)
     return shrink_wrap(projected, state.support, sigma, threshold)
 
 
 @jax.jit
-def _half_support(state: ProjectionState) -> Float[Array, "z y x"]:
+def _half_support(state: ProjectionState, pattern: DevicePattern) -> Float[Array, "z y x"]:
     """Select the side of the support along the state's direction."""
-    return half_support(state.iterate, state.support, state.direction)
+    return half_support(_density(state, pattern), state.support, state.direction)

@@ -17,8 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Complex, Float, Int
 
-from ...physics.diffraction.far_field import LEAST_COUNTS, far_field
-from ...physics.psf import convolve_gaussian
+from ...physics.diffraction.far_field import LEAST_COUNTS
 from .pattern import DevicePattern, PointSpread, evaluate_fit
 from .projections import abs2, add_scaled, multiply_real
 from .psf_fit import fit_point_spread
@@ -150,19 +149,20 @@ def descend(
     state: RefinementState, pattern: DevicePattern, count: Int[Array, ""], *, coherent: bool
 ) -> tuple[Complex[Array, "z y x"], Complex[Array, "z y x"], Complex[Array, "z y x"]]:
     """Run conjugate gradients; return the density, its gradient, and the next direction."""
-
-    def convolve(values: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
-        return values if coherent else convolve_gaussian(values, state.point_spread.sigmas)
+    curve = pattern.curve
 
     def to_counts(values: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
-        return pattern.exposure * convolve(values)
+        return pattern.exposure * (values if coherent else curve.convolve(values, state.point_spread.sigmas))
+
+    def from_counts(slope: Float[Array, "z y x"]) -> Float[Array, "z y x"]:
+        return slope if coherent else curve.convolve_transposed(slope, state.point_spread.sigmas)
 
     def gradient_at(wave: Complex[Array, "z y x"], counts: Float[Array, "z y x"]) -> Complex[Array, "z y x"]:
         slope = pattern.exposure * pattern.fitted * (1.0 - pattern.counts / jnp.maximum(counts, LEAST_COUNTS))
-        return multiply_real(jnp.fft.ifftn(multiply_real(wave, convolve(slope))), state.support)
+        return multiply_real(curve.adjoint(multiply_real(wave, from_counts(slope))), state.support)
 
     def step(_: Array, now: _Search) -> _Search:
-        along = far_field(now.direction)
+        along = curve.forward(now.direction)
         first = to_counts(2.0 * (now.wave.real * along.real + now.wave.imag * along.imag))
         second = to_counts(abs2(along))
         t = _step_length(now.counts, first, second, pattern)
@@ -172,7 +172,7 @@ def descend(
         return _Search(density, wave, counts, gradient, _conjugate_direction(gradient, now.gradient, now.direction))
 
     density = multiply_real(state.density, state.support)
-    wave = far_field(density)
+    wave = curve.forward(density)
     counts = to_counts(abs2(wave)) + pattern.exposure * state.point_spread.background
     gradient = gradient_at(wave, counts)
     direction = multiply_real(_conjugate_direction(gradient, state.gradient, state.direction), state.support)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Complex
 
 from ..errors import DataError
+from .frame_corrections import FrameCorrections
 
 
 class NoObjectError(DataError):
@@ -27,6 +28,7 @@ class PhasingResult:
         ensemble: Refined solutions that were combined, aligned with `density`; their spread is its uncertainty.
         curves: ``frequency`` [cycles/voxel], ``prtf`` and ``fsc``.
         free: True for the pixels that were withheld.
+        frames: Fitted corrections of the frames; None if they are as the instrument states them.
     """
 
     density: Complex[np.ndarray, "z y x"]
@@ -38,3 +40,4 @@ class PhasingResult:
     ensemble: Complex[np.ndarray, "k z y x"]
     curves: dict[str, np.ndarray]
     free: np.ndarray
+    frames: FrameCorrections | None = None

@@ -126,6 +126,15 @@ class RefineSettings(Settings):
     )
     psf: Flag = Field(True, description="Whether to fit the widths of a Gaussian point-spread function (coherence).")
     background: Flag = Field(True, description="Whether to fit a constant background.")
+    angles: Flag = Field(
+        False,
+        description="Whether to fit the angle of each frame with the crystal, where it was not what the goniometer "
+        "says. What is fitted of the frames is taken only if it explains the withheld pixels better.",
+    )
+    rolls: Flag = Field(
+        False, description="Whether to fit the shift (y, x) of each frame on the detector: the crystal rolled."
+    )
+    flux: Flag = Field(False, description="Whether to fit the flux of each frame, beside the monitor.")
     threshold: float = Field(
         0.1,
         gt=0,
@@ -141,6 +150,11 @@ class RefineSettings(Settings):
         "that what sharp edges scatter beyond the detector is not folded onto it, and once more with a wider support; "
         "each is taken if it explains the withheld pixels better. 0 for none.",
     )
+
+    @property
+    def fitted_frames(self) -> tuple[bool, bool, bool]:
+        """Whether angles, rolls and fluxes of the frames are fitted."""
+        return self.angles, self.rolls, self.flux
 
 
 class PhaseSettings(Settings):

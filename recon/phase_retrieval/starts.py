@@ -138,7 +138,8 @@ def init_starts(
     else:
         densities = [jnp.asarray(ifftshift3(initial_densities[number]), jnp.complex64) for number in numbers]
         states = [
-            init_state_from_density(one, key, INITIAL_THRESHOLD) for one, key in zip(densities, keys, strict=True)
+            init_state_from_density(one, key, INITIAL_THRESHOLD, pattern)
+            for one, key in zip(densities, keys, strict=True)
         ]
     if len(states) == 1:
         single: ProjectionState = states[0]
@@ -199,18 +200,19 @@ def _run_together(pattern: DevicePattern, state: ProjectionState, stage: Stage) 
     return advanced
 
 
-def refinements_of_starts(state: ProjectionState, count: int) -> list[RefinementState]:
+def refinements_of_starts(state: ProjectionState, count: int, pattern: DevicePattern) -> list[RefinementState]:
     """Initialise the refinements of the starts of a group that has gone through the recipe.
 
     Args:
         state: State of one start or of a group.
         count: Number of starts that it holds.
+        pattern: Measured pattern.
     """
     states = [state]
     if count > 1:  # They are refined one by one, on the first device.
         first = jax.local_devices()[0]
         states = [jax.device_put(jax.tree.map(lambda leaf, i=i: leaf[i], state), first) for i in range(count)]
-    return [init_refinement(final_density(one), one.support, one.point_spread) for one in states]
+    return [init_refinement(final_density(one, pattern), one.support, one.point_spread) for one in states]
 
 
 def finish_start(

@@ -229,7 +229,10 @@ def test_bad_and_free_pixels_are_never_used() -> None:
         for stage in stages:
             state = run_stage(state, pattern, stage)
         result.append(
-            (np.asarray(final_density(state)), evaluate_fit(final_density(state), state.point_spread, pattern))
+            (
+                np.asarray(final_density(state, pattern)),
+                evaluate_fit(final_density(state, pattern), state.point_spread, pattern),
+            )
         )
     np.testing.assert_array_equal(result[0][0], result[1][0])
     assert float(result[0][1].llk) == float(result[1][1].llk)
@@ -246,7 +249,7 @@ def test_a_stage_of_error_reduction_never_raises_the_error() -> None:
     errors = []
     for _ in range(4):
         state = run_stage(state, pattern, Stage("er", 0.9, 10, False))
-        errors.append(float(evaluate_fit(final_density(state), ideal_point_spread(), pattern).chi_rms))
+        errors.append(float(evaluate_fit(final_density(state, pattern), ideal_point_spread(), pattern).chi_rms))
     assert errors == sorted(errors, reverse=True)
 
 
@@ -292,7 +295,7 @@ def test_starts_computed_together_equal_starts_computed_alone() -> None:
         state: ProjectionState = init_starts(pattern, 3, numbers, 0.1)
         state, stage = run_group_stage(state, pattern, stages, 0, lambda: None, lambda iterations: None)
         assert stage == len(stages)
-        refinements = refinements_of_starts(state, len(numbers))
+        refinements = refinements_of_starts(state, len(numbers), pattern)
         pairs = zip(refinements, numbers, strict=True)
         return [finish_start(refined, pattern, number, chosen.refine).density for refined, number in pairs]
 

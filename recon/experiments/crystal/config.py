@@ -48,6 +48,9 @@ class CrystalRefine(Settings):
 
     psf: Flag = Field(True, description="Widths of a Gaussian point-spread function (coherence).")
     background: Flag = Field(True, description="A constant background.")
+    angles: Flag = Field(False, description="The angle of each frame, where it was not what the goniometer says.")
+    rolls: Flag = Field(False, description="The shift (y, x) of each frame on the detector: the crystal rolled.")
+    flux: Flag = Field(False, description="The flux of each frame, beside the monitor.")
 
 
 class CrystalFit(FieldSettings):

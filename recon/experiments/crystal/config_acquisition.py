@@ -158,6 +158,12 @@ class CrystalAcquisition(Settings):
     goniometer: CrystalGoniometer | None = Field(
         None, description="Circles of crystal and detector, from which the basis is computed."
     )
+    uneven: Literal["own", "even"] = Field(
+        "own",
+        description="Treatment of frames that the goniometer's angles put more than a tenth of a step off even ones. "
+        "own: each frame is taken at its own q, sorted by its angle; even: even steps are assumed, and more than half "
+        "a step is refused.",
+    )
     frames: Views = Field(
         "all",
         description="Frames to use: all, a slice such as '20:180' or '::-1', or a list of indices with even steps.",

@@ -4,6 +4,7 @@ The density is moved to the middle of its array, and its phase ramp (of a peak b
 a separate offset of the pattern.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from scipy import ndimage
 from ....physics.psf import gaussian_kernel
 from ...errors import DataError, Diagnostic
 from ...io.hdf5_common import open_checked, write_root_attributes
+from ...phase_retrieval.frame_corrections import FrameCorrections
 from ...runs import new_hdf5, write_atomically
 from .initial_guess_file import require_density
 from .laboratory import Solution, phase_ramp, phase_slopes, shift_to_middle
+from .output import POSITIONS
 from .preprocess import PreprocessedScan
 
 _BLUR = 1.0
@@ -26,7 +29,9 @@ _THRESHOLD = 0.2
 """Amplitude of the crystal's surface, relative to the largest blurred amplitude."""
 _BASIS_TOLERANCE = 1e-3
 """Relative difference of two reciprocal bases above which they differ."""
-_OPTIONAL = ("point_spread_function", "background", "reciprocal_basis")
+_OPTIONAL = ("point_spread_function", "background", "reciprocal_basis", POSITIONS, "exposure")
+_ROUNDING = 1e-9
+"""Difference of positions and fluxes that is none."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class InitialGuess:
         offset: [pixel] Position of the peak relative to the array's middle pixel.
         sigmas: [pixel] Widths of the point-spread function.
         background: [counts] Background in every pixel.
+        frames: Corrections of the frames that were fitted with the density; None for none.
     """
 
     density: Complex[np.ndarray, "z y x"]
@@ -46,10 +52,15 @@ class InitialGuess:
     offset: Float[np.ndarray, " 3"]
     sigmas: Float[np.ndarray, " 3"]
     background: float
+    frames: FrameCorrections | None = None
 
     @classmethod
     def from_density(
-        cls, density: Complex[np.ndarray, "z y x"], sigmas: Float[np.ndarray, " 3"], background: float
+        cls,
+        density: Complex[np.ndarray, "z y x"],
+        sigmas: Float[np.ndarray, " 3"],
+        background: float,
+        frames: FrameCorrections | None = None,
     ) -> "InitialGuess":
         """Move a density to the middle, and separate its ramp; what lies outside its largest part is removed."""
         support = find_support(density)
@@ -57,7 +68,7 @@ class InitialGuess:
         density, support = (np.roll(array, shift, axis=(0, 1, 2)) for array in (density, support))
         slopes = phase_slopes(density, support)
         flat = np.where(support, density * np.conj(phase_ramp(slopes, density.shape)), 0)
-        return cls(flat, support, slopes * np.array(density.shape) / (2 * np.pi), sigmas, background)
+        return cls(flat, support, slopes * np.array(density.shape) / (2 * np.pi), sigmas, background, frames)
 
 
 def find_support(density: Complex[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
@@ -87,7 +98,19 @@ def read_initial_guess(file: Path, scan: PreprocessedScan) -> InitialGuess:
         arrays = {name: np.asarray(group[name][()]) for name in _OPTIONAL if name in group}
     _require_same_grid(file, density, arrays.get("reciprocal_basis"), scan)
     kernel = arrays.get("point_spread_function", np.ones((1, 1, 1)))
-    return InitialGuess.from_density(density, _kernel_sigmas(kernel), float(arrays.get("background", 0.0)))
+    background, frames = float(arrays.get("background", 0.0)), _frame_corrections(arrays, scan)
+    return InitialGuess.from_density(density, _kernel_sigmas(kernel), background, frames)
+
+
+def _frame_corrections(arrays: Mapping[str, np.ndarray], scan: PreprocessedScan) -> FrameCorrections | None:
+    """Compute the corrections of the frames by which a file's positions and fluxes differ from the measurement's."""
+    if POSITIONS not in arrays or arrays[POSITIONS].shape != (len(scan.counts), 3):
+        return None
+    offsets = arrays[POSITIONS] - scan.frame_positions
+    flux = arrays["exposure"] / scan.exposure if "exposure" in arrays else np.ones(len(scan.counts))
+    if np.abs(offsets).max() < _ROUNDING and np.abs(flux - 1).max() < _ROUNDING:
+        return None
+    return FrameCorrections(offsets, flux)
 
 
 def _require_same_grid(
@@ -133,6 +156,9 @@ def write_initial_guess(path: Path, guess: InitialGuess, scan: PreprocessedScan)
             "point_spread_function": (gaussian_kernel(guess.sigmas), "1"),
             "background": (np.float64(guess.background), "counts"),
         }
+        corrected = scan.corrected(guess.frames)
+        if corrected.positions is not None:
+            arrays |= {POSITIONS: (corrected.positions, "1"), "exposure": (corrected.exposure, "1")}
         if scan.reciprocal_basis is not None:
             arrays["reciprocal_basis"] = (scan.reciprocal_basis, "1/m")
         for name, (array, unit) in arrays.items():

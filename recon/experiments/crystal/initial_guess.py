@@ -72,6 +72,8 @@ def find_initial_guess(
 def _from_phasing(settings: CrystalSettings, scan: PreprocessedScan, context: RunContext | None) -> InitialGuess:
     """Phase from a few starts, and take the best."""
     refine = settings.phase.refine.model_copy(update={"margin": 0.0})  # The field has finer samples of its own.
+    fitted = settings.fit.refine
+    refine = refine.model_copy(update={name: getattr(fitted, name) for name in ("angles", "rolls", "flux")})
     update = {"starts": settings.fit.starts, "keep": 1, "gate": None, "refine": refine}
     few = settings.phase.model_copy(update=update)
     _log.info("phasing from %d starts first: a field that starts blind stagnates", settings.fit.starts)
@@ -91,7 +93,8 @@ def _from_phasing(settings: CrystalSettings, scan: PreprocessedScan, context: Ru
             *(checkpoint, save_checkpoint, initial),
         )
     _log.info("start: %s", likelihood_text(result.numbers))
-    return InitialGuess.from_density(result.density.astype(np.complex128), np.array(result.sigmas), result.background)
+    density, sigmas = result.density.astype(np.complex128), np.array(result.sigmas)
+    return InitialGuess.from_density(density, sigmas, result.background, result.frames)
 
 
 def _phasing_checkpoint(checkpoint: Checkpoint | None) -> Checkpoint | None:

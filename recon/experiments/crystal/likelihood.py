@@ -20,8 +20,14 @@ from jaxtyping import Array, Complex, Float
 from scipy import ndimage
 
 from ....physics.diffraction.bragg_geometry import laboratory_grid
-from ....physics.diffraction.far_field import LEAST_COUNTS, chi_rms, deviance
-from ....physics.diffraction.matrix_dft import SupportBox, far_field_matrices, far_field_of_box
+from ....physics.diffraction.far_field import LEAST_COUNTS, chi_rms, deviance, fftshift3, ifftshift3
+from ....physics.diffraction.matrix_dft import (
+    SupportBox,
+    far_field_matrices,
+    far_field_of_box,
+    far_field_of_frames,
+    frame_ramps,
+)
 from ....physics.psf import WIDEST_SIGMA, convolve_gaussian
 from ...acquisition import Acquisition
 from ...fields.base import FieldGrid
@@ -29,9 +35,11 @@ from ...fields.density_head import OUTPUTS, SHARPNESS
 from ...grid import Grid
 from ...model import Model
 from ...optimize.likelihood import Batch, MetricNames, Nuisance, Split, Weights
+from ...phase_retrieval.curve import curve_of
 from ...phase_retrieval.psf_fit import FIRST_SIGMA
 from ...runs.context import RunContext
 from .config import CrystalSettings
+from .frame_nuisance import FrameNuisance
 from .guess_density import InitialGuess
 from .initial_guess import find_initial_guess
 from .laboratory import LaboratoryFrame, Solution, inside_level
@@ -78,7 +86,8 @@ def likelihood(
         Stopped: If the run was asked to end before there was an initial guess.
     """
     scan = preprocess(settings, acquisition)
-    return CrystalLikelihood(settings, scan, find_initial_guess(settings, scan, context))
+    guess = find_initial_guess(settings, scan, context)
+    return CrystalLikelihood(settings, scan.corrected(guess.frames), guess)
 
 
 def field_box(guess: InitialGuess, fineness: int) -> SupportBox:
@@ -180,7 +189,8 @@ class CrystalLikelihood:
         """
         refine = self.settings.fit.refine
         widths = {"widths": np.zeros(3, np.float32)} if refine.psf else {}
-        return widths | ({"background": np.zeros((), np.float32)} if refine.background else {})
+        background = {"background": np.zeros((), np.float32)} if refine.background else {}
+        return widths | background | self._frames.parameters
 
     def split(self) -> Split:
         """Fit the one view, and validate by its withheld pixels."""
@@ -215,24 +225,47 @@ class CrystalLikelihood:
 
         It is about 1 for a perfect model where counts exceed about 1; less where most pixels are dark.
         """
-        modelled = self.counts(self.far_field(values), nuisance)
+        modelled = self.counts(self.far_field(values, nuisance), nuisance)
         return deviance(batch["measured"][0], modelled, batch["weights"][0])[None]
 
     def metric(self, losses: Float[np.ndarray, " view"]) -> float:
         """Average the deviances of views."""
         return float(np.mean(losses))
 
-    def far_field(self, values: Float[Array, "k _z _y _x"]) -> Complex[Array, "frame y x"]:
+    def far_field(
+        self, values: Float[Array, "k _z _y _x"], nuisance: Nuisance | None = None
+    ) -> Complex[Array, "frame y x"]:
         """Compute the diffracted amplitudes of the field's outputs, centred."""
+        parts, positions = self._density(values), self._frames.positions(nuisance or {})
+        if positions is None:
+            return far_field_of_box(*parts, self._matrices)
+        return far_field_of_frames(*parts, self._matrices, frame_ramps(self.box, positions, self.guess.offset))
+
+    def _even_far_field(self, values: Float[Array, "k _z _y _x"]) -> Complex[Array, "frame y x"]:
+        """Compute the diffracted amplitudes at even steps, whose inverse FFT is the density."""
+        return far_field_of_box(*self._density(values), self._matrices)
+
+    def _density(self, values: Float[Array, "k _z _y _x"]) -> tuple[Float[Array, "_z _y _x"], Float[Array, "_z _y _x"]]:
+        """Compute real and imaginary part of the density."""
         occupancy = self.level * jax.nn.sigmoid(SHARPNESS * values[0])
-        return far_field_of_box(occupancy * values[1], occupancy * values[2], self._matrices)
+        return occupancy * values[1], occupancy * values[2]
 
     def counts(self, amplitudes: Complex[Array, "frame y x"], nuisance: Nuisance) -> Float[Array, "frame y x"]:
         """Predict the counts of diffracted amplitudes, under the flux of each frame."""
         widths, background = self.psf(nuisance)
-        exposure = jnp.asarray(self.scan.exposure[:, None, None], jnp.float32)
+        exposure = self._frames.exposure(nuisance)[:, None, None]
         intensity = amplitudes.real**2 + amplitudes.imag**2
-        return exposure * (convolve_gaussian(intensity, widths) + background)
+        return exposure * (self._blur(intensity, widths, nuisance) + background)
+
+    def _blur(
+        self, intensity: Float[Array, "frame y x"], widths: Float[Array, "3"], nuisance: Nuisance
+    ) -> Float[Array, "frame y x"]:
+        """Convolve an intensity with the point-spread function."""
+        positions = self._frames.positions(nuisance)
+        if positions is None:
+            return convolve_gaussian(intensity, widths)
+        curve = curve_of(jnp.fft.ifftshift(positions, axes=0), intensity.shape)
+        return jnp.maximum(fftshift3(curve.convolve(ifftshift3(intensity), widths)), 0.0)
 
     def psf(self, nuisance: Nuisance) -> tuple[Float[Array, "3"], Float[Array, ""]]:
         """Compute the widths [pixel] of the point-spread function and the background [counts]."""
@@ -274,21 +307,25 @@ class CrystalLikelihood:
         Returns:
             Further numbers of ``metrics.json``.
         """
-        amplitudes = np.asarray(jax.jit(self.far_field)(jnp.asarray(values)))
+        amplitudes = np.asarray(jax.jit(self.far_field)(jnp.asarray(values), nuisance))
+        positions = self._frames.positions(nuisance)
+        even = amplitudes if positions is None else np.asarray(jax.jit(self._even_far_field)(jnp.asarray(values)))
         modelled = np.asarray(jax.jit(self.counts)(jnp.asarray(amplitudes), nuisance))
         sigmas, background = (np.asarray(part, np.float64) for part in self.psf(nuisance))
         inside = occupied_voxels(model, self.box, self.steps)
         axes = laboratory_grid(self.steps, inside.shape, model.spacing[0], inside, _VOLUME_MARGIN)
         volume = sample_volume(model, Grid(*axes))
-        solution = Solution(_conjugate_density(amplitudes), inside)
+        solution = Solution(_conjugate_density(even), inside)
         withheld = self.pixel_weights[1] > 0
-        measurement = MeasurementModel.of_scan(self.scan, list(sigmas), float(background), withheld)
+        scan = self._frames.corrected(nuisance)
+        measurement = MeasurementModel.of_scan(scan, list(sigmas), float(background), withheld)
         path = folder / "volume.h5"
         write_volume_file(path, volume, solution, self.frame, measurement, provenance)
         write_predictions(folder, self.scan, modelled, {})
         numbers = self._agreement(modelled) | psf_numbers(list(sigmas), float(background))
         numbers |= quality_numbers(self.scan, modelled, withheld, solution)
         numbers |= sampling_numbers(self.scan, inside) | {"voxels": float(volume.main.size)}
+        numbers |= self._frames.numbers(nuisance, self.guess.frames)
         numbers |= {"support_voxels": float(inside.sum()), "box_voxels": float(np.prod(self.box.count))}
         numbers |= size_numbers(self.scan, volume, numbers)
         return numbers | {"volume_bytes": float(path.stat().st_size)}
@@ -309,6 +346,10 @@ class CrystalLikelihood:
             "chi_rms_all": float(chi_rms(jnp.sqrt(expected), counts, jnp.asarray(good))),
             "free_fraction": float(free.sum() / good.sum()),
         }
+
+    @cached_property
+    def _frames(self) -> FrameNuisance:
+        return FrameNuisance(self.scan, self.settings.fit.refine)
 
     @cached_property
     def _matrices(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -24,8 +24,8 @@ _MOST_STEP = 0.05
 """[rad] Largest step from frame to frame of a rocking curve."""
 _UNEVEN = 0.5
 """Largest deviation of q from even steps, in steps."""
-_TOLD_UNEVEN = 0.1
-"""Deviation of q from even steps from which it is reported, in steps."""
+TOLERANCE = 0.1
+"""Deviation of q from even steps from which it is reported, and each frame is taken at its own q, in steps."""
 _MOST_BEND = 1.0
 """Deviation of the ends of a curve from a straight line from which it is reported, in steps of q."""
 
@@ -63,7 +63,12 @@ class _Series:
 
 
 def settle_motion(
-    goniometer: Goniometer, motions: Mapping[str, Vector], places: Mapping[str, str], scanned: str = ""
+    goniometer: Goniometer,
+    motions: Mapping[str, Vector],
+    places: Mapping[str, str],
+    scanned: str = "",
+    *,
+    require_even: bool = True,
 ) -> Goniometer:
     """Find the circles that moved, and report what is not an even turn of one of them.
 
@@ -72,12 +77,14 @@ def settle_motion(
         motions: [1/m per rad] Change of q in the crystal by each circle.
         places: Origin of each circle's readings, for messages.
         scanned: Name of the circle that was scanned, if config or file names it.
+        require_even: Whether even steps of q are assumed.
 
     Returns:
         The positions, with one number for each circle at rest, and the circle that turned the crystal most.
 
     Raises:
-        DataError: If no circle of the crystal turned, or the named one did not, or q moved unevenly or too far.
+        DataError: If no circle of the crystal turned, or the named one did not, or q moved too far, or unevenly where
+            it must not.
     """
     series = {
         name: _examine(values, motions[name]) for name, values in goniometer.angles.items() if np.size(values) > 1
@@ -89,8 +96,10 @@ def settle_motion(
     length = float(np.linalg.norm(step))
     moved = {name: one for name, one in series.items() if one.range > _JITTER * length or name == main}
     _require_small_steps(moved, places)
-    _require_even(moved, main, length, places)
-    _report_other_motions(moved, main, length, places)
+    if require_even:
+        _require_even(moved, length, places)
+        _report_bend(moved[main], main)
+    _report_other_motions(moved, main, length, places, "mean " if require_even else "")
     still = {name: np.array(one.values.mean()) for name, one in series.items() if name not in moved}
     return replace(goniometer, angles={**goniometer.angles, **still}, scanned=main)
 
@@ -147,8 +156,10 @@ def _require_small_steps(moved: Mapping[str, _Series], places: Mapping[str, str]
             raise DataError(Diagnostic(places.get(name, name), f"{message}; it looks like degrees", remedy))
 
 
-def _report_other_motions(moved: Mapping[str, _Series], main: str, length: float, places: Mapping[str, str]) -> None:
-    """Report circles that turned beside the main one, or drifted."""
+def _report_other_motions(
+    moved: Mapping[str, _Series], main: str, length: float, places: Mapping[str, str], mean: str
+) -> None:
+    """Report circles that turned beside the main one, or drifted, of which only the mean motion may count."""
     together = [name for name, one in moved.items() if name == main or one.length > _TURNING * length]
     if len(together) > 1:
         turns = " and ".join(f"{name} (by {_degrees(moved[name].slope)} degrees a frame)" for name in together)
@@ -156,13 +167,13 @@ def _report_other_motions(moved: Mapping[str, _Series], main: str, length: float
     for name, one in moved.items():
         if name not in together:
             _log.warning(
-                "%s: %s moved by %s degrees during the scan, %.2g steps of q; its mean motion is accounted for",
-                places.get(name, name), name, _degrees(np.ptp(one.values)), one.range / length,
+                "%s: %s moved by %s degrees during the scan, %.2g steps of q; its %smotion is accounted for",
+                places.get(name, name), name, _degrees(np.ptp(one.values)), one.range / length, mean,
             )  # fmt: skip
 
 
-def _require_even(moved: Mapping[str, _Series], main: str, length: float, places: Mapping[str, str]) -> None:
-    """Refuse uneven steps of q, and report those that are nearly even or bend.
+def _require_even(moved: Mapping[str, _Series], length: float, places: Mapping[str, str]) -> None:
+    """Refuse uneven steps of q, and report those that are nearly even.
 
     Raises:
         DataError: If a frame is more than half a step off.
@@ -170,7 +181,7 @@ def _require_even(moved: Mapping[str, _Series], main: str, length: float, places
     off = np.linalg.norm(sum(one.rest[:, None] * one.motion for one in moved.values()), axis=1) / length
     frame = int(np.argmax(off))
     name = max(moved, key=lambda name: abs(moved[name].rest[frame]) * np.linalg.norm(moved[name].motion))
-    if off[frame] > _TOLD_UNEVEN:
+    if off[frame] > TOLERANCE:
         steps = np.diff(moved[name].values)
         message = (
             f"{name} turned unevenly: frame {frame} is {off[frame]:.2g} steps off; its steps are "
@@ -186,12 +197,16 @@ def _require_even(moved: Mapping[str, _Series], main: str, length: float, places
             remedy = "a rocking curve has even steps; use the frames that are even: acquisition.frames"
             raise DataError(Diagnostic(place, message, remedy))
         _log.warning("%s: %s; even steps are assumed", place, message)
-    span = float(np.ptp(moved[main].values))
-    bend = len(moved[main].values) * span / 8
+
+
+def _report_bend(series: _Series, name: str) -> None:
+    """Report a curve so long that it bends."""
+    span = float(np.ptp(series.values))
+    bend = len(series.values) * span / 8
     if bend > _MOST_BEND:
         _log.warning(
             "the curve spans %s degrees of %s: its ends lie %.2g steps of q off the straight line that is assumed; "
-            "acquisition.frames selects a part", _degrees(span), main, bend,
+            "acquisition.frames selects a part", _degrees(span), name, bend,
         )  # fmt: skip
 
 

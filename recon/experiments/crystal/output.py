@@ -21,9 +21,12 @@ from .preprocess import PreprocessedScan
 _CONVENTION = (
     "counts = exposure of the frame x (|FFT(density)|^2 convolved with point_spread_function + background); exposure: "
     "flux of the beam relative to its mean over the acquisition, by the monitor; forward FFT, centred at n // 2; "
-    "phase = -G.u"
+    "phase = -G.u; with frame_positions p, dy, dx the amplitude of a frame is the FFT over y and x of "
+    "exp(-2 pi i (dy y/Ny + dx x/Nx)) sum over z of exp(-2 pi i p z/N) density, in the place of FFT(density)"
 )
 _AXES = ("frame", "y", "x")
+POSITIONS = "frame_positions"
+"""Dataset of the positions of frames that are not at even steps, in steps and pixels; absent for an even curve."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,9 @@ class MeasurementModel:
         exposure: Flux of the beam in each frame, relative to its mean over the acquisition.
         withheld: Mask of the good pixels that were never fitted; None if unknown.
         first: Index in the acquisition, as it was read, at which the array begins; None if unknown.
+        positions: Position of each frame along the curve [step], from the middle, and its offsets along y and x
+            [pixel]; None for an even curve.
+        angles: [rad] Angle of the scanned circle in each frame; None for an even curve, or if unknown.
     """
 
     kernel: Float[np.ndarray, "dz dy dx"]
@@ -45,6 +51,8 @@ class MeasurementModel:
     exposure: Float[np.ndarray, " frame"]
     withheld: Bool[np.ndarray, "frame y x"] | None = None
     first: tuple[int, int, int] | None = None
+    positions: Float[np.ndarray, "frame 3"] | None = None
+    angles: Float[np.ndarray, " frame"] | None = None
 
     @classmethod
     def of_scan(
@@ -56,7 +64,10 @@ class MeasurementModel:
     ) -> "MeasurementModel":
         """Build the model of a scan; ``sigmas`` are the widths [pixel] of its Gaussian point-spread function."""
         kernel = gaussian_kernel(sigmas)
-        return cls(kernel, background, scan.good, scan.exposure, withheld, scan.crop_box.first)
+        angles, first = None, scan.crop_box.first
+        if scan.positions is not None and scan.angles is not None:
+            angles = scan.angles[0] + scan.angles[1] * scan.positions[:, 0]
+        return cls(kernel, background, scan.good, scan.exposure, withheld, first, scan.positions, angles)
 
 
 def write_volume_file(
@@ -106,6 +117,10 @@ def _write_detector_frame(
         "background": (np.float64(measurement.background), "counts"),
         "exposure": (measurement.exposure, "1"),
     }
+    if measurement.positions is not None:
+        numbers[POSITIONS] = (measurement.positions, "1")
+    if measurement.angles is not None:
+        numbers["frame_angles"] = (measurement.angles, "rad")
     if measurement.first is not None:
         numbers["first"] = (np.array(measurement.first), "1")
     if frame.reciprocal_basis is not None:

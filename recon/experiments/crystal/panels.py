@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from jaxtyping import Complex, Float
 
+from ....physics.diffraction.frame_amplitudes import frame_amplitudes
 from ...errors import DataError, Diagnostic
 from ...io.hdf5_common import open_checked
 from ...visualization.panels import Panel, PanelContent, PanelImage, PanelParameter, PanelSubject, difference_image
@@ -22,7 +23,7 @@ from .figures import plane_letters, turn_plane
 _LETTERS = ("frame", "y", "x")
 _DARK = 0.5
 """Counts below which the logarithmic colours end."""
-_GROUP = "detector_frame"
+_GROUP, _POSITIONS = "detector_frame", "frame_positions"
 
 
 def view_panels(subject: PanelSubject) -> list[Panel]:
@@ -104,7 +105,8 @@ def _far_field(file: Path, _time: int) -> Float[np.ndarray, "frame y x"]:
         density = np.asarray(group["density"][()], np.complex64)
         kernel = np.asarray(group["point_spread_function"][()], np.float32)
         background, exposure = float(group["background"][()]), np.asarray(group["exposure"][()], np.float32)
-    return model_far_field(density, kernel, background, exposure)
+        positions = np.asarray(group[_POSITIONS][()]) if _POSITIONS in group else None
+    return model_far_field(density, kernel, background, exposure, positions)
 
 
 def model_far_field(
@@ -112,18 +114,25 @@ def model_far_field(
     kernel: Float[np.ndarray, "dz dy dx"],
     background: float,
     exposure: Float[np.ndarray, " frame"],
+    positions: Float[np.ndarray, "frame 3"] | None = None,
 ) -> Float[np.ndarray, "frame y x"]:
     """Compute counts by the convention of the file, in NumPy.
+
+    On a curve that is not even the kernel is applied along the frames as if they were at even steps.
 
     Args:
         density: Density on the grid conjugate to the patterns.
         kernel: Point-spread function of odd size.
         background: Counts in each pixel, under a steady beam.
         exposure: Flux of the beam in each frame, relative to its mean.
+        positions: Positions of the frames of a curve that is not even; None for an even one.
     """
     from scipy.fft import fftn, fftshift, irfftn, rfftn
 
-    intensity = np.abs(fftshift(fftn(density))) ** 2
+    if positions is None:
+        intensity = np.abs(fftshift(fftn(density))) ** 2
+    else:
+        intensity = np.abs(frame_amplitudes(density, positions)) ** 2
     centred = np.zeros(density.shape, np.float32)
     shifts = [np.arange(-(n // 2), n // 2 + 1) % size for n, size in zip(kernel.shape, density.shape, strict=True)]
     np.add.at(centred, np.ix_(*shifts), kernel)

@@ -7,6 +7,8 @@ from jaxtyping import Float
 from scipy import fft
 
 from ....physics.diffraction.far_field import fftshift3, ifftshift3
+from ....physics.diffraction.frame_amplitudes import frame_amplitudes
+from ....physics.diffraction.uneven_frames import frame_blur
 from ....physics.psf import convolve_gaussian_exact
 from ...errors import DataError
 from ...phase_retrieval.result import PhasingResult
@@ -34,6 +36,7 @@ def write_phasing_result(
     settings: CrystalSettings, scan: PreprocessedScan, result: PhasingResult, truth: Volume | None, context: RunContext
 ) -> dict[str, float]:
     """Resample a solution to the laboratory, write volume, predictions and profiles, and compute their numbers."""
+    scan = scan.corrected(result.frames)
     frame = LaboratoryFrame(scan.reciprocal_basis, scan.bragg_vector)
     solution = Solution(result.density, result.support, result.ensemble)
     spacing = settings.volume.spacing
@@ -41,7 +44,7 @@ def write_phasing_result(
     folder = context.folder.path
     measurement_model = MeasurementModel.of_scan(scan, result.sigmas, result.background, result.free)
     write_volume_file(folder / "volume.h5", volume, solution, frame, measurement_model, context.provenance)
-    modelled = model_counts(result, scan.exposure)
+    modelled = model_counts(result, scan.exposure, scan.positions)
     write_predictions(folder, scan, modelled, result.curves)
     write_profiles(folder, volume)
     numbers = dict(result.numbers) | quality_numbers(scan, modelled, result.free, solution)
@@ -51,8 +54,23 @@ def write_phasing_result(
     return numbers | {"volume_bytes": float((folder / "volume.h5").stat().st_size)}
 
 
-def model_counts(result: PhasingResult, exposure: Float[np.ndarray, " frame"]) -> Float[np.ndarray, "frame y x"]:
-    """Predict the counts of a solution, centred, in float64: exposure · (|FFT|² ⊛ Gaussian + background)."""
+def model_counts(
+    result: PhasingResult,
+    exposure: Float[np.ndarray, " frame"],
+    positions: Float[np.ndarray, "frame 3"] | None = None,
+) -> Float[np.ndarray, "frame y x"]:
+    """Predict the counts of a solution, centred, in float64: exposure · (|F|² ⊛ Gaussian + background).
+
+    Args:
+        result: Solution.
+        exposure: Relative flux of the beam in each frame.
+        positions: Positions of the frames of a curve that is not even; None for an even one.
+    """
+    if positions is not None:
+        power = np.abs(frame_amplitudes(result.density, positions)) ** 2
+        across = convolve_gaussian_exact(power, (0.0, *result.sigmas[1:]))
+        blurred = np.tensordot(frame_blur(result.sigmas[0], positions), across, axes=1)
+        return np.asarray(exposure[:, None, None] * (np.maximum(blurred, 0) + result.background))
     field = fft.fftn(ifftshift3(result.density).astype(np.complex128), overwrite_x=True)
     power = np.abs(field)
     del field

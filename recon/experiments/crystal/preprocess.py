@@ -4,7 +4,7 @@ Nothing is dropped silently: the log counts what is masked or cropped.
 """
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -12,12 +12,15 @@ from jaxtyping import Float
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
 from ...phase_retrieval.data import DiffractionData
+from ...phase_retrieval.frame_corrections import FrameCorrections
 from .artifacts import find_aliens, find_bragg_peak, find_hot_pixels
 from .config import CrystalSettings
 from .config_acquisition import CrystalAcquisition
 from .crop import CropBox, bin_counts, choose_crop_box
+from .diffractometer import GROUP
 from .geometry_checks import frequency_metric, require_spacing
 from .oversampling import Good, Oversampling, Voxels, estimate_oversampling
+from .uneven_curve import OFFSETS, box_positions, describe_offsets, even_positions
 from .validate import good_voxels
 from .window import pixel_ranges, region_slices
 
@@ -38,6 +41,9 @@ class PreprocessedScan:
         sampling: Oversampling of the crystal.
         crop_box: Box of the file's array.
         notes: Sentences of the processing log.
+        positions: Position of each frame along the curve [step], from the middle ``n // 2``, and its offsets along y
+            and x [pixel]; None for an even curve.
+        angles: [rad] Angle of the scanned circle at position 0, and its turn in one step; None if unknown.
     """
 
     counts: Float[np.ndarray, "frame y x"]
@@ -49,6 +55,19 @@ class PreprocessedScan:
     sampling: Oversampling
     crop_box: CropBox
     notes: tuple[str, ...]
+    positions: Float[np.ndarray, "frame 3"] | None = None
+    angles: tuple[float, float] | None = None
+
+    @property
+    def frame_positions(self) -> Float[np.ndarray, "frame 3"]:
+        """Positions of the frames, those of even steps for an even curve."""
+        return even_positions(len(self.counts)) if self.positions is None else self.positions
+
+    def corrected(self, frames: FrameCorrections | None) -> "PreprocessedScan":
+        """Apply fitted corrections of the frames; None for none."""
+        if frames is None:
+            return self
+        return replace(self, positions=self.frame_positions + frames.offsets, exposure=self.exposure * frames.flux)
 
     @property
     def normalized_counts(self) -> Float[np.ndarray, "frame y x"]:
@@ -60,7 +79,8 @@ class PreprocessedScan:
         """Input of phasing, which chooses the pixels that every method withholds."""
         frame, y, x = self.counts.shape
         metric = None if self.reciprocal_basis is None else frequency_metric(self.reciprocal_basis, (frame, y, x))
-        return DiffractionData(self.counts, self.good.astype(np.float32), self.exposure, self.peak, metric)
+        good = self.good.astype(np.float32)
+        return DiffractionData(self.counts, good, self.exposure, self.peak, metric, self.positions)
 
 
 @dataclass
@@ -111,7 +131,7 @@ def preprocess(settings: CrystalSettings, acquisition: Acquisition) -> Preproces
     exposure = _exposure(flux, box, section.bin[0])
     oversampling = estimate_oversampling(binned / exposure[:, None, None], binned_good)
     _log_oversampling(oversampling, log)
-    basis = binned_basis(settings, acquisition)
+    positions, basis = _positions(settings, acquisition, box, log)
     frame, y, x = binned.shape
     require_spacing(settings.volume.spacing, basis, (frame, y, x))
     return PreprocessedScan(
@@ -124,6 +144,8 @@ def preprocess(settings: CrystalSettings, acquisition: Acquisition) -> Preproces
         sampling=oversampling,
         crop_box=_in_file(box, acquisition),
         notes=tuple(log.sentences),
+        positions=positions,
+        angles=_angles(settings, acquisition, box, basis),
     )
 
 
@@ -131,6 +153,39 @@ def binned_basis(settings: CrystalSettings, acquisition: Acquisition) -> Float[n
     """Compute the reciprocal basis after binning, as rows [1/m] for one step of (frame, y, x); None if unknown."""
     basis = acquisition.arrays.get("reciprocal_basis")
     return None if basis is None else np.asarray(basis * np.array(settings.acquisition.bin)[:, None])
+
+
+def _positions(
+    settings: CrystalSettings, acquisition: Acquisition, box: CropBox, log: ProcessingLog
+) -> tuple[Float[np.ndarray, "frame 3"] | None, Float[np.ndarray, "3 3"] | None]:
+    """Compute the positions of the frames in the box, None for an even curve, and the basis of their array."""
+    basis, offsets = binned_basis(settings, acquisition), acquisition.arrays.get(OFFSETS)
+    if offsets is None:
+        return None, basis
+    frames, rows, columns = settings.acquisition.bin
+    positions, scale = box_positions(offsets, box, frames)
+    log.info(f"each of the {len(positions)} frames at its own q: {describe_offsets(offsets)}")
+    pixels = np.array([1, rows, columns])
+    return positions / pixels, None if basis is None else np.asarray(basis * np.array([[scale], [1], [1]]))
+
+
+def _angles(
+    settings: CrystalSettings, acquisition: Acquisition, box: CropBox, basis: Float[np.ndarray, "3 3"] | None
+) -> tuple[float, float] | None:
+    """Find the angle of the scanned circle in the middle of the array, and its turn in one step of the array."""
+    group = acquisition.groups.get(GROUP)
+    whole = acquisition.arrays.get("reciprocal_basis")
+    if group is None or basis is None or whole is None:
+        return None
+    scanned = group.datasets.get(str(group.attributes.get("scanned", "")))
+    if scanned is None or np.size(scanned.values) != len(acquisition["images"]):
+        return None
+    frames, binning = np.arange(np.size(scanned.values)), settings.acquisition.bin[0]
+    slope, start = np.polyfit(frames, scanned.values, 1)
+    middle = box.first[0] + binning * (box.size[0] // binning // 2) + (binning - 1) / 2
+    offsets = acquisition.arrays.get(OFFSETS)
+    off = 0.0 if offsets is None else float(np.interp(middle, frames, offsets[:, 0]))
+    return float(start + slope * (middle + off)), float(slope * np.linalg.norm(basis[0]) / np.linalg.norm(whole[0]))
 
 
 def crop_box_by_size(settings: CrystalSettings, acquisition: Acquisition) -> CropBox:

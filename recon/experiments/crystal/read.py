@@ -28,6 +28,7 @@ from .geometry_checks import geometry_faults
 from .readings import FrameSelection, match_readings, require_steady_energy
 from .reflection import add_reflection
 from .schema import PATHS, SCHEMA
+from .uneven_curve import sort_frames
 from .unmeasured import mask_unmeasured
 from .validate import good_voxels, validate, warnings_for
 from .window import choose_window, region_slices
@@ -122,7 +123,10 @@ def read_selected(settings: CrystalSettings, path: Path) -> tuple[Acquisition, F
         if gaps:
             _log.warning("%s: %s", acquisition.place("images", PATHS), gaps)
         if scan.circles is not None and not faults:
-            acquisition = add_reflection(acquisition, scan.circles, selection)
+            require_even = section.uneven == "even"
+            if not require_even:
+                acquisition, selection = sort_frames(acquisition, scan.circles, selection)
+            acquisition = add_reflection(acquisition, scan.circles, selection, require_even=require_even)
             faults = geometry_faults(acquisition)
     if faults:
         raise DataError(*dict.fromkeys(faults))

@@ -1,6 +1,7 @@
 """Reciprocal basis and Bragg vector of a scan from its circles, at the Bragg peak."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from ....physics.diffraction.diffractometer import (
     DetectorView,
     Goniometer,
     Reflection,
+    Vector,
     compute_motions,
     compute_reflection,
 )
@@ -16,9 +18,10 @@ from ...acquisition import Acquisition
 from ...errors import DataError, Diagnostic
 from .artifacts import find_bragg_peak
 from .diffractometer import GROUP, PREFIX, STEP, ScanCircles, goniometer_group, make_goniometer
-from .motion import settle_motion
+from .motion import TOLERANCE, settle_motion
 from .readings import FrameSelection
 from .schema import PATHS
+from .uneven_curve import OFFSETS, describe_offsets, frame_offsets, require_curve
 from .validate import good_voxels
 from .window import pixel_ranges
 
@@ -30,13 +33,16 @@ _DIFFERENT = 0.05
 """Relative difference of two bases above which they belong to different scans."""
 
 
-def add_reflection(acquisition: Acquisition, circles: ScanCircles, selection: FrameSelection) -> Acquisition:
-    """Derive the reciprocal basis and the Bragg vector from the circles.
+def add_reflection(
+    acquisition: Acquisition, circles: ScanCircles, selection: FrameSelection, *, require_even: bool = False
+) -> Acquisition:
+    """Derive the reciprocal basis and the Bragg vector from the circles, and the offsets of frames that are not even.
 
     Args:
         acquisition: Acquisition with the circles' readings among its arrays, valid except for its geometry.
         circles: Circles of the scan.
         selection: Frames of the file that the acquisition holds.
+        require_even: Whether even steps are assumed, and a curve that is far from them is refused.
 
     Returns:
         The acquisition with the group ``GROUP`` in place of the readings. A basis that it had already is retained.
@@ -58,15 +64,45 @@ def add_reflection(acquisition: Acquisition, circles: ScanCircles, selection: Fr
     _require_deflection(goniometer, frame, view, where)
     motions = compute_motions(goniometer.machine, goniometer.at(frame), view)
     named = {name.removeprefix(PREFIX): place for name, place in acquisition.places.items() if name.startswith(PREFIX)}
-    goniometer = settle_motion(goniometer, motions, named, circles.scanned)
+    goniometer = settle_motion(goniometer, motions, named, circles.scanned, require_even=require_even)
     if STEP in readings:
         _require_step(goniometer, float(readings[STEP]) * selection.stride, acquisition.places.get(STEP, STEP))
     geometry = compute_reflection(goniometer.machine, goniometer.at(frame), goniometer.steps, view)
     _require_agreement(acquisition, geometry)
+    if not require_even:
+        arrays |= _own_positions(goniometer, motions, geometry, readings, named)
     arrays = {"reciprocal_basis": geometry.basis, "bragg_vector": geometry.bragg_vector} | arrays
     places = {"reciprocal_basis": where, "bragg_vector": where} | dict(acquisition.places)
     groups = {**acquisition.groups, GROUP: goniometer_group(goniometer)}
     return replace(acquisition, arrays=arrays, places=places, groups=groups)
+
+
+def _own_positions(
+    goniometer: Goniometer,
+    motions: Mapping[str, Vector],
+    geometry: Reflection,
+    readings: Mapping[str, np.ndarray],
+    places: Mapping[str, str],
+) -> dict[str, np.ndarray]:
+    """Compute the offsets of the frames from even steps; empty where they are even within `TOLERANCE`.
+
+    Raises:
+        DataError: If they sample no curve, or a frame that is not even has no reading.
+    """
+    moved = {name: values for name, values in goniometer.angles.items() if np.size(values) > 1}
+    offsets = frame_offsets(moved, motions, geometry.basis)
+    place = places.get(goniometer.scanned, goniometer.scanned)
+    if np.linalg.norm(offsets @ geometry.basis, axis=1).max() <= TOLERANCE * np.linalg.norm(geometry.basis[0]):
+        return {}
+    for name in moved:
+        missing = np.flatnonzero(~np.isfinite(readings.get(f"{PREFIX}{name}", np.zeros(1))))
+        if missing.size:
+            message = f"frame {missing[0]} has no reading of {name}, and the others are not at even steps"
+            remedy = "give its angle, or leave the frame out: acquisition.frames"
+            raise DataError(Diagnostic(places.get(name, name), message, remedy))
+    require_curve(offsets, goniometer, place)
+    _log.warning("%s: the frames are %s: each is taken at its own q", place, describe_offsets(offsets))
+    return {OFFSETS: offsets}
 
 
 def _in_read_frames(acquisition: Acquisition, goniometer: Goniometer) -> Goniometer:

@@ -53,6 +53,8 @@ def report_findings(run: RunData) -> list[Finding]:
         findings.append(_starts(numbers))
     if "prtf_resolution" in numbers:
         findings.append(_resolution(numbers))
+    if "angle_correction_rms" in numbers:
+        findings.append(_frames(numbers))
     if "correlation" in numbers:
         findings.append(_truth(numbers))
     return findings
@@ -204,6 +206,18 @@ def _resolution(numbers: Mapping[str, float]) -> Finding:
     if "edge_width" in numbers:
         text += f" Edges along z, y and x rise from 10 to 90 % in {_nanometres(numbers['edge_width'])} (median)."
     return Finding("plain", "Resolution", _nanometres(numbers["prtf_resolution"]), text)
+
+
+def _frames(numbers: Mapping[str, float]) -> Finding:
+    before, after = numbers.get("frames_llk_free_before"), numbers.get("frames_llk_free")
+    judged = f" The withheld pixels are explained better: {before:.3g} before, {after:.3g} with them." if before else ""
+    text = (
+        f"The largest is {numbers['angle_correction_largest']:.2g} steps; the frames shift by "
+        f"{numbers['roll_rms']:.2g} pixels on the detector, and their flux by "
+        f"{100 * numbers['flux_correction_rms']:.2g} %.{judged} All are beside the instrument's mean angle and mean "
+        "step; volume.h5 holds them (detector_frame/frame_positions, frame_angles)."
+    )
+    return Finding("plain", "Fitted angles", f"{numbers['angle_correction_rms']:.2g} steps rms", text)
 
 
 def _truth(numbers: Mapping[str, float]) -> Finding:

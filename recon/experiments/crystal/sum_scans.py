@@ -96,7 +96,7 @@ def _read_scans(
     faults: list[Diagnostic] = []
     for number, name in enumerate(names):
         try:
-            own = settings_of_scan(settings, name, names)
+            own = _on_even_grid(settings_of_scan(settings, name, names))
             scan = PackedScan.of(name.text, read_selected(own, name.path)[0], settings.acquisition)
         except DataError as error:
             faults += error.faults
@@ -110,6 +110,12 @@ def _read_scans(
     if disagreements := geometry_disagreements(scans) or _copies(scans):
         raise DataError(*disagreements)
     return scans, dropped
+
+
+def _on_even_grid(settings: CrystalSettings) -> CrystalSettings:
+    """Assume even steps: counts of frames that are each at their own q cannot be added without interpolation."""
+    section = settings.acquisition.model_copy(update={"uneven": "even"})
+    return settings.model_copy(update={"acquisition": section})
 
 
 def _copies(scans: Sequence[PackedScan]) -> list[Diagnostic]:

@@ -14,6 +14,7 @@ from jaxtyping import Complex
 from scipy import fft
 
 from ....physics.diffraction.far_field import fftshift3, ifftshift3
+from ....physics.diffraction.frame_amplitudes import frame_amplitudes
 from ...errors import DataError
 from ...phase_retrieval.pipeline import InitialStarts
 from ...runs.context import RunContext
@@ -76,7 +77,11 @@ def scale_to_counts(
     Returns:
         The density, and the relative error of its amplitudes in the good pixels.
     """
-    modelled = np.abs(fftshift3(fft.fftn(ifftshift3(density))))[scan.good]
+    if scan.positions is None:
+        amplitudes = fftshift3(fft.fftn(ifftshift3(density)))
+    else:
+        amplitudes = frame_amplitudes(density, scan.positions)
+    modelled = np.abs(amplitudes)[scan.good]
     measured = np.sqrt(scan.normalized_counts[scan.good])
     scale = float(modelled @ measured / max(modelled @ modelled, 1e-30))
     error = np.linalg.norm(scale * modelled - measured) / max(float(np.linalg.norm(measured)), 1e-30)

@@ -14,11 +14,14 @@ from unflat.physics.rotation import rotation_matrix
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.configs import parse_config
+from unflat.recon.experiments.crystal.crop import CropBox
 from unflat.recon.experiments.crystal.read import read
+from unflat.recon.experiments.crystal.uneven_curve import box_positions
 
 SHAPE, PEAK = (24, 28, 32), (12, 14, 16)
 TIMES = np.arange(24) - 12
 ETA, DELTA = 17.6 + 0.01 * TIMES, 35.2 + 0.02 * TIMES
+JITTER = 0.01 * np.random.default_rng(4).uniform(-0.5, 0.5, 24)
 K, PIXEL = 2 * np.pi / 1.3776e-10, 75e-6 / 0.9
 CONFIG = """
 kind: crystal
@@ -137,11 +140,16 @@ class TestSeveralCircles:
     ("given", "message"),
     [
         (
-            {"delta": 35.2 + 0.02 * TIMES + 4e-4 * TIMES**2},
-            r"delta turned unevenly: .* the first 0\.0108, the last 0\.0284",
+            {"eta": 17.6 + 0.01 * (np.arange(24) % 6), "nu": 1.3 + 0.02 * (np.arange(24) // 6)},
+            r"eta stood at 6 different angles in 24 frames; a rocking curve has at least 8",
         ),
-        ({"eta": 17.6 + 0.01 * (np.arange(24) % 6), "nu": 1.3 + 0.02 * (np.arange(24) // 6)}, r"eta went to and fro"),
-        ({"eta": 17.6 + 1e-5 * np.sin(np.arange(24) ** 2)}, r"eta went to and fro within 2e-05 degrees"),
+        ({"eta": 17.6 + 1e-5 * np.sin(np.arange(24) ** 2)}, r"one frame changes q by \d+ 1/m, .* check the unit"),
+        ({"eta": np.where(TIMES == 3, 18.5, ETA)}, r"eta jumps by \d+ steps \(0\.79 degrees\) between two frames"),
+        (
+            {"eta": np.where(TIMES == 3, np.nan, ETA + JITTER)},
+            r"frame 15 has no reading of eta, and the others are not",
+        ),
+        ({"eta": np.r_[ETA[:12], ETA[12:] - 0.025]}, r"the frames do not form one rocking curve"),
         ({"eta": 17.6}, r"no circle's readings differ from frame to frame"),
         ({"eta": 17.6, "delta": DELTA}, r"delta of the detector moved .* 0\.46 degrees, and no circle of the crystal"),
         ({"eta": np.full(24, np.nan)}, r"24 of 24 readings of eta are no numbers; give its angle"),
@@ -152,6 +160,57 @@ class TestSeveralCircles:
 def test_scans_that_are_no_rocking_curve_are_refused(tmp_path: Path, given: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_scan(tmp_path, **given)
+
+
+class TestUnevenCurve:
+    def test_each_frame_has_its_own_q(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        eta, nu = ETA + JITTER, 1.3 + 0.003 * np.sin(TIMES)
+        result = read_scan(tmp_path, eta=eta, nu=nu)
+        own = (np.arange(24)[:, None] * [1, 0, 0] + result["frame_offsets"]) @ result["reciprocal_basis"]
+        turn = rotation_matrix((-1, 0, 0), np.radians(np.polyval(np.polyfit(np.arange(24), eta, 1), PEAK[0])))
+        true = np.stack([turn @ q_of_frame(e, 35.2, n) for e, n in zip(eta, nu, strict=True)])
+        # Of first order in the angles: a curve of 0.23 degrees bends by less than a hundredth of a step.
+        np.testing.assert_allclose(
+            own - own[0], true - true[0], atol=0.05 * np.linalg.norm(result["reciprocal_basis"][0])
+        )
+        assert "steps off even ones (widest gap" in caplog.text
+        assert "each is taken at its own q" in caplog.text
+
+    def test_frames_are_sorted_by_their_angle_with_all_that_belongs_to_them(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        order = np.r_[0:8, 6:20, 15:17, 20:24][:24]  # steps back, and frames that are there twice
+        path = write_scan(tmp_path, eta=ETA[order], monitor=np.arange(24) + 100.0)
+        with h5py.File(path, "a") as file:
+            file["data"][...] = file["data"][...][order]
+        result = read(parse_config(CONFIG), path)
+        by_angle = np.argsort(ETA[order], kind="stable")
+        np.testing.assert_array_equal(result["monitor"], by_angle + 100.0)
+        np.testing.assert_array_equal(result["images"], counts()[order][by_angle])
+        assert "stepped back 2 times" in caplog.text
+
+    def test_even_steps_may_be_asked_for(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        result = read_scan(tmp_path, "acquisition.uneven=even", eta=ETA + 0.3 * JITTER)
+        assert "frame_offsets" not in result
+        assert "even steps are assumed" in caplog.text
+        with pytest.raises(DataError, match=r"eta turned unevenly: frame \d+ is .* steps off; .*use the frames"):
+            read_scan(tmp_path, "acquisition.uneven=even", eta=ETA + 1.5 * JITTER)
+
+    def test_a_curve_within_the_tolerance_stays_even(self, tmp_path: Path) -> None:
+        assert "frame_offsets" not in read_scan(tmp_path, eta=ETA + 0.1 * JITTER)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_the_frames_of_a_box_fill_their_array(scale: int) -> None:
+    offsets = np.zeros((40, 3))
+    offsets[:, 0], offsets[:, 1] = 2 * np.sin(np.arange(40) / 7), 0.5
+    positions, step = box_positions(offsets, CropBox((-4, 0, 0), (40, 8, 8), (40, 8, 8)), scale)
+    own = (np.arange(-4, 36) + np.r_[np.zeros(4), offsets[:36, 0]]).reshape(-1, scale).mean(axis=1) / scale
+    measured = slice(4 // scale, None)
+    assert positions[20 // scale, 0] == 0
+    assert -20 / scale <= positions[:, 0].min() <= positions[:, 0].max() < 20 / scale
+    np.testing.assert_allclose(np.diff(positions[measured, 0]) * step, np.diff(own[measured]))
+    np.testing.assert_array_equal(positions[: 4 // scale, 0], np.arange(4 // scale) - 20 // scale)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,265 @@
+"""Rocking curves whose frames are not at even steps, simulated by a direct sum in float64.
+
+A crystal of known truth is sampled on half voxels and summed pixel by pixel at the q of each frame: no FFT, and no code
+of the reconstruction. The frames have jitter, back-steps, drift, rolls, or are lost and there twice; counts have
+Poisson noise. Each curve is phased on the even grid, in the order of the frames, as before frames had their own q, and
+with each frame at its own q. A second set knows nothing of its offsets and fits them with the crystal.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+from jaxtyping import Complex, Float
+
+from unflat.physics.phantoms.crystals import density, random_crystal
+from unflat.recon.phase_retrieval.align import align
+from unflat.recon.phase_retrieval.data import DiffractionData
+from unflat.recon.phase_retrieval.result import NoObjectError
+from unflat.recon.phase_retrieval.settings import PhaseSettings
+
+from .ledger import Ledger, Numbers
+from .table import spread
+
+NAME = "uneven rocking curves (simulated)"
+SEEDS = (0, 1, 2)
+EDGE, FINENESS = 48, 2
+COUNTS, OVERSAMPLING = 1e7, 2.5
+GOAL, ANGLE_GOAL = 0.98, 0.1
+_SPACING, _G = 5e-9, np.array([0.0, 2.7e10, 0.0])
+Positions = Float[np.ndarray, "frame 3"]
+
+
+def _jitter(positions: Positions, rng: np.random.Generator, size: float = 0.5) -> Positions:
+    return positions + rng.uniform(-size, size, len(positions))[:, None] * [1, 0, 0]
+
+
+def _drift(positions: Positions, rng: np.random.Generator, size: float = 3.0) -> Positions:
+    course = positions[:, 0] / positions[:, 0].max()
+    return positions + (size * (1 - course**2))[:, None] * [1, 0, 0]
+
+
+def _reversals(positions: Positions, rng: np.random.Generator, count: int = 18) -> Positions:
+    """Step back at some frames, and forward by more at the others, to the same end."""
+    steps = np.ones(len(positions) - 1)
+    steps[rng.choice(np.arange(2, len(steps) - 2), count, replace=False)] = -rng.uniform(0.2, 0.8, count)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    along = along / along[-1] * (len(positions) - 1) + positions[0, 0]
+    return np.stack([along, positions[:, 1], positions[:, 2]], axis=1)
+
+
+def _rolls(positions: Positions, rng: np.random.Generator) -> Positions:
+    turn = 2 * np.pi * positions[:, 0] / len(positions)
+    across = np.stack([np.sin(turn + 1), 0.8 * np.cos(2 * turn)], axis=1) + rng.normal(0, 0.3, (len(positions), 2))
+    return positions + np.concatenate([np.zeros((len(positions), 1)), across], axis=1)
+
+
+def _lost(positions: Positions, rng: np.random.Generator, count: int = 3) -> Positions:
+    """Repeat some frames in place of others."""
+    frames = np.arange(len(positions))
+    lost = rng.choice(frames[4:-4], count, replace=False)
+    others = np.setdiff1d(frames, lost)
+    return positions[np.sort(np.concatenate([others, rng.choice(others, count, replace=False)]))]
+
+
+CURVES: Mapping[str, tuple[Callable[[Positions, np.random.Generator], Positions], ...]] = {
+    "even": (),
+    "jitter of 0.05 steps": (partial(_jitter, size=0.05),),
+    "jitter of 0.1 steps": (partial(_jitter, size=0.1),),
+    "jitter of 0.2 steps": (partial(_jitter, size=0.2),),
+    "jitter of half a step": (_jitter,),
+    "18 reversals": (_reversals,),
+    "drift of three steps": (_drift,),
+    "rolls of a pixel": (_rolls,),
+    "3 frames lost, 3 there twice": (_lost,),
+    "jitter, drift, rolls, lost and repeated": (_jitter, _drift, _rolls, _lost),
+}
+UNKNOWN = ("jitter of half a step", "rolls of a pixel", "drift of three steps")
+"""Curves of which the offsets are fitted, from even steps."""
+
+
+def run(ledger: Ledger) -> None:
+    """Phase every curve on the even grid and at its own q, and fit the offsets of some."""
+    edge, seeds = ledger.choose(EDGE, 16), ledger.choose(SEEDS, SEEDS[:1])
+    settings = ledger.choose({"starts": 4, "keep": 2}, {"starts": 1, "refine": {"iterations": 5}})
+    curves = ledger.choose(tuple(CURVES), ("jitter of half a step",))
+    for curve in curves:
+        results = {
+            way: [
+                ledger.part(
+                    f"{curve}-{seed}-{way}",
+                    {"edge": edge, "counts": COUNTS, **settings},
+                    partial(_phase, curve, seed, edge, way, settings),
+                )
+                for seed in seeds
+            ]
+            for way in ("even", "own")
+        }
+        _add_row(ledger, curve, results["even"], results["own"])
+    for curve in ledger.choose(UNKNOWN, ()):
+        fitted = [
+            ledger.part(
+                f"{curve}-{seed}-fit",
+                {"edge": edge, "counts": COUNTS, **settings},
+                partial(_phase, curve, seed, edge, "fit", settings),
+            )
+            for seed in seeds
+        ]
+        _add_fit_row(ledger, curve, fitted)
+
+
+def measure(curve: str, seed: int, edge: int) -> tuple[Float[np.ndarray, "frame y x"], Positions, np.ndarray]:
+    """Simulate a curve.
+
+    Returns:
+        Counts in the order of the frames, their positions, and the crystal on half voxels.
+    """
+    shape = (edge, edge, edge)
+    crystal, rng = _crystal(seed, shape), np.random.default_rng([seed, 7])
+    positions = np.zeros((edge, 3))
+    positions[:, 0] = np.arange(edge) - edge // 2
+    for change in CURVES[curve]:
+        positions = change(positions, rng)
+    intensity = np.abs(direct_sum(crystal, shape, positions)) ** 2
+    return rng.poisson(intensity * (COUNTS / intensity.sum())).astype(float), positions, crystal
+
+
+def direct_sum(
+    crystal: Complex[np.ndarray, "z y x"], shape: tuple[int, int, int], positions: Positions
+) -> Complex[np.ndarray, "frame rows columns"]:
+    """Sum the waves of all samples in each pixel of each frame."""
+    inside = np.abs(crystal) > 0
+    axes, parts = [], []
+    for axis, n in enumerate(crystal.shape):
+        used = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
+        part = slice(used[0], used[-1] + 1)
+        parts.append(part)
+        axes.append((np.arange(n)[part] - n // 2) / FINENESS)
+    box, (z, y, x), (nz, ny, nx) = crystal[tuple(parts)], axes, shape
+    frames = np.empty((len(positions), ny, nx), complex)
+    for frame, (along, down, right) in zip(frames, positions, strict=True):
+        rows = np.exp(-2j * np.pi * np.outer(np.arange(ny) - ny // 2 + down, y) / ny)
+        columns = np.exp(-2j * np.pi * np.outer(x, np.arange(nx) - nx // 2 + right) / nx)
+        frame[...] = rows @ np.tensordot(np.exp(-2j * np.pi * along * z / nz), box, axes=1) @ columns
+    return frames
+
+
+def _crystal(seed: int, shape: tuple[int, int, int]) -> Complex[np.ndarray, "z y x"]:
+    """Draw a strained crystal, and sample it on half voxels."""
+    steps = np.eye(3) * _SPACING
+
+    def draw(radius: float) -> object:
+        return random_crystal(
+            np.random.default_rng([seed, 0]),
+            radius=radius,
+            bragg_vector=_G,
+            phase=(0.5, 1.5),
+            strains=("polynomial", "relaxation"),
+            flaws=(),
+        )
+
+    width = np.ptp(draw(1e-7).shape.body.vertices(), axis=0) / _SPACING  # type: ignore[attr-defined]
+    crystal = draw(1e-7 * float(np.min(np.array(shape) / (OVERSAMPLING * width))))
+    fine = (FINENESS * shape[0], FINENESS * shape[1], FINENESS * shape[2])
+    return np.asarray(density(crystal, steps / FINENESS, fine), complex)  # type: ignore[arg-type]
+
+
+def window(positions: Positions) -> tuple[np.ndarray, Positions, float]:
+    """Sort frames, and scale their steps so that the array just holds them, with the middle where it is."""
+    order = np.argsort(positions[:, 0], kind="stable")
+    own, count = positions[order].copy(), len(positions)
+    scale = max(own[-1, 0] / (count - 1 - count // 2), -own[0, 0] / (count // 2))
+    own[:, 0] /= scale
+    return order, own, float(scale)
+
+
+def _truth(crystal: np.ndarray, shape: tuple[int, int, int], scale: float) -> Complex[np.ndarray, "z y x"]:
+    """Sample the crystal as far as frames at even steps of a scale would resolve it."""
+    positions = np.zeros((shape[0], 3))
+    positions[:, 0] = scale * (np.arange(shape[0]) - shape[0] // 2)
+    field = np.fft.ifftshift(direct_sum(crystal, shape, positions))
+    return np.asarray(np.fft.fftshift(np.fft.ifftn(field)))
+
+
+def reconstruct(curve: str, seed: int, edge: int, way: str, settings: Mapping[str, object]) -> dict[str, object]:
+    """Phase a curve, and align the result with the truth."""
+    from unflat.recon.phase_retrieval.pipeline import phase
+
+    counts, positions, crystal = measure(curve, seed, edge)
+    weights, scale, stated = np.ones(counts.shape, np.float32), 1.0, None
+    order = np.arange(len(counts))
+    if way == "own":
+        order, stated, scale = window(positions)
+    data = DiffractionData(counts[order], weights, positions=stated)
+    config = PhaseSettings.model_validate(settings)
+    if way == "fit":
+        refine = config.refine.model_copy(update={"angles": True, "rolls": curve.startswith("rolls")})
+        config = config.model_copy(update={"refine": refine})
+    truth = _truth(crystal, (edge, edge, edge), scale)
+    result = phase(data, config, seed)
+    aligned = align(result.density, truth)
+    return {"result": result, "aligned": aligned, "truth": truth, "positions": positions, "counts": counts}
+
+
+def _phase(curve: str, seed: int, edge: int, way: str, settings: Mapping[str, object]) -> Numbers:
+    try:
+        parts = reconstruct(curve, seed, edge, way, settings)
+    except NoObjectError:
+        return {"correlation": 0.0, "llk_free": None}
+    result, aligned = parts["result"], parts["aligned"]
+    numbers = {"correlation": aligned.correlation, "llk_free": result.numbers["llk_free"]}  # type: ignore[attr-defined]
+    if way == "fit":
+        numbers |= _errors(parts)
+    return numbers
+
+
+def _errors(parts: Mapping[str, object]) -> Numbers:
+    """Compare fitted offsets with the true ones in the gauge of the fit, over the frames with a 10⁻⁴ of the counts."""
+    counts, positions = np.asarray(parts["counts"]), np.asarray(parts["positions"])
+    frames, result = parts["result"].frames, parts["result"]  # type: ignore[attr-defined]
+    even = np.arange(len(counts)) - len(counts) // 2
+    true = positions - np.stack([even, 0 * even, 0 * even], axis=1)
+    fitted = np.zeros_like(true) if frames is None else frames.offsets
+    totals = counts.sum(axis=(1, 2))
+    bright = totals > 1e-4 * totals.sum()
+    rests = []
+    for axis in range(3):
+        rest = (fitted - true)[:, axis]
+        line = np.polyfit(even, rest, 1, w=np.sqrt(totals))
+        rests.append((rest - np.polyval(line, even))[bright])
+    return {
+        "angle_rms": float(np.sqrt(np.mean(rests[0] ** 2))),
+        "angle_largest": float(np.abs(rests[0]).max()),
+        "roll_rms": float(np.sqrt(np.mean(np.square(rests[1:])))),
+        "frames": int(bright.sum()),
+        "before": result.numbers.get("frames_llk_free_before"),  # type: ignore[attr-defined]
+        "taken": frames is not None,
+    }
+
+
+def _add_row(ledger: Ledger, curve: str, even: list[Numbers], own: list[Numbers]) -> None:
+    before, after = ([numbers["correlation"] for numbers in each] for each in (even, own))
+    ledger.row(
+        f"correlation with the truth, {curve}",
+        float(np.median(after)),
+        name=NAME,
+        goal=(">", GOAL),
+        reference=f"even grid {float(np.median(before)):.3f}: {spread(before, 3)}",
+        how=f"median of {len(own)} crystals, 1e7 counts: {spread(after, 3)}",
+    )
+
+
+def _add_fit_row(ledger: Ledger, curve: str, fitted: list[Numbers]) -> None:
+    values = [numbers["correlation"] for numbers in fitted]
+    rms = [numbers["angle_rms"] for numbers in fitted if "angle_rms" in numbers]
+    taken = sum(bool(numbers.get("taken")) for numbers in fitted)
+    ledger.row(
+        f"error of fitted angles, {curve}, unknown",
+        float(np.median(rms)) if rms else None,
+        name=NAME,
+        unit="steps",
+        goal=("<", ANGLE_GOAL),
+        reference=f"correlation {float(np.median(values)):.3f}: {spread(values, 3)}",
+        how=f"rms over the frames with 10⁻⁴ of the counts, {spread(rms, 3) if rms else 'none'}; taken in {taken} of "
+        f"{len(fitted)}",
+    )

@@ -1,0 +1,122 @@
+"""Phasing of a curve whose frames are each at their own q, and the fit of angles, rolls and fluxes of the frames."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from unflat.physics.diffraction.far_field import deviance, ifftshift3
+from unflat.physics.diffraction.frame_amplitudes import frame_amplitudes
+from unflat.recon.phase_retrieval import refinement
+from unflat.recon.phase_retrieval.align import align
+from unflat.recon.phase_retrieval.data import DiffractionData
+from unflat.recon.phase_retrieval.frame_fit import corrected_pattern, fit_frames, no_corrections
+from unflat.recon.phase_retrieval.multiresolution import crop_pattern, resize_pattern
+from unflat.recon.phase_retrieval.pattern import PointSpread, ideal_point_spread, predict_counts, to_device_pattern
+from unflat.recon.phase_retrieval.pipeline import phase
+from unflat.recon.phase_retrieval.projections import UNMEASURED
+from unflat.recon.phase_retrieval.recipe import final_density, init_state_from_density, run_stage
+from unflat.recon.phase_retrieval.settings import PhaseSettings, RefineSettings
+from unflat.recon.phase_retrieval.stages import Stage
+
+SHAPE = (24, 20, 20)
+RNG = np.random.default_rng(8)
+EVEN = np.stack([np.arange(24) - 12.0, np.zeros(24), np.zeros(24)], axis=1)
+OFFSETS = RNG.uniform(-0.5, 0.5, (24, 3)) * [1, 0.8, 0.8]
+FLUX = np.exp(RNG.normal(0, 0.05, 24))
+
+
+def crystal(total: float = 1e7) -> np.ndarray:
+    z, y, x = np.meshgrid(*[np.arange(n) - n // 2 for n in SHAPE], indexing="ij")
+    inside = (np.abs(z) <= 4) & (np.abs(y + 0.4 * x) <= 3) & (np.abs(x) <= 3) & (z + y + x < 6)
+    density = inside * np.exp(1j * (0.3 * np.sin(0.5 * z) + 0.05 * x * y))
+    return np.asarray(density * np.sqrt(total / (np.sum(np.abs(density) ** 2) * density.size)))
+
+
+def measured(positions: np.ndarray, flux: np.ndarray | None = None, *, tell: bool = True) -> DiffractionData:
+    """Counts of the crystal in frames at their own q, summed in float64."""
+    counts = np.abs(frame_amplitudes(crystal(), positions)) ** 2
+    counts = np.random.default_rng(0).poisson(counts * (1 if flux is None else flux[:, None, None]))
+    order = np.argsort(positions[:, 0], kind="stable")
+    return DiffractionData(
+        counts[order].astype(float), np.ones(SHAPE, np.float32), positions=positions[order] if tell else None
+    )
+
+
+def test_a_curve_of_uneven_frames_is_phased() -> None:
+    """Half a step of jitter, and rolls."""
+    positions = EVEN + OFFSETS
+    quick: dict[str, Any] = {
+        "recipe": [{"hio": {"iterations": 150}}, {"er": {"iterations": 20}}],
+        "starts": 3,
+        "keep": 1,
+        "refine": {"iterations": 60, "margin": 0},
+    }
+    result = phase(measured(positions), PhaseSettings.model_validate(quick), 1)
+    assert align(result.density, crystal().astype(np.complex64)).correlation > 0.94
+    assert result.numbers["llk"] < 3
+
+
+@pytest.mark.parametrize("method", ["raar", "gps"])
+def test_the_true_density_is_a_fixed_point(method: str) -> None:
+    data = measured(EVEN + OFFSETS)
+    exact = np.abs(frame_amplitudes(crystal(), EVEN + OFFSETS)) ** 2
+    order = np.argsort((EVEN + OFFSETS)[:, 0], kind="stable")
+    pattern = to_device_pattern(DiffractionData(exact[order], data.weights, positions=data.positions), 0.0, 0)
+    true = jnp.asarray(ifftshift3(crystal()), jnp.complex64)
+    state = init_state_from_density(true, jax.random.key(0), 0.2, pattern)
+    state = run_stage(state, pattern, Stage(method, 0.8, 20, False))
+    error = final_density(state, pattern) - true
+    assert float(jnp.linalg.norm(error.ravel()) / jnp.linalg.norm(true.ravel())) < 0.12  # most of it a scale
+
+
+def test_the_gradient_is_that_of_the_deviance() -> None:
+    pattern = to_device_pattern(measured(EVEN + OFFSETS), 0.05, 0)
+    spread = PointSpread(jnp.asarray([0.4, 0.3, 0.5], jnp.float32), jnp.asarray(3.0, jnp.float32))
+    true = jnp.asarray(ifftshift3(crystal()), jnp.complex64)
+    support = (jnp.abs(true) > 0).astype(jnp.float32)
+    noise = jnp.asarray(RNG.normal(0, 0.1, SHAPE), jnp.float32) * jnp.abs(true)
+    state = refinement.init_refinement(jax.lax.complex(true.real + noise, true.imag), support, spread)
+
+    def loss(real: jax.Array, imag: jax.Array) -> jax.Array:
+        modelled = predict_counts(jax.lax.complex(real, imag), spread, pattern.exposure, pattern.curve)
+        return deviance(pattern.counts, modelled, pattern.fitted)
+
+    gradient = np.array(jax.grad(loss, (0, 1))(state.density.real, state.density.imag))
+    expected = (gradient[0] + 1j * gradient[1]) * np.asarray(support)
+    first = refinement.refine_block(state, pattern, 1, RefineSettings(psf=False, background=False))
+    moved = np.asarray(first.density - state.density)
+    cosine = -np.vdot(expected, moved).real / np.linalg.norm(expected) / np.linalg.norm(moved)
+    assert cosine == pytest.approx(1, abs=1e-3)
+
+
+def test_angles_rolls_and_fluxes_are_fitted() -> None:
+    stated = to_device_pattern(measured(EVEN + OFFSETS, FLUX, tell=False), 0.0, 0)
+    order = np.argsort((EVEN + OFFSETS)[:, 0], kind="stable")
+    density, corrections = jnp.asarray(ifftshift3(crystal()), jnp.complex64), no_corrections(stated)
+    for _ in range(12):
+        corrections = fit_frames(density, ideal_point_spread(), stated, corrections, (True, True, True))
+    brightness = np.asarray(stated.counts.sum(axis=(1, 2)))
+    bright = np.fft.fftshift(brightness > 1e-3 * brightness.sum())
+    true = (EVEN + OFFSETS)[order] - EVEN
+    fitted = np.fft.fftshift(np.asarray(corrections.offsets), axes=0)
+    for axis in range(3):
+        assert np.abs((fitted - true)[bright, axis]).max() < 0.1
+    assert float(jnp.std(corrections.flux)) == pytest.approx(np.std(np.log(FLUX)), abs=0.03)
+    only = fit_frames(density, ideal_point_spread(), stated, no_corrections(stated), (True, False, False))
+    assert not jnp.any(only.offsets[:, 1:] != 0)
+    assert not jnp.any(only.flux != 0)
+    assert corrected_pattern(stated, corrections).positions is not None
+
+
+def test_a_smaller_array_has_the_frames_within_it() -> None:
+    pattern = to_device_pattern(measured(EVEN + OFFSETS), 0.05, 0)
+    middle = crop_pattern(pattern, 0.5)
+    assert middle.positions is not None
+    beyond = np.abs(np.asarray(middle.positions)[:, 0]) > 6
+    assert (np.asarray(middle.fitted)[beyond] == 0).all()
+    assert (np.asarray(middle.amplitude)[beyond] == UNMEASURED).all()
+    around = resize_pattern(pattern, (30, 20, 20))
+    np.testing.assert_array_equal(np.sort(np.asarray(around.positions)[12:18, 0]), [-15, -14, -13, 12, 13, 14])
