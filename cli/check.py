@@ -129,7 +129,7 @@ def _summary(array: np.ndarray, unit: str) -> str:
     if array.size <= 3:
         values = array.ravel().tolist()
         if unit == "m":
-            return " x ".join(format_value(float(value), unit) for value in values)
+            return ", ".join(format_value(float(value), unit, digits=6) for value in values)
         return " ".join(value if isinstance(value, str) else format(value, ".6g") for value in values)
     return f"{' x '.join(map(str, array.shape))} {array.dtype}{' m' if unit == 'm' else ''}"
 

@@ -84,6 +84,7 @@ def end_now(number: int, frame: FrameType | None = None) -> None:
         number: Number of the signal: status 130 for that of Ctrl-C, 75 for any other.
         frame: Place at which it came; unused.
     """
+    global last_words
     is_interrupt = number == signal.SIGINT
     status = _INTERRUPTED if is_interrupt else _STOPPED
     if os.getpid() == _owner:
@@ -91,9 +92,10 @@ def end_now(number: int, frame: FrameType | None = None) -> None:
             _remove(path)
         line = "interrupted" if is_interrupt else f"{signal.Signals(number).name} received: ended early, run it again"
         _say(line)
-        if last_words is not None:
+        tell, last_words = last_words, None  # They may take seconds, in which a second signal ends all at once.
+        if tell is not None:
             with suppress(Exception):
-                last_words(status, line)
+                tell(status, line)
     os._exit(status)
 
 

@@ -174,19 +174,19 @@ def describe_origin(names: Sequence[str]) -> str:
     return f"simulate and acquisition ({', '.join(names)})" if names else "simulate"
 
 
-def format_value(value: float | int, unit: str) -> str:
+def format_value(value: float | int, unit: str, *, digits: int = 3) -> str:
     """Write a number with its unit, in a prefix that suits a length; angles in degrees, shares in percent; NaN as -."""
     if np.isnan(value):
         return "-"
     if unit == "rad":
-        return f"{np.degrees(value):.3g} deg"
+        return f"{np.degrees(value):.{digits}g} deg"
     if unit == "%":
-        return f"{100 * value if abs(value) > _NO_SHARE else 0:.3g} %"
+        return f"{100 * value if abs(value) > _NO_SHARE else 0:.{digits}g} %"
     if unit in ("m", "1/m") and np.isfinite(value) and value:
         length = abs(value) if unit == "m" else 1 / abs(value)
         factor, prefix = next(((f, p) for f, p in _PREFIXES if length >= 0.9995 * f), _PREFIXES[-1])
-        return f"{value / factor:.3g} {prefix}m" if unit == "m" else f"{value * factor:.3g} 1/{prefix}m"
-    number = f"{value:.3g}" if abs(value) < 1e5 else f"{value:.2e}"
+        return f"{value / factor:.{digits}g} {prefix}m" if unit == "m" else f"{value * factor:.{digits}g} 1/{prefix}m"
+    number = f"{value:.{digits}g}" if abs(value) < 1e5 else f"{value:.2e}"
     number = str(value) if isinstance(value, int) and abs(value) < 1e6 else number
     return number if unit == "1" else f"{number} {unit}"
 

@@ -55,6 +55,8 @@ _NANOMETRE_LIMIT = 0.9995e-6
 """[m] Length from which text gives µm: shorter ones round to at most 999 nm."""
 _NANOMETRE_LIMIT_OF_BAR = 5e-7
 """[m] Largest value of a colour bar from which its numbers are in µm rather than nm."""
+_SMALL = 1e-2
+"""Largest value of a colour bar without a unit below which its numbers are given in a power of a thousand."""
 _CONSTANT_HALF_RANGE = 0.5e-6
 """Half the colour range of values that are all equal, in their unit.
 
@@ -224,10 +226,17 @@ def quantity_label(quantity: Quantity) -> str:
 
 
 def _colour_bar_unit(quantity: Quantity, low: float | None, high: float | None) -> tuple[float, str]:
-    """Return the factor from a quantity's values to the numbers of its colour bar, and the bar's label."""
+    """Return the factor from a quantity's values to the numbers of its colour bar, and the bar's label.
+
+    Small numbers without a unit, such as strains, are given in powers of a thousand: in full they leave the label no
+    room.
+    """
+    largest = max(abs(low or 0.0), abs(high or 0.0))
+    if quantity.unit in ("", "1") and 0 < largest < _SMALL:
+        power = 3 * int(np.floor(np.log10(largest) / 3))
+        return 10.0**-power, f"{quantity_label(quantity)} ($10^{{{power}}}$)"
     if quantity.unit != "m":
         return 1.0, quantity_label(quantity)
-    largest = max(abs(low or 0.0), abs(high or 0.0))
     factor, unit = (1e9, "nm") if largest < _NANOMETRE_LIMIT_OF_BAR else (1e6, "µm")
     return factor, quantity_label(replace(quantity, unit=unit))
 
@@ -364,7 +373,7 @@ def add_colour_bar(
     if factor == 1:
         bar.formatter.set_useOffset(False)  # type: ignore[attr-defined]
     else:
-        bar.formatter = FuncFormatter(lambda value, _: f"{round(factor * value, 9):g}")
+        bar.formatter = FuncFormatter(lambda value, _: f"{round(factor * value, 9):g}".replace("-", "−"))
     bar.update_ticks()
 
 

@@ -217,9 +217,10 @@ class TestExitStatus:
 
 class TestCheck:
     def test_a_valid_pair_is_reported_with_memory_and_time(self, config: Path, scan: Path) -> None:
-        result = unflat("check", config, scan, *sets(*FOREIGN))
+        result = unflat("check", config, scan, *sets(*FOREIGN, "acquisition.pixel_size=0.3125 um"))
         assert result.returncode == 0, result.stderr
         assert "images: 4 x 32 x 32" in result.stdout
+        assert "pixel_size: 312.5 nm, 312.5 nm" in result.stdout
         assert "memory about" in result.stdout
 
     def test_every_fault_of_a_config_has_its_line(self, config: Path) -> None:

@@ -53,6 +53,22 @@ def test_a_signal_in_the_first_seconds_of_a_fit_ends_it(
     assert not (tmp_path / "run" / "run.lock").exists()
 
 
+def test_a_second_signal_ends_a_process_that_still_tells_the_others_of_the_first() -> None:
+    code = """
+import os, signal, time
+from unflat.recon import signals
+def tell(status, line):
+    print("told", status, flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+signals.take_signals()
+signals.last_words = tell
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False)
+    assert (ended.returncode, ended.stdout) == (130, "told 75\n")
+
+
 def test_temporary_files_are_removed(scan: Path, tmp_path: Path) -> None:
     code = """
 import os, signal, sys

@@ -306,13 +306,19 @@ def test_lengths_are_formatted_in_micrometres_or_nanometres() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reach", "label", "tick"), [(3e-6, "signed distance (µm)", "3"), (4e-8, "signed distance (nm)", "40")]
+    ("name", "unit", "reach", "label", "tick"),
+    [
+        ("signed_distance", "m", 3e-6, "signed distance (µm)", "−3"),
+        ("signed_distance", "m", 4e-8, "signed distance (nm)", "−40"),
+        ("strain", "1", 3e-4, "strain ($10^{-6}$)", "−300"),
+    ],
 )
-def test_colour_bars_of_lengths_are_in_micrometres_or_nanometres(reach: float, label: str, tick: str) -> None:
+def test_numbers_of_colour_bars_are_in_a_unit_that_suits_them(
+    name: str, unit: str, reach: float, label: str, tick: str
+) -> None:
     axis = np.linspace(-1e-6, 1e-6, 5)
     values = np.broadcast_to(np.linspace(-reach, reach, 5)[:, None, None], (5, 5, 5)).copy()
-    quantity = Quantity("signed_distance", "m", "")
-    volume = Volume("shape", axis, axis, axis, {"signed_distance": values}, (quantity,))
+    volume = Volume("shape", axis, axis, axis, {name: values}, (Quantity(name, unit, ""),))
     figure = orthogonal_slices(volume, limits=(-reach, reach), size=96)
     figure.canvas.draw()
     bar = next(axes for axes in figure.axes if axes.get_ylabel() == label)
