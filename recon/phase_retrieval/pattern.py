@@ -113,7 +113,8 @@ def evaluate_fit(density: Complex[Array, "z y x"], point_spread: PointSpread, pa
     return FitQuality(
         deviance(pattern.counts, modelled, pattern.fitted),
         deviance(pattern.counts, modelled, free),
-        chi_rms(jnp.sqrt(modelled), pattern.counts, pattern.fitted),
+        # The blur of frames that are not even may fall below 0 by what they disagree on.
+        chi_rms(jnp.sqrt(jnp.maximum(modelled, 0.0)), pattern.counts, pattern.fitted),
     )
 
 

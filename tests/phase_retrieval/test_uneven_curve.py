@@ -14,7 +14,13 @@ from unflat.recon.phase_retrieval.align import align
 from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.frame_fit import corrected_pattern, fit_frames, no_corrections
 from unflat.recon.phase_retrieval.multiresolution import crop_pattern, resize_pattern
-from unflat.recon.phase_retrieval.pattern import PointSpread, ideal_point_spread, predict_counts, to_device_pattern
+from unflat.recon.phase_retrieval.pattern import (
+    PointSpread,
+    evaluate_fit,
+    ideal_point_spread,
+    predict_counts,
+    to_device_pattern,
+)
 from unflat.recon.phase_retrieval.pipeline import phase
 from unflat.recon.phase_retrieval.projections import UNMEASURED
 from unflat.recon.phase_retrieval.recipe import final_density, init_state_from_density, run_stage
@@ -120,3 +126,10 @@ def test_a_smaller_array_has_the_frames_within_it() -> None:
     assert (np.asarray(middle.amplitude)[beyond] == UNMEASURED).all()
     around = resize_pattern(pattern, (30, 20, 20))
     np.testing.assert_array_equal(np.sort(np.asarray(around.positions)[12:18, 0]), [-15, -14, -13, 12, 13, 14])
+
+
+def test_a_blur_leaves_the_errors_finite() -> None:
+    pattern = to_device_pattern(measured(EVEN + OFFSETS), 0.05, 0)
+    spread = PointSpread(jnp.asarray([0.8, 0.3, 0.3], jnp.float32), jnp.asarray(0.0, jnp.float32))
+    fit = evaluate_fit(jnp.asarray(ifftshift3(crystal()), jnp.complex64), spread, pattern)
+    assert all(np.isfinite(float(number)) for number in fit)
