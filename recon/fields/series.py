@@ -6,7 +6,8 @@ decoder), stacked along a first axis; between two positions they are interpolate
 field is evaluated at s' = stretch · s + shift, clipped to the box, in normalised coordinates along each axis, and its
 outputs are multiplied by one factor, its contrast: what swells is diluted.
 
-The motion of the first acquisition is none.
+Motions are relative to their mean over the series: with one acquisition as the reference, a common change of contrast
+would be that of all others.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ MOTION_UNIT = 0.1
 """Shift, in normalised coordinates, and logarithms of stretch and contrast, of 1 in the array of motions.
 
 It sets their rate of learning. The array (acquisition, 7) holds the shift and the logarithm of the stretch along z, y
-and x, and that of the contrast, relative to the first acquisition.
+and x, and that of the contrast, relative to their mean.
 """
 
 
@@ -69,7 +70,7 @@ class SeriesField:
         """Evaluate the field of one acquisition, where its motion takes it."""
         if not self.moves:
             return self.at_rest(parameters, number, axes)
-        motion = MOTION_UNIT * (parameters[MOTION][number] - parameters[MOTION][0])
+        motion = MOTION_UNIT * (parameters[MOTION][number] - jnp.mean(parameters[MOTION], axis=0))
         z, y, x = (
             jnp.clip(jnp.exp(motion[3 + i]) * jnp.asarray(axis, motion.dtype) + motion[i], -1.0, 1.0)
             for i, axis in enumerate(axes)
@@ -102,6 +103,7 @@ class SeriesField:
             motions: Motion of each acquisition to begin with, as of `motion_of`; used if the field moves.
         """
         fitted = {name: np.array(array) for name, array in parameters.items()}
+        motions = motions - motions.mean(axis=0)
         for number, own in enumerate(values):
             part = {name: np.array(array) for name, array in self._selected(fitted, number).items()}
             if self.moves:
@@ -116,4 +118,4 @@ class SeriesField:
 def motion_of(parameters: Float[np.ndarray, "acquisition 7"]) -> Float[np.ndarray, "acquisition 7"]:
     """Compute shift, logarithm of the stretch, and that of the contrast of each acquisition, from the fitted array."""
     motion = np.asarray(parameters, np.float64)
-    return MOTION_UNIT * (motion - motion[:1])
+    return MOTION_UNIT * (motion - motion.mean(axis=0))
