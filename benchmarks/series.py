@@ -30,7 +30,12 @@ from .table import spread
 
 NAME = "series of a cell (simulated)"
 SEEDS = (1, 2, 3)
-OPTIONS: Options = {"volume.depth": "8 um", "fit.sign": "nonnegative", "physics.absorption": False}
+OPTIONS: Options = {
+    "volume.depth": "8 um",
+    "fit.sign": "nonnegative",
+    "physics.absorption": False,
+    "fit.series.smoothness": 4,
+}
 TINY: Options = {"fit.steps": 3}
 
 ACQUISITIONS, VIEWS, PIXELS, DEPTH = 5, 16, 48, 8.0

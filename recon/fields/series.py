@@ -118,4 +118,4 @@ class SeriesField:
 def motion_of(parameters: Float[np.ndarray, "acquisition 7"]) -> Float[np.ndarray, "acquisition 7"]:
     """Compute shift, logarithm of the stretch, and that of the contrast of each acquisition, from the fitted array."""
     motion = np.asarray(parameters, np.float64)
-    return MOTION_UNIT * (motion - motion.mean(axis=0))
+    return np.asarray(MOTION_UNIT * (motion - motion.mean(axis=0)))
