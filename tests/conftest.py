@@ -4,6 +4,7 @@ On the CPU, with strict promotion; every annotation of ``physics`` and ``recon``
 call; compiled programs kept from one run to the next.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -27,6 +28,9 @@ os.environ["COLUMNS"] = "100"  # click and rich wrap to the terminal's width
 # Some environments say otherwise; the tests, and hundreds of processes that they start, would compile all sources anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# jax's traces make many objects and few cycles: at the usual thresholds a tenth of the tests' time goes to collections.
+gc.set_threshold(50_000, 20, 50)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # In the background of a script; a command would leave it so.
     signal.signal(signal.SIGINT, signal.default_int_handler)

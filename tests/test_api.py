@@ -11,6 +11,8 @@ import pytest
 import unflat
 from unflat.recon.errors import ConfigError
 
+from .commands import run_here
+
 SMALL = {
     "volume.depth": "3 um",
     "fit.steps": 6,
@@ -48,6 +50,7 @@ def test_a_fit_needs_no_folder_and_reports_its_progress(measurement: unflat.Meas
         result.save(tmp_path / "RUN")
 
 
+@pytest.mark.usefixtures("no_report")
 def test_the_api_and_the_command_give_the_same_numbers(
     measurement: unflat.Measurement, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -58,9 +61,7 @@ def test_the_api_and_the_command_give_the_same_numbers(
     words = ["fit", tmp_path / "c.yaml", scan, "-o", tmp_path / "RUN", "--seed", "1"]
     (tmp_path / "c.yaml").write_text("kind: cell\n", "utf-8")
     sets = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
-    done = subprocess.run(
-        [sys.executable, "-m", "unflat", *map(str, words), *sets], capture_output=True, text=True, check=False
-    )
+    done = run_here(*words, *sets)
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "RUN" / "metrics.json").read_text("utf-8"))
     for name in ("residual_fitted", "snr", "ncc"):

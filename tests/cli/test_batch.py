@@ -23,6 +23,8 @@ from unflat.recon.experiments.report_worker import ReportWorkers
 from unflat.recon.optimize.program import shared_program
 from unflat.recon.runs.batch_record import BatchRecord
 
+from ..commands import run_here
+
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory, scan: Path) -> Path:
@@ -128,7 +130,7 @@ def test_scans_of_one_name_get_runs_of_their_own(
     assert "2 acquisitions have a name in common" in capfd.readouterr().err
 
 
-@pytest.mark.usefixtures("without_reports")
+@pytest.mark.usefixtures("without_reports", "no_report")
 def test_one_acquisition_is_a_run_and_no_batch_unless_each_is_given(scans: Path, tmp_path: Path) -> None:
     one = scans / "scans" / "cell_2.h5"
     assert fit(scans, one, "-o", tmp_path / "RUN") == 0
@@ -193,9 +195,9 @@ def test_a_request_to_stop_ends_the_batch_and_resume_does_what_is_left(
         os.kill(os.getpid(), signal.SIGTERM)
         return finish(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run_module, "_finish", finish_late)
-    assert fit(scans, several, "-o", runs) == 75
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:  # Not undone as a whole: no report is written after it either.
+        patched.setattr(run_module, "_finish", finish_late)
+        assert fit(scans, several, "-o", runs) == 75
     assert [row["status"] for row in table(runs).values()] == ["done", "waiting"]
     assert "SIGTERM received: run again with --resume" in capfd.readouterr().err
     assert run(["status", str(runs)]) == 0
@@ -218,9 +220,8 @@ def test_a_batch_that_was_killed_is_explained_and_goes_on(scans: Path, tmp_path:
         time.sleep(0.05)
     process.kill()
     process.wait()
-    status = [sys.executable, "-m", "unflat", "status", "RUNS", "--json"]
-    shown = subprocess.run(status, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60).stdout
-    died, waiting = json.loads(shown)
+    status = ("status", "RUNS", "--json")
+    died, waiting = json.loads(run_here(*status, folder=tmp_path).stdout)
     assert (died["state"], waiting["state"]) == ("died", "waiting")
     assert "memory needed about" in died["reason"]
     assert died["resume"].startswith("unflat fit ")
@@ -230,7 +231,7 @@ def test_a_batch_that_was_killed_is_explained_and_goes_on(scans: Path, tmp_path:
     assert record.scans["cell_2"].deaths == 1
     again = [sys.executable, "-m", *died["resume"].split(), "--time-limit", "1"]
     assert subprocess.run(again, cwd=tmp_path, capture_output=True, check=False, timeout=60).returncode == 75
-    states = json.loads(subprocess.run(status, cwd=tmp_path, capture_output=True, text=True, check=True).stdout)
+    states = json.loads(run_here(*status, folder=tmp_path).stdout)
     assert [state["state"] for state in states] == ["stopped", "waiting"]
 
 

@@ -119,6 +119,7 @@ def test_a_report_is_written_again(kind: str, files: Path) -> None:
     assert report.stat().st_size > 10_000
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_fit_that_stopped_resumes(files: Path) -> None:
     folder = files / "cell"
     words = [str(folder / name) for name in ("config.yaml", "acquisition.h5")]
@@ -140,6 +141,7 @@ def test_a_checkpoint_of_phase_retrieval_is_refused_and_left_as_it_is(
     assert sorted((folder / "stopped" / "checkpoint").iterdir()) == checkpoints
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_network_of_then_still_predicts(files: Path, tmp_path: Path) -> None:
     """Not the same shapes: since then each draw has a relief of its own, and the consensus is the answer."""
     folder, output = files / "shape", tmp_path / "prediction"

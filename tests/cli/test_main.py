@@ -1,5 +1,6 @@
 """Command line: exit statuses of real processes, and help that imports no heavy modules."""
 
+import json
 import os
 import platform
 import re
@@ -22,6 +23,8 @@ from unflat.recon.experiments import BUILT_IN, get_experiment
 from unflat.recon.experiments.methods import METHODS
 from unflat.recon.runs.launch import read_launch
 
+from ..commands import run_here
+
 HEAVY = ("jax", "matplotlib", "scipy", "skimage", "optax")
 
 
@@ -39,21 +42,19 @@ def unflat(
     )
 
 
-def run_and_list_imports(*words: str | Path) -> tuple[str, set[str]]:
-    """Run a command in a process of its own.
+def run_and_list_imports(*commands: list[str | Path]) -> list[set[str]]:
+    """Run commands, one after the other, in a process of their own.
 
     Returns:
-        The text that it prints, and the heavy modules that it has imported.
+        The heavy modules that are imported after each.
     """
     code = (
-        "import sys\nfrom unflat.cli.main import run\nrun(sys.argv[1:])\n"
-        f"print('HEAVY', *[m for m in {HEAVY!r} if m in sys.modules])"
+        "import json, sys\nfrom unflat.cli.main import run\nfor words in json.loads(sys.argv[1]):\n"
+        f"    run(words)\n    print('HEAVY', *[m for m in {HEAVY!r} if m in sys.modules])"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, timeout=120, check=True
-    )
-    *lines, last = result.stdout.splitlines()
-    return "\n".join(lines), set(last.split()[1:])
+    command = [sys.executable, "-c", code, json.dumps(commands, default=str)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return [set(line.split()[1:]) for line in result.stdout.splitlines() if line.startswith("HEAVY")]
 
 
 @pytest.fixture
@@ -108,17 +109,17 @@ class TestHelp:
             assert set(heavy.split()) & {"jax", "matplotlib"} == set(), name
 
     def test_help_and_version_import_nothing_heavy(self) -> None:
-        assert run_and_list_imports("--help")[1] == set()
-        assert run_and_list_imports("--version")[1] == set()
+        assert run_and_list_imports(["--help"], ["--version"]) == [set(), set()]
 
     def test_init_check_info_and_submit_import_no_jax(self, tmp_path: Path, config: Path, scan: Path) -> None:
-        for words in (
-            ("init", "cell", "-o", tmp_path / "new.yaml"),
-            ("check", config, scan, *sets(*FOREIGN)),
-            ("info", scan),
-            ("submit", "--dry-run", "--", "fit", config, scan, "-o", tmp_path / "RUN", *sets(*FOREIGN)),
-        ):
-            assert run_and_list_imports(*words)[1] & {"jax", "matplotlib"} == set(), words
+        commands: list[list[str | Path]] = [
+            ["init", "cell", "-o", tmp_path / "new.yaml"],
+            ["check", config, scan, *sets(*FOREIGN)],
+            ["info", scan],
+            ["submit", "--dry-run", "--", "fit", config, scan, "-o", tmp_path / "RUN", *sets(*FOREIGN)],
+        ]
+        for words, imported in zip(commands, run_and_list_imports(*commands), strict=True):
+            assert imported & {"jax", "matplotlib"} == set(), words
 
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_completion_is_offered_for_each_shell(self, shell: str) -> None:
@@ -153,29 +154,36 @@ class TestExitStatus:
     def test_a_user_error_has_a_message_a_status_and_no_traceback(
         self, words: tuple[str, ...], status: int, message: str, tmp_path: Path
     ) -> None:
-        result = unflat(*words, cwd=tmp_path)
+        result = run_here(*words, folder=tmp_path)
         assert result.returncode == status, result.stderr
         assert message in result.stdout + result.stderr
         assert "Traceback" not in result.stderr
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.parametrize(("words", "status"), [(("chekc",), 2), (("report", "absent"), 3)])
+    def test_a_process_ends_with_the_status_of_its_command(
+        self, words: tuple[str, ...], status: int, tmp_path: Path
+    ) -> None:
+        ended, here = unflat(*words, cwd=tmp_path), run_here(*words, folder=tmp_path)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (status, here.stdout, here.stderr)
+
     def test_a_config_is_overwritten_only_by_force(self, tmp_path: Path) -> None:
         path = tmp_path / "run.yaml"
-        first = unflat("init", "cell", "-o", path, "--set", "volume.depth=9 um", "--seed", "3")
+        first = run_here("init", "cell", "-o", path, "--set", "volume.depth=9 um", "--seed", "3")
         assert first.returncode == 0
         assert f"wrote {path}" in first.stdout
         text = path.read_text("utf-8")
         assert "depth: 9 um" in text
         assert "seed: 3" in text
-        again = unflat("init", "cell", "-o", path)
+        again = run_here("init", "cell", "-o", path)
         assert again.returncode == 2
         assert "--force" in again.stderr
         assert path.read_text("utf-8") == text
-        assert unflat("init", "cell", "-o", path, "--force", "-q").stdout == ""
+        assert run_here("init", "cell", "-o", path, "--force", "-q").stdout == ""
 
     def test_without_an_output_the_config_goes_to_stdout(self) -> None:
-        assert unflat("init", "cell").stdout.startswith("# Kind of experiment.\nkind: cell\n")
-        assert unflat("init", "cell", "--schema").stdout.startswith("{")
+        assert run_here("init", "cell").stdout.startswith("# Kind of experiment.\nkind: cell\n")
+        assert run_here("init", "cell", "--schema").stdout.startswith("{")
 
     def test_a_bug_is_one_line_and_has_a_traceback_on_request(self) -> None:
         code = (
@@ -217,7 +225,7 @@ class TestExitStatus:
 
 class TestCheck:
     def test_a_valid_pair_is_reported_with_memory_and_time(self, config: Path, scan: Path) -> None:
-        result = unflat("check", config, scan, *sets(*FOREIGN, "acquisition.pixel_size=0.3125 um"))
+        result = run_here("check", config, scan, *sets(*FOREIGN, "acquisition.pixel_size=0.3125 um"))
         assert result.returncode == 0, result.stderr
         assert "images: 4 x 32 x 32" in result.stdout
         assert "pixel_size: 312.5 nm, 312.5 nm" in result.stdout
@@ -225,26 +233,26 @@ class TestCheck:
 
     def test_every_fault_of_a_config_has_its_line(self, config: Path) -> None:
         config.write_text("kind: cell\nvolume:\n  depht: 4 um\nfit: {steps: many}\n", "utf-8")
-        result = unflat("check", config)
+        result = run_here("check", config)
         assert result.returncode == 2
         assert f"error: {config}:3:3: volume.depht: unknown key; did you mean 'depth'?" in result.stderr
         assert f"error: {config}:4:7: fit.steps" in result.stderr
 
     def test_all_names_missing_from_the_file_are_reported_at_once(self, config: Path, scan: Path) -> None:
         wrong = sets(*FOREIGN, "acquisition.images=/I_raw", "acquisition.medium_index=/@index")
-        result = unflat("check", config, scan, *wrong)
+        result = run_here("check", config, scan, *wrong)
         assert result.returncode == 3
         assert "/I_raw" in result.stderr
         assert "index" in result.stderr
         assert "Traceback" not in result.stderr
 
     def test_a_volume_without_depth_is_refused_with_the_remedy(self, config: Path, scan: Path) -> None:
-        result = unflat("check", config, scan, *sets(*FOREIGN, "volume.depth="))
+        result = run_here("check", config, scan, *sets(*FOREIGN, "volume.depth="))
         assert result.returncode == 2
         assert "--set volume.depth=" in result.stderr
 
     def test_a_missing_file_is_a_fault_of_the_data(self, config: Path, tmp_path: Path) -> None:
-        result = unflat("check", config, tmp_path / "absent.h5")
+        result = run_here("check", config, tmp_path / "absent.h5")
         assert result.returncode == 3
         assert "absent.h5" in result.stderr
 

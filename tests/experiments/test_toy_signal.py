@@ -38,28 +38,38 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install(tmp_path_factory.mktemp("plugins"), TOY.read_text("utf-8"))
 
 
-def unflat(plugins: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    """Run the command line with the toy on the path."""
-    command = [sys.executable, "-m", "unflat", *map(str, words)]
-    return run_with(plugins, *command)
+PROGRAM = """
+import io, json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from unflat.cli.main import run
+ends = []
+for words in json.loads(sys.argv[1]):
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        status = run(words)
+    ends.append([words, status, out.getvalue(), err.getvalue()])
+print(json.dumps(ends))
+"""
+"""Runs commands one after the other, as in a process of their own, but imports the toy and jax once."""
 
 
-def prepare(plugins: Path, *commands: list[object]) -> None:
-    """Run commands one after the other in one process, which imports the toy and jax once."""
-    program = "import json, sys; from unflat.cli.main import run; sys.exit(any(map(run, json.loads(sys.argv[1]))))"
-    done = run_with(plugins, sys.executable, "-c", program, json.dumps(commands, default=str))
-    assert done.returncode == 0, (commands, done.stderr)
-
-
-def run_with(plugins: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def unflat(plugins: Path, *commands: list[object]) -> list[subprocess.CompletedProcess[str]]:
+    """Run commands in one process that has the toy on its path."""
     path = os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH", "")]))
+    command = [sys.executable, "-c", PROGRAM, json.dumps(commands, default=str)]
     environment = os.environ | {"PYTHONPATH": path}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return [subprocess.CompletedProcess(*end) for end in json.loads(done.stdout)]
+
+
+def require_done(ended: list[subprocess.CompletedProcess[str]]) -> None:
+    for one in ended:
+        assert one.returncode == 0, (one.args, one.stderr)
 
 
 def test_a_fourth_kind_goes_through_every_command(plugins: Path, tmp_path: Path) -> None:
     config, scan, run = tmp_path / "s.yaml", tmp_path / "scan.h5", tmp_path / "RUN"
-    prepare(
+    *before, evaluated = unflat(
         plugins,
         ["init", "signal", "-o", config],
         ["simulate", config, "-o", scan],
@@ -69,9 +79,9 @@ def test_a_fourth_kind_goes_through_every_command(plugins: Path, tmp_path: Path)
         ["report", run, "-o", tmp_path / "report.html"],
         ["info", scan],
         ["info", run],
+        ["evaluate", run, scan, "--json"],
     )
-    evaluated = unflat(plugins, "evaluate", run, scan, "--json")
-    assert evaluated.returncode == 0, evaluated.stderr
+    require_done([*before, evaluated])
     accuracy = json.loads(evaluated.stdout)
     numbers = json.loads((run / "metrics.json").read_text("utf-8"))
     assert accuracy["ncc"] == pytest.approx(numbers["ncc"], abs=1e-6)
@@ -84,8 +94,9 @@ def test_a_fourth_kind_goes_through_every_command(plugins: Path, tmp_path: Path)
 
 def test_a_method_that_the_kind_does_not_offer_is_refused(plugins: Path, tmp_path: Path) -> None:
     config = tmp_path / "s.yaml"
-    assert unflat(plugins, "init", "signal", "-o", config).returncode == 0
-    refused = unflat(plugins, "phase", config, tmp_path / "none.h5", "-o", tmp_path / "RUN")
+    phase = ["phase", config, tmp_path / "none.h5", "-o", tmp_path / "RUN"]
+    made, refused = unflat(plugins, ["init", "signal", "-o", config], phase)
+    require_done([made])
     assert refused.returncode == 2
     assert "unflat fit" in refused.stderr
     assert not (tmp_path / "RUN").exists()
@@ -93,9 +104,9 @@ def test_a_method_that_the_kind_does_not_offer_is_refused(plugins: Path, tmp_pat
 
 def test_a_kind_without_an_estimate_says_so(plugins: Path, tmp_path: Path) -> None:
     config, scan = tmp_path / "s.yaml", tmp_path / "scan.h5"
-    prepare(plugins, ["init", "signal", "-o", config], ["simulate", config, "-o", scan])
-    checked = unflat(plugins, "check", config, scan)
-    assert checked.returncode == 0
+    commands: list[list[object]] = [["init", "signal", "-o", config], ["simulate", config, "-o", scan]]
+    *before, checked = unflat(plugins, *commands, ["check", config, scan])
+    require_done([*before, checked])
     assert "no estimate" in checked.stdout
     assert "name it" not in checked.stdout
     assert "memory about" not in checked.stdout
@@ -109,10 +120,9 @@ def test_arrays_need_neither_three_axes_nor_a_pixel_of_two_numbers(tmp_path: Pat
         ("    images: AnySource", "    lines: AnySource"),
         ("np.full(2, pixel)}", "np.array(pixel)}"),
     ).replace("/measurement/images", "/measurement/lines")
-    folder, scan = install(tmp_path, source), tmp_path / "scan.h5"
-    assert unflat(folder, "init", "signal", "-o", tmp_path / "s.yaml").returncode == 0
-    simulated = unflat(folder, "simulate", tmp_path / "s.yaml", "-o", scan)
-    assert simulated.returncode == 0, simulated.stderr
+    folder, config, scan = install(tmp_path, source), tmp_path / "s.yaml", tmp_path / "scan.h5"
+    made, simulated = unflat(folder, ["init", "signal", "-o", config], ["simulate", config, "-o", scan])
+    require_done([made, simulated])
     assert "lines: 1 × 96 values" in simulated.stdout
     with h5py.File(scan) as file:
         assert file["measurement/x"].shape == (96,)
@@ -133,12 +143,11 @@ def test_a_kind_that_cannot_be_loaded_is_named_with_its_package(
     tmp_path: Path, source: str, name: str, fault: str
 ) -> None:
     folder = install(tmp_path, source, name)
-    refused = unflat(folder, "init", name)
+    np.savez(tmp_path / "array.npz", a=np.zeros(3))
+    refused, shown = unflat(folder, ["init", name], ["info", tmp_path / "array.npz"])
     assert refused.returncode == 2
     for text in (f"{name!r}", "'toy-signal'", "cannot be loaded", fault):
         assert text in refused.stderr
-    np.savez(tmp_path / "array.npz", a=np.zeros(3))
-    shown = unflat(folder, "info", tmp_path / "array.npz")
     assert shown.returncode == 0
     assert "warning" in shown.stderr
     assert fault in shown.stderr
@@ -147,10 +156,10 @@ def test_a_kind_that_cannot_be_loaded_is_named_with_its_package(
 
 def test_an_error_in_a_package_of_a_kind_names_its_line(tmp_path: Path) -> None:
     source = toy_with(("        progress(1, 1)\n", '        __import__("json").loads("")\n'))
-    folder = install(tmp_path, source)
-    assert unflat(folder, "init", "signal", "-o", tmp_path / "s.yaml").returncode == 0
-    words = ["simulate", tmp_path / "s.yaml", "-o", tmp_path / "scan.h5"]
-    failed, loud = unflat(folder, *words), unflat(folder, *words, "-vv")
+    folder, config = install(tmp_path, source), tmp_path / "s.yaml"
+    words = ["simulate", config, "-o", tmp_path / "scan.h5"]
+    made, failed, loud = unflat(folder, ["init", "signal", "-o", config], words, [*words, "-vv"])
+    require_done([made])
     line = next(n for n, text in enumerate(source.splitlines(), 1) if "__import__" in text)
     assert failed.returncode == loud.returncode == 1
     assert f"toy_signal.py:{line}" in failed.stderr
@@ -163,8 +172,9 @@ def test_an_error_in_a_package_of_a_kind_names_its_line(tmp_path: Path) -> None:
 def test_losses_of_another_shape_are_refused(tmp_path: Path) -> None:
     source = toy_with((").sum(-1) / (", ").sum() / ("), ("        ).sum(-1)", "        ).sum()"))
     folder, config, scan = install(tmp_path, source), tmp_path / "s.yaml", tmp_path / "scan.h5"
-    prepare(folder, ["init", "signal", "-o", config], ["simulate", config, "-o", scan])
-    refused = unflat(folder, "fit", config, scan, "-o", tmp_path / "RUN")
+    commands: list[list[object]] = [["init", "signal", "-o", config], ["simulate", config, "-o", scan]]
+    *before, refused = unflat(folder, *commands, ["fit", config, scan, "-o", tmp_path / "RUN"])
+    require_done(before)
     assert refused.returncode == 2
     for text in ("SignalLikelihood.losses", "shape ()", "(views,)"):
         assert text in refused.stderr
@@ -173,9 +183,9 @@ def test_losses_of_another_shape_are_refused(tmp_path: Path) -> None:
 def test_a_faulty_summary_does_not_make_a_finished_run_fail(tmp_path: Path) -> None:
     folder = install(tmp_path, toy_with(("numbers['misfit_withheld']", "numbers['absent']")))
     config, scan, run = tmp_path / "s.yaml", tmp_path / "scan.h5", tmp_path / "RUN"
-    prepare(folder, ["init", "signal", "-o", config], ["simulate", config, "-o", scan])
-    done = unflat(folder, "fit", config, scan, "-o", run, "--set", "fit.steps=3")
-    assert done.returncode == 0, done.stderr
+    commands: list[list[object]] = [["init", "signal", "-o", config], ["simulate", config, "-o", scan]]
+    *before, done = unflat(folder, *commands, ["fit", config, scan, "-o", run, "--set", "fit.steps=3"])
+    require_done([*before, done])
     assert "summary_line" in done.stderr
     assert "absent" in done.stderr
     assert "after 3 steps" in (run / "DONE").read_text("utf-8")

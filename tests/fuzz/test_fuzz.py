@@ -15,7 +15,7 @@ from unflat.recon.errors import DataError
 from .readers import READERS
 from .worker import make_input
 
-COUNT = 15
+COUNT = 10
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -16,6 +16,8 @@ from unflat.recon.experiments.cell.read import read
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.inspect import describe
 
+from ..commands import run_here
+
 SHAPE = (4, 8, 10)
 
 
@@ -293,17 +295,12 @@ def test_a_damaged_chunk_is_reported_with_its_dataset(tmp_path: Path) -> None:
         read(parse_config("kind: cell"), path)
 
 
-def unflat(*arguments: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own."""
-    program = [sys.executable, "-c", "import sys; from unflat.cli.main import main; sys.exit(main())"]
-    return subprocess.run([*program, *map(str, arguments)], capture_output=True, text=True, check=False)
-
-
 def test_convert_of_bad_data_ends_with_status_3_and_writes_no_file(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         file[IMAGES][0, 0, 0] = np.nan
-    process = unflat("convert", path, "-o", tmp_path / "out.h5")
+    command = [sys.executable, "-m", "unflat", "convert", str(path), "-o", str(tmp_path / "out.h5")]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
     assert process.returncode == 3
     assert "error: " in process.stderr
     assert "mask them" in process.stderr
@@ -313,21 +310,21 @@ def test_convert_of_bad_data_ends_with_status_3_and_writes_no_file(tmp_path: Pat
 
 def test_convert_does_not_overwrite_and_info_describes_its_file(tmp_path: Path) -> None:
     path, output = write_sound(tmp_path / "scan.h5"), tmp_path / "out.h5"
-    process = unflat("convert", path, "-o", output, "--set", "acquisition.crop=[4, 4]")
+    process = run_here("convert", path, "-o", output, "--set", "acquisition.crop=[4, 4]")
     assert (process.returncode, process.stderr) == (0, "")
     assert f"wrote {output}" in process.stdout
-    assert unflat("convert", path, "-o", output).returncode == 2
-    shown = unflat("info", output)
+    assert run_here("convert", path, "-o", output).returncode == 2
+    shown = run_here("info", output)
     assert shown.returncode == 0
     assert "4 intensity images of 4 x 4 pixels" in shown.stdout
     truncate(output)
-    broken = unflat("info", output)
+    broken = run_here("info", output)
     assert broken.returncode == 3
     assert len(broken.stderr.splitlines()) == 1
 
 
 def test_an_output_in_a_missing_folder_is_reported(tmp_path: Path) -> None:
-    process = unflat("convert", write_sound(tmp_path / "scan.h5"), "-o", tmp_path / "absent" / "out.h5")
+    process = run_here("convert", write_sound(tmp_path / "scan.h5"), "-o", tmp_path / "absent" / "out.h5")
     assert process.returncode == 3
     assert "there is no folder" in process.stderr
     assert "Traceback" not in process.stderr

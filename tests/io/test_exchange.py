@@ -1,10 +1,7 @@
 """Exchange of crystals with other programs: CXI for viewers, results of cohere and PyNX."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,8 @@ from unflat.recon.io.phasing_programs import COHERE, on_detector
 from unflat.recon.io.result import read_result
 from unflat.recon.io.volume_formats import read_volume, save
 from unflat.recon.volume import Volume
+
+from ..commands import run_here
 
 SHAPE = (24, 28, 32)
 BASIS = np.array([[1.5e7, 3e6, 0.0], [0.0, -2e7, 1e6], [0.0, 0.0, 2.2e7]])
@@ -54,12 +53,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def unflat(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-m", "unflat", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
-
-
 def like_cohere(folder: Path, of: np.ndarray, **more: np.ndarray) -> Path:
     """Write a density as cohere saves it: its transform to the detector is ifft, its axes are (x, y, frame)."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +81,7 @@ def like_pynx(path: Path, of: np.ndarray, **changes: Any) -> Path:
 def path(run: Path) -> Path:
     """Volume of the run, converted to CXI by the command."""
     path = run.parent / "crystal.cxi"
-    done = unflat("volume", run, "-o", path)
+    done = run_here("volume", run, "-o", path)
     assert done.returncode == 0, done.stderr
     return path
 
@@ -147,14 +140,14 @@ class TestCxi:
         np.testing.assert_allclose(volume.z, first.z)
 
     def test_a_cxi_volume_can_be_converted_to_vti(self, path: Path, run: Path) -> None:
-        done = unflat("volume", path, "-o", path.with_suffix(".vti"))
+        done = run_here("volume", path, "-o", path.with_suffix(".vti"))
         assert done.returncode == 0, done.stderr
         volume, first = read_volume(path.with_suffix(".vti")), read_volume(run / "volume.h5")
         for name in ("amplitude", "phase", "displacement", "strain"):
             np.testing.assert_array_equal(volume.values[name], first.values[name])
 
     def test_info_names_the_frame(self, path: Path) -> None:
-        assert "crystal on the laboratory's frame" in unflat("info", path).stdout
+        assert "crystal on the laboratory's frame" in run_here("info", path).stdout
 
     def test_a_measurement_is_refused_as_a_volume(self, tmp_path: Path) -> None:
         with h5py.File(tmp_path / "scan.cxi", "w") as file:
@@ -283,7 +276,7 @@ class TestComparing:
         assert score(one, other)["correlation"] > 0.999
 
     def test_evaluate_names_the_assumed_convention(self, tmp_path: Path, run: Path) -> None:
-        done = unflat("evaluate", run, like_cohere(tmp_path / "results", density()), "--json")
+        done = run_here("evaluate", run, like_cohere(tmp_path / "results", density()), "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["correlation"] > 0.999
         assert "cohere: taken to be axes (x, y, frame), inverse FFT to the detector" in done.stderr
@@ -296,7 +289,7 @@ class TestComparing:
     def test_a_folder_of_cohere_is_read_as_a_result(self, tmp_path: Path) -> None:
         volume = read_result(like_cohere(tmp_path / "results", density()))
         assert isinstance(volume, Volume)
-        assert "cohere" in unflat("info", tmp_path / "results").stdout
+        assert "cohere" in run_here("info", tmp_path / "results").stdout
 
 
 def test_both_frames_have_the_same_crystal_volume(run: Path) -> None:

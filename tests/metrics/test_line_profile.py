@@ -1,9 +1,6 @@
 """Line profiles through a crystal, widths of its edges, and commands that write them."""
 
 import csv
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +24,8 @@ from unflat.recon.sampled import Quantity
 from unflat.recon.visualization.curves import draw_profiles
 from unflat.recon.visualization.style import render_png
 from unflat.recon.volume import Volume, centred_axis
+
+from ..commands import run_here
 
 STEP = 5e-9
 HALF = (60e-9, 75e-9, 90e-9)
@@ -128,23 +127,17 @@ def test_the_figure_is_drawn() -> None:
 
 
 class TestQuery:
-    @staticmethod
-    def unflat(*words: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "unflat", *map(str, words)]
-        environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
-
     def test_a_volume_in_voxels_takes_no_points_in_metres(self, tmp_path: Path) -> None:
         save(replace(block(), length_unit="voxel"), tmp_path / "volume.h5")
         line = ("--line", "0um,0um,0um", "0um,0um,1um")
-        done = self.unflat("query", tmp_path / "volume.h5", "-o", tmp_path / "line.csv", *line)
+        done = run_here("query", tmp_path / "volume.h5", "-o", tmp_path / "line.csv", *line)
         assert done.returncode == 2
         assert "in voxels of unknown size" in done.stderr
 
     def test_a_line_through_a_volume(self, tmp_path: Path) -> None:
         save(block(), tmp_path / "volume.h5")
         line = ("--line", "0nm,0nm,-50nm", "0nm,0nm,50nm", "--samples", "21")
-        done = self.unflat("query", tmp_path, "-o", tmp_path / "profile.csv", *line)
+        done = run_here("query", tmp_path, "-o", tmp_path / "profile.csv", *line)
         assert done.returncode == 0, done.stderr
         table = np.genfromtxt(tmp_path / "profile.csv", delimiter=",", names=True, deletechars="")
         assert table.dtype.names[:3] == ("z_[m]", "y_[m]", "x_[m]")
@@ -161,6 +154,6 @@ class TestQuery:
     )
     def test_an_invalid_line_is_a_usage_error(self, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
         save(block(), tmp_path / "volume.h5")
-        done = self.unflat("query", tmp_path / "volume.h5", "-o", tmp_path / "profile.csv", *words)
+        done = run_here("query", tmp_path / "volume.h5", "-o", tmp_path / "profile.csv", *words)
         assert done.returncode == 2
         assert message in done.stderr

@@ -44,6 +44,7 @@ simulate:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 def test_a_specimen_less_dense_than_its_medium_gets_the_negative_sign_and_a_resumed_run_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,6 +148,7 @@ def test_light_shifted_beyond_the_index_of_the_medium_is_worse_and_no_nan(images
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 def test_a_fit_of_blank_images_has_failed(tmp_path: Path) -> None:
     command = scan(tmp_path, np.ones((VIEWS, 16, 16), np.float32), directions(VIEWS, 0.5))
     small = ["--set", "fit.steps=2", "--set", "fit.field=voxels", "--set", "fit.refine.gain=true"]

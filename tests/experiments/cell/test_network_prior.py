@@ -1,8 +1,6 @@
 """Prior of a network on what the light did not see: its test by hidden views, its use by a fit, and predictions."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,8 @@ from unflat.recon.experiments.run import RunOptions, run_method
 from unflat.recon.io.model_file import read_model
 from unflat.recon.io.write import write
 from unflat.recon.optimize import steps
+
+from ...commands import run_here
 
 CONFIG = """
 kind: cell
@@ -189,7 +189,12 @@ def test_the_right_prior_fills_the_unseen_band_and_a_wrong_one_changes_nothing(
 
 @pytest.mark.slow
 def test_a_prediction_is_a_model_of_the_mean_with_its_draws_and_their_spread(
-    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: CellLikelihood, truth: np.ndarray
+    scan: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    measured: CellLikelihood,
+    truth: np.ndarray,
+    request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.setattr(Completion, "load", lambda setting: FixedCompletion(truth))
     words = [str(scan / "run.yaml"), str(scan / "scan.h5"), "-o", str(tmp_path / "RUN")]
@@ -203,6 +208,7 @@ def test_a_prediction_is_a_model_of_the_mean_with_its_draws_and_their_spread(
     assert numbers(tmp_path / "RUN")["residual_withheld"] < numbers(tmp_path / "RUN")["residual_draws"]
     assert (tmp_path / "RUN" / "report.html").is_file()
 
+    request.getfixturevalue("no_report")
     assert run(["predict", *words, "--refine", "--force", "--set", "fit.prior=none", "--set", "fit.steps=25"]) == 0
     refined = read_model(tmp_path / "RUN" / "model.h5")
     assert refined.draws == 2
@@ -239,9 +245,8 @@ def test_a_wrong_network_is_named_with_status_3(scan: Path, tmp_path: Path, brok
         path.write_bytes(content[: len(content) // 2])
     elif broken == "absent":
         path = tmp_path / "none.h5"
-    command = [sys.executable, "-m", "unflat", "fit", str(scan / "run.yaml"), str(scan / "scan.h5"), "-o"]
-    command += [str(tmp_path / "RUN"), "--set", f"fit.prior={path}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    setting = ("--set", f"fit.prior={path}")
+    done = run_here("fit", scan / "run.yaml", scan / "scan.h5", "-o", tmp_path / "RUN", *setting)
     assert done.returncode == 3, done.stderr
     assert path.name in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,9 +1,7 @@
 """Simulation of cells: directions of light, images, camera, truth and file."""
 
 import logging
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +16,8 @@ from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.config_simulation import Sort
 from unflat.recon.experiments.cell.simulate import simulate, simulation_lattice
 from unflat.recon.experiments.configs import parse_config
+
+from ...commands import run_here
 
 SMALL = """
 kind: cell
@@ -243,8 +243,7 @@ def test_the_command_writes_an_acquisition_that_reads_back(tmp_path: Path) -> No
     (tmp_path / "small.yaml").write_text(SMALL)
 
     def unflat(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "unflat", "simulate", "small.yaml", "-o", "scan.h5", *arguments]
-        return subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, timeout=120, env=os.environ)
+        return run_here("simulate", "small.yaml", "-o", "scan.h5", *arguments, folder=tmp_path)
 
     done = unflat("--set", "simulate.photons=100", "--seed", "3")
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,5 @@
 """Reading, validation and preprocessing of a crystal's rocking curve."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,6 +27,8 @@ from unflat.recon.experiments.crystal.schema import SCHEMA
 from unflat.recon.experiments.crystal.simulate import simulate
 from unflat.recon.experiments.crystal.validate import warnings_for
 from unflat.recon.io.write import write
+
+from ...commands import run_here
 
 BASIS = np.array([[1.5e6, 3e5, 0.0], [0.0, -2e6, 1e5], [0.0, 0.0, 2.2e6]])
 BRAGG = np.array([-8e9, 9e9, 2.4e10])
@@ -551,12 +552,6 @@ class TestOversampling:
         assert any("oversampling is below 2 along frame and y and x" in note for note in scan.notes)
 
 
-def unflat(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a subprocess."""
-    command = [sys.executable, "-m", "unflat", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=dict(os.environ))
-
-
 @pytest.mark.parametrize(
     ("change", "status", "message"),
     [
@@ -573,7 +568,7 @@ def test_check_exits_by_the_state_of_the_data(
     config.write_text("kind: crystal\n", "utf-8")
     with h5py.File(path, "a") as file:
         change(file)
-    done = unflat("check", config, path)
+    done = run_here("check", config, path)
     assert done.returncode == status, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -583,10 +578,10 @@ def test_no_cell_is_phased_or_predicted(tmp_path: Path) -> None:
     cell = tmp_path / "cell.yaml"
     cell.write_text("kind: cell\n", "utf-8")
     path = sound(tmp_path / "scan.h5")
-    phased = unflat("phase", cell, path, "-o", tmp_path / "run")
+    phased = run_here("phase", cell, path, "-o", tmp_path / "run")
     assert phased.returncode == 2
     assert "a cell's measurement is not phased by projections; use unflat fit" in phased.stderr
-    predicted = unflat("predict", cell, path, "-o", tmp_path / "run")
+    predicted = run_here("predict", cell, path, "-o", tmp_path / "run")
     assert predicted.returncode == 2
     assert "there is no network that predicts a cell; use unflat fit" in predicted.stderr
 

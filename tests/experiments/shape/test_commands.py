@@ -35,6 +35,8 @@ from unflat.recon.optimize.training_run import initial_weights
 from unflat.recon.runs import RunContext, RunFolder, describe_input
 from unflat.recon.visualization.run_data import gather
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 CONFIG = """
 kind: shape
 network: {widths: [8], blocks: [1]}

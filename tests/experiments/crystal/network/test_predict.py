@@ -103,6 +103,7 @@ def test_a_network_trains_stops_goes_on_and_answers(scan: Path) -> None:
         (["--adapt", "-1"], 2, "predict.adapt"),
     ],
 )
+@pytest.mark.usefixtures("no_report")
 def test_what_is_wrong_is_said(scan: Path, words: list[str], status: int, said: str) -> None:
     done = unflat("predict", "c.yaml", "scan.h5", "-o", "wrong", "--force", *words, folder=scan)
     assert done.returncode == status, done.stderr
