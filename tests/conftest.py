@@ -30,7 +30,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 # jax's traces make many objects and few cycles: at the usual thresholds a tenth of the tests' time goes to collections.
-gc.set_threshold(50_000, 20, 50)
+gc.set_threshold(50_000)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # In the background of a script; a command would leave it so.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -63,3 +63,11 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     from unflat.recon.experiments import run as run_module
 
     monkeypatch.setattr(run_module, "write_run_report", lambda *_, **__: None)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write reports of this process without figures, which take most of their time."""
+    from unflat.recon.visualization import report
+
+    monkeypatch.setattr(report, "draw_figures", lambda *_: [])

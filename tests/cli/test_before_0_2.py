@@ -1,7 +1,8 @@
 """Files written before version 0.2 open with the values that the code of that time gave.
 
 ``tests/fixtures/before_0_2`` holds a small run of each kind, two runs that stopped with a checkpoint, a network, and
-volumes in all formats; ``expected.json`` holds the values, recorded by :func:`values_of`.
+volumes in all formats; ``expected.json`` holds the values, recorded by :func:`values_of`. The wrapped phases among them
+are recorded anew: between samples, they have since been interpolated on the circle.
 """
 
 import csv

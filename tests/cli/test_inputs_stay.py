@@ -131,6 +131,7 @@ def test_a_run_is_not_written_into_a_folder_that_holds_its_inputs(
             assert _checksums(folder) == before
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_files_of_a_run_that_is_read_stay_and_its_report_is_replaced(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

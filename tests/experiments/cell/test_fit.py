@@ -205,6 +205,7 @@ def test_a_run_resumes_only_with_the_same_config(scan: Path, whole: Path) -> Non
     assert "fit.tv" in other.stderr
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_residual_above_the_gate_exits_with_5(scan: Path, tmp_path: Path) -> None:
     gated = run_fit(scan, tmp_path / "gated", "--set", "fit.gate=0.001", "--set", "fit.steps=3")
     assert gated.returncode == 5, gated.stderr
@@ -223,6 +224,7 @@ def test_nan_passes_no_gate() -> None:
     assert not Gate("residual", float("nan"), 1.0).passed
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(
     ("name", "status", "said"),
     [("SIGTERM", 0, "SIGTERM received after the last step"), ("SIGINT", 130, "error: interrupted after the last step")],

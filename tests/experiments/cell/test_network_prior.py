@@ -188,13 +188,9 @@ def test_the_right_prior_fills_the_unseen_band_and_a_wrong_one_changes_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_a_prediction_is_a_model_of_the_mean_with_its_draws_and_their_spread(
-    scan: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    measured: CellLikelihood,
-    truth: np.ndarray,
-    request: pytest.FixtureRequest,
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: CellLikelihood, truth: np.ndarray
 ) -> None:
     monkeypatch.setattr(Completion, "load", lambda setting: FixedCompletion(truth))
     words = [str(scan / "run.yaml"), str(scan / "scan.h5"), "-o", str(tmp_path / "RUN")]
@@ -208,7 +204,6 @@ def test_a_prediction_is_a_model_of_the_mean_with_its_draws_and_their_spread(
     assert numbers(tmp_path / "RUN")["residual_withheld"] < numbers(tmp_path / "RUN")["residual_draws"]
     assert (tmp_path / "RUN" / "report.html").is_file()
 
-    request.getfixturevalue("no_report")
     assert run(["predict", *words, "--refine", "--force", "--set", "fit.prior=none", "--set", "fit.steps=25"]) == 0
     refined = read_model(tmp_path / "RUN" / "model.h5")
     assert refined.draws == 2

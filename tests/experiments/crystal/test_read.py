@@ -574,7 +574,7 @@ def test_check_exits_by_the_state_of_the_data(
     assert "Traceback" not in done.stderr
 
 
-def test_no_cell_is_phased_or_predicted(tmp_path: Path) -> None:
+def test_no_cell_is_phased_and_no_crystal_predicted_as_one(tmp_path: Path) -> None:
     cell = tmp_path / "cell.yaml"
     cell.write_text("kind: cell\n", "utf-8")
     path = sound(tmp_path / "scan.h5")
@@ -582,8 +582,8 @@ def test_no_cell_is_phased_or_predicted(tmp_path: Path) -> None:
     assert phased.returncode == 2
     assert "a cell's measurement is not phased by projections; use unflat fit" in phased.stderr
     predicted = run_here("predict", cell, path, "-o", tmp_path / "run")
-    assert predicted.returncode == 2
-    assert "there is no network that predicts a cell; use unflat fit" in predicted.stderr
+    assert predicted.returncode == 3
+    assert "is an acquisition of a crystal, not of a cell" in predicted.stderr
 
 
 def test_check_info_and_init_of_a_crystal_import_no_jax(tmp_path: Path) -> None:

@@ -116,10 +116,3 @@ def test_widths_that_cannot_be_are_refused_before_anything_is_made(scan: Path) -
     assert done.returncode == 2
     assert "multiple of 8" in done.stderr
     assert not (scan / "bad").exists()
-
-
-def test_a_cell_has_no_network_yet(scan: Path) -> None:
-    assert unflat("init", "cell", "-o", "cell.yaml", folder=scan).returncode == 0
-    done = unflat("train", "cell.yaml", "-o", "none", folder=scan)
-    assert done.returncode == 2
-    assert "there is no network for a cell" in done.stderr
