@@ -22,7 +22,7 @@ class CrystalNetwork(NetworkSettings):
 class CrystalTrain(TrainSettings):
     """Training of the network."""
 
-    specimens: int = Field(8000, ge=32, description="Number of simulated specimens; each use of one is augmented anew.")
+    specimens: int = Field(8000, ge=1, description="Number of simulated specimens; each use of one is augmented anew.")
     looks: float = Field(
         4.0,
         gt=0,

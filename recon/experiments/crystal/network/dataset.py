@@ -19,15 +19,16 @@ def size_of(shard: int) -> int:
     return _SIZE_TURNS[shard % len(_SIZE_TURNS)]
 
 
-def crystal_dataset(folder: Path, seed: int, shards: int, share: tuple[int, int] = (0, 1)) -> SimulatedDataset:
-    """Describe the data set of a seed; arguments as for `SimulatedDataset`."""
-    return SimulatedDataset(folder, shards, partial(simulate_shard, seed), ("modulus", "density", "numbers"), share)
+def crystal_dataset(folder: Path, seed: int, specimens: int, share: tuple[int, int] = (0, 1)) -> SimulatedDataset:
+    """Describe the data set of a seed with so many crystals; other arguments as for `SimulatedDataset`."""
+    shards, simulate = -(-specimens // SHARD), partial(simulate_shard, seed, specimens)
+    return SimulatedDataset(folder, shards, simulate, ("modulus", "density", "numbers"), share)
 
 
-def simulate_shard(seed: int, shard: int) -> Shard | None:
-    """Simulate the crystals of a shard; None where it was to end early."""
+def simulate_shard(seed: int, specimens: int, shard: int) -> Shard | None:
+    """Simulate the crystals of a shard, the last of which may hold fewer; None where it was to end early."""
     size, crystals = size_of(shard), []
-    for i in range(SHARD):
+    for i in range(min(SHARD, specimens - shard * SHARD)):
         if is_ended():
             return None
         crystals.append(simulate_crystal(seed, shard * SHARD + i, size))

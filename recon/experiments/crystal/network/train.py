@@ -10,7 +10,7 @@ from ....optimize.simulated_dataset import simulate_in_background
 from ....optimize.training_run import TrainingRun, initial_weights
 from ....runs import RunContext, RunOutcome
 from .config import CrystalTrain
-from .dataset import SHARD, crystal_dataset
+from .dataset import crystal_dataset
 from .denoiser import CrystalDenoiser
 from .objective import CrystalObjective
 
@@ -32,8 +32,7 @@ def train(context: RunContext) -> RunOutcome:
     section = settings.train
     constants = CrystalDenoiser(settings.network.widths, settings.network.blocks).constants()
     weights = initial_weights(section.network, "crystal", constants)
-    shards = -(-section.specimens // SHARD)
-    dataset = crystal_dataset(folder.common / _DATASET, settings.seed, shards, folder.place)
+    dataset = crystal_dataset(folder.common / _DATASET, settings.seed, section.specimens, folder.place)
     run = TrainingRun(context, section.steps)
     with simulate_in_background(dataset, worker_count(section)) as workers:
         objective = CrystalObjective(

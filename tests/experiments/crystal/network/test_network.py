@@ -21,7 +21,7 @@ from unflat.recon.experiments.crystal.network.augmentation import (
     shift_pattern,
 )
 from unflat.recon.experiments.crystal.network.config import CrystalPredict
-from unflat.recon.experiments.crystal.network.dataset import SHARD, crystal_dataset, draw_crystal, size_of
+from unflat.recon.experiments.crystal.network.dataset import crystal_dataset, draw_crystal, size_of
 from unflat.recon.experiments.crystal.network.denoiser import (
     BOX,
     ComplexBatch,
@@ -233,9 +233,8 @@ def test_a_tuning_that_was_stopped_comes_to_the_same_network(
         np.testing.assert_array_equal(again.weights[name], array)
 
 
-def test_a_data_set_depends_on_its_seed_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unflat.recon.experiments.crystal.network.dataset.SHARD", 2)
-    one, two = (crystal_dataset(tmp_path / name, seed=4, shards=1) for name in ("one", "two"))
+def test_a_data_set_depends_on_its_seed_only(tmp_path: Path) -> None:
+    one, two = (crystal_dataset(tmp_path / name, seed=4, specimens=2) for name in ("one", "two"))
     for dataset in (one, two):
         dataset.folder.mkdir()
         dataset.make(0)
@@ -243,13 +242,14 @@ def test_a_data_set_depends_on_its_seed_only(tmp_path: Path, monkeypatch: pytest
     np.testing.assert_array_equal(a.density, b.density)
     np.testing.assert_allclose(a.modulus.max(), 1, rtol=1e-3)
     assert a.modulus.shape == (size_of(0),) * 3
-    assert SHARD == 32
+    assert len(one.arrays(0)["modulus"]) == 2
+    assert crystal_dataset(tmp_path, seed=4, specimens=33).shards == 2
 
 
 def test_an_error_of_a_simulating_process_is_raised(tmp_path: Path) -> None:
     from unflat.recon.errors import DataError
 
-    dataset = crystal_dataset(tmp_path / "crystals", seed=-1, shards=1)  # No seed for a generator.
+    dataset = crystal_dataset(tmp_path / "crystals", seed=-1, specimens=1)  # No seed for a generator.
     with simulate_in_background(dataset, 1) as workers:
         with pytest.raises(DataError, match="was not made"):
             dataset.wait_for(0, lambda: None, workers)

@@ -17,7 +17,7 @@ SMALL = [
     "--set",
     "network.blocks=[1]",
     "--set",
-    "train.specimens=32",
+    "train.specimens=4",
     "--set",
     "train.trials=2",
 ]
