@@ -35,6 +35,8 @@ _MOST_SPECIMENS = 24
 """Largest number of specimens that are shown one by one."""
 _COLUMNS = 4
 """Number of metrics that are shown of each."""
+_CLASS_COLUMN = 11
+"""[character] Width of a column of the table of classes with its space: no word of a header is longer."""
 _WIDE = 90
 """Columns of a terminal that hold the meanings of the numbers beside them."""
 _LOG_WIDTH = 110
@@ -146,7 +148,10 @@ def _print_classes(classes: "Table") -> None:
 
     if console.is_quiet() or len(classes.rows) < 2:
         return
-    names = [name for name in _OF_CLASS if any(name in row for row in classes.rows)]
+    screen = _screen()
+    longest = max(len(str(row["label"])) for row in classes.rows)
+    fitting = max((screen.width - longest) // _CLASS_COLUMN, 2)
+    names = [name for name in _OF_CLASS if any(name in row for row in classes.rows)][:fitting]
     shown = Shown(box=None, pad_edge=False, header_style="bold")
     shown.add_column("class", no_wrap=True)
     for name in names:
@@ -154,7 +159,7 @@ def _print_classes(classes: "Table") -> None:
     for row in classes.rows:
         values = (row.get(name, float("nan")) for name in names)
         shown.add_row(str(row["label"]), *(f"{v:.3g}" if isinstance(v, float) else str(v) for v in values))
-    _screen().print(shown)
+    screen.print(shown)
 
 
 def _screen() -> "Console":

@@ -1,5 +1,6 @@
 """``unflat measure``: a table of numbers of specimens."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,7 +119,8 @@ def _warn_of_box(table: "Table") -> None:
     reached = [row for row in table.rows if float(row.get("box_faces", 0) or 0) > 0]
     if not reached:
         return
-    names = [_name_of(row) for row in reached]
+    rows = Counter((row["file"], row["cell"]) for row in table.rows)
+    names = [_name_of(row, is_one_of_several=rows[row["file"], row["cell"]] > 1) for row in reached]
     whole = any(float(row["box_faces"]) == _ALL_FACES for row in reached)
     hint = "; one that reaches all six fills its box, or its mask is inverted" if whole else ""
     console.warn(
@@ -127,11 +129,11 @@ def _warn_of_box(table: "Table") -> None:
     )
 
 
-def _name_of(row: "Mapping[str, Cell]") -> str:
-    """Name of a row's specimen, with its draw."""
+def _name_of(row: "Mapping[str, Cell]", *, is_one_of_several: bool) -> str:
+    """Name of a row's specimen, with its draw where a specimen has several rows."""
     words = [str(row[key]) for key in ("file", "name", "label") if row[key] != ""]
     draw = str(row["draw"])
-    if draw:
+    if draw and is_one_of_several:
         words.append(draw if draw == CONSENSUS else f"draw {draw}")
     return " ".join(words)
 

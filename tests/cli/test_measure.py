@@ -15,9 +15,11 @@ import pytest
 import trimesh
 
 from unflat.cli.main import run
+from unflat.cli.measure import _warn_of_box
 from unflat.recon.errors import ConfigError, DataError, ExitStatus
 from unflat.recon.frame import ModelFrame
 from unflat.recon.io.model_file import write_model
+from unflat.recon.io.table import Column, Table
 from unflat.recon.io.volume_formats import save
 from unflat.recon.io.volume_stack import counts, members, write_many
 from unflat.recon.metrics.edge_profile import median_edge_width
@@ -192,6 +194,12 @@ class TestMeasure:
         assert run_command("measure", tmp_path / "model.h5", "-o", tmp_path / "t.csv") == 0
         (row,) = rows(tmp_path / "t.csv")
         assert float(row["max_index"]) == pytest.approx(MEDIUM + 0.9 * (INSIDE - MEDIUM), abs=1e-4)
+
+    @pytest.mark.parametrize(("draws", "name"), [((0,), "RUN"), ((0, 1), "RUN draw 0, RUN draw 1")])
+    def test_a_draw_is_named_where_a_specimen_has_several(self, draws: tuple[int, ...], name: str, capsys: Any) -> None:
+        rows = [{"file": "RUN", "cell": 0, "draw": k, "name": "", "label": "", "box_faces": 1} for k in draws]
+        _warn_of_box(Table(tuple(Column(key) for key in rows[0]), tuple(rows)))
+        assert capsys.readouterr().err.strip().endswith(f"are closed there: {name}")
 
     @pytest.mark.parametrize(
         ("words", "message"),

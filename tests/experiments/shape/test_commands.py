@@ -5,14 +5,16 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from rich.console import Console
 
 import unflat
+from unflat.cli import evaluate
 from unflat.cli.main import run
 from unflat.cli.sampling import one_specimen
 from unflat.recon.acquisition import Acquisition
@@ -164,6 +166,19 @@ def test_the_table_of_a_run_is_that_of_evaluate(work: Path) -> None:
     table = work / "same.csv"
     assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5"), "-o", str(table)]) == 0
     assert table.read_text("utf-8") == (work / "RUN" / "scores.csv").read_text("utf-8")
+
+
+def test_a_narrow_terminal_shows_fewer_columns_of_classes_and_no_cut_numbers(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = []
+    for width in (60, 110):
+        monkeypatch.setattr(evaluate, "_screen", partial(Console, width=width))
+        assert run(["evaluate", str(work / "RUN"), str(work / "cells.h5")]) == 0
+        table = capsys.readouterr().out
+        assert "…" not in table
+        shown.append(next(len(line.split()) for line in table.splitlines() if line.startswith("all ")))
+    assert shown[0] < shown[1]
 
 
 def test_a_run_on_other_samples_is_evaluated(work: Path) -> None:
