@@ -66,8 +66,11 @@ def colour_scale(specimen: Sampled, quantity: str | None = None) -> ColourScale:
 def _specimen_scale(specimen: Sampled, quantity: Quantity) -> ColourScale:
     planes = _MEMO.get(specimen, "", lambda: _central_planes(specimen))
     values = np.concatenate([specimen.on_plane(plane, quantity.name).ravel() for plane in planes])
-    own = _own_samples(specimen.values[quantity.name]) if isinstance(specimen, Volume) else values
-    return choose_scale(quantity, values, specimen.background(quantity.name), own)
+    if not isinstance(specimen, Volume):
+        return choose_scale(quantity, values, specimen.background(quantity.name))
+    samples = specimen.values[quantity.name]
+    within = np.clip(values, np.fmin.reduce(samples, axis=None), np.fmax.reduce(samples, axis=None))
+    return choose_scale(quantity, within, specimen.background(quantity.name), _own_samples(samples))
 
 
 def _central_planes(specimen: Sampled) -> list[SlicePlane]:

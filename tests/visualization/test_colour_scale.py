@@ -51,6 +51,10 @@ def test_a_crystal_has_one_scale_of_strain_in_all_figures() -> None:
     assert frame[1, 1].min() > 230
 
 
+def test_the_scale_of_a_volume_ends_at_its_samples() -> None:
+    assert colour_scale(crystal(), "amplitude").limits == (0, 1)  # Splines overshoot a sharp edge.
+
+
 def test_scales_are_chosen_by_unit_and_sign() -> None:
     ramp = np.linspace(-3, 3, 1000)
     assert choose_scale(PHASE, 1.04 * ramp) == ColourScale(-np.pi, np.pi, "twilight")
