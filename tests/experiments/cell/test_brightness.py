@@ -226,7 +226,7 @@ def write_stack(path: Path, n: np.ndarray, na: np.ndarray, photons: float, scale
 CONFIG = (
     "kind: cell\nacquisition: {images: /I, numerical_aperture: 0.3, medium_index: 1.333, "
     f"wavelength: {WAVELENGTH} um, pixel_size: {2 * PITCH} um, illumination_na: /na}}\nvolume: {{depth: {DEPTH} um}}\n"
-    "physics: {absorption: false}\nfit: {steps: 80, sign: nonnegative}\n"
+    "physics: {absorption: false}\nfit: {steps: 40, sign: nonnegative}\n"
 )
 
 
