@@ -6,8 +6,9 @@ Poisson noise. Each curve is phased on the even grid, in the order of the frames
 with each frame at its own q. A second set knows nothing of its offsets and fits them with the crystal.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -19,11 +20,12 @@ from unflat.recon.phase_retrieval.result import NoObjectError
 from unflat.recon.phase_retrieval.settings import PhaseSettings
 
 from .ledger import Ledger, Numbers
+from .pictures import save_small
 from .table import spread
 
 NAME = "uneven rocking curves (simulated)"
 SEEDS = (0, 1, 2)
-EDGE, FINENESS = 48, 2
+EDGE, FINENESS = 32, 2
 COUNTS, OVERSAMPLING = 1e7, 2.5
 GOAL, ANGLE_GOAL = 0.98, 0.1
 _SPACING, _G = 5e-9, np.array([0.0, 2.7e10, 0.0])
@@ -54,12 +56,17 @@ def _rolls(positions: Positions, rng: np.random.Generator) -> Positions:
     return positions + np.concatenate([np.zeros((len(positions), 1)), across], axis=1)
 
 
-def _lost(positions: Positions, rng: np.random.Generator, count: int = 3) -> Positions:
+def _lost(positions: Positions, rng: np.random.Generator, count: int = 5) -> Positions:
     """Repeat some frames in place of others."""
     frames = np.arange(len(positions))
     lost = rng.choice(frames[4:-4], count, replace=False)
     others = np.setdiff1d(frames, lost)
     return positions[np.sort(np.concatenate([others, rng.choice(others, count, replace=False)]))]
+
+
+def _gone(positions: Positions, rng: np.random.Generator, count: int = 5) -> Positions:
+    """Leave some frames out."""
+    return np.delete(positions, rng.choice(np.arange(4, len(positions) - 4), count, replace=False), axis=0)
 
 
 CURVES: Mapping[str, tuple[Callable[[Positions, np.random.Generator], Positions], ...]] = {
@@ -71,41 +78,37 @@ CURVES: Mapping[str, tuple[Callable[[Positions, np.random.Generator], Positions]
     "18 reversals": (_reversals,),
     "drift of three steps": (_drift,),
     "rolls of a pixel": (_rolls,),
-    "3 frames lost, 3 there twice": (_lost,),
+    "5 frames lost, 5 there twice": (_lost,),
+    "5 frames lost": (_gone,),
     "jitter, drift, rolls, lost and repeated": (_jitter, _drift, _rolls, _lost),
 }
-UNKNOWN = ("jitter of half a step", "rolls of a pixel", "drift of three steps")
+UNKNOWN = ("even", "jitter of 0.1 steps", "jitter of half a step", "rolls of a pixel", "drift of three steps")
 """Curves of which the offsets are fitted, from even steps."""
+SETTINGS = {"starts": 3, "keep": 1}
+DRAWN = ("jitter of half a step", "18 reversals", "5 frames lost, 5 there twice")
+"""Curves in the figure, of the first seed."""
 
 
 def run(ledger: Ledger) -> None:
     """Phase every curve on the even grid and at its own q, and fit the offsets of some."""
     edge, seeds = ledger.choose(EDGE, 16), ledger.choose(SEEDS, SEEDS[:1])
-    settings = ledger.choose({"starts": 4, "keep": 2}, {"starts": 1, "refine": {"iterations": 5}})
+    settings = ledger.choose(SETTINGS, {"starts": 1, "refine": {"iterations": 5}})
     curves = ledger.choose(tuple(CURVES), ("jitter of half a step",))
+    part = partial(measure_part, ledger, edge=edge, settings=settings)
     for curve in curves:
-        results = {
-            way: [
-                ledger.part(
-                    f"{curve}-{seed}-{way}",
-                    {"edge": edge, "counts": COUNTS, **settings},
-                    partial(_phase, curve, seed, edge, way, settings),
-                )
-                for seed in seeds
-            ]
-            for way in ("even", "own")
-        }
+        few = ledger.choose(seeds[:1] if curve.startswith("jitter of 0") else seeds, seeds)
+        results = {way: [part(curve, seed, way) for seed in few] for way in ("even", "own")}
         _add_row(ledger, curve, results["even"], results["own"])
     for curve in ledger.choose(UNKNOWN, ()):
-        fitted = [
-            ledger.part(
-                f"{curve}-{seed}-fit",
-                {"edge": edge, "counts": COUNTS, **settings},
-                partial(_phase, curve, seed, edge, "fit", settings),
-            )
-            for seed in seeds
-        ]
-        _add_fit_row(ledger, curve, fitted)
+        _add_fit_row(ledger, curve, [part(curve, seed, "fit") for seed in seeds[:1]])
+    _draw(ledger, curves)
+
+
+def measure_part(ledger: Ledger, curve: str, seed: int, way: str, edge: int, settings: Mapping[str, object]) -> Numbers:
+    """Phase one curve one way, or return its cached numbers."""
+    name = f"{curve}-{seed}-{way}"
+    work = partial(_phase, curve, seed, edge, way, settings, ledger.scratch / f"{name}.npz")
+    return ledger.part(name, {"edge": edge, "counts": COUNTS, **settings}, work)
 
 
 def measure(curve: str, seed: int, edge: int) -> tuple[Float[np.ndarray, "frame y x"], Positions, np.ndarray]:
@@ -173,10 +176,10 @@ def window(positions: Positions) -> tuple[np.ndarray, Positions, float]:
     return order, own, float(scale)
 
 
-def _truth(crystal: np.ndarray, shape: tuple[int, int, int], scale: float) -> Complex[np.ndarray, "z y x"]:
-    """Sample the crystal as far as frames at even steps of a scale would resolve it."""
-    positions = np.zeros((shape[0], 3))
-    positions[:, 0] = scale * (np.arange(shape[0]) - shape[0] // 2)
+def _truth(crystal: np.ndarray, shape: tuple[int, int, int], count: int, scale: float) -> Complex[np.ndarray, "z y x"]:
+    """Sample the crystal as far as a number of frames at even steps of a scale would resolve it."""
+    positions = np.zeros((count, 3))
+    positions[:, 0] = scale * (np.arange(count) - count // 2)
     field = np.fft.ifftshift(direct_sum(crystal, shape, positions))
     return np.asarray(np.fft.fftshift(np.fft.ifftn(field)))
 
@@ -186,7 +189,7 @@ def reconstruct(curve: str, seed: int, edge: int, way: str, settings: Mapping[st
     from unflat.recon.phase_retrieval.pipeline import phase
 
     counts, positions, crystal = measure(curve, seed, edge)
-    weights, scale, stated = np.ones(counts.shape, np.float32), 1.0, None
+    weights, scale, stated = np.ones(counts.shape, np.float32), edge / len(counts), None
     order = np.arange(len(counts))
     if way == "own":
         order, stated, scale = window(positions)
@@ -195,22 +198,60 @@ def reconstruct(curve: str, seed: int, edge: int, way: str, settings: Mapping[st
     if way == "fit":
         refine = config.refine.model_copy(update={"angles": True, "rolls": curve.startswith("rolls")})
         config = config.model_copy(update={"refine": refine})
-    truth = _truth(crystal, (edge, edge, edge), scale)
+    truth = _truth(crystal, (edge, edge, edge), len(counts), scale)
     result = phase(data, config, seed)
     aligned = align(result.density, truth)
     return {"result": result, "aligned": aligned, "truth": truth, "positions": positions, "counts": counts}
 
 
-def _phase(curve: str, seed: int, edge: int, way: str, settings: Mapping[str, object]) -> Numbers:
+def _phase(curve: str, seed: int, edge: int, way: str, settings: Mapping[str, object], sections: Path) -> Numbers:
     try:
         parts = reconstruct(curve, seed, edge, way, settings)
     except NoObjectError:
         return {"correlation": 0.0, "llk_free": None}
     result, aligned = parts["result"], parts["aligned"]
+    middle = np.s_[:, edge // 2, :]
+    np.savez(sections, truth=parts["truth"][middle], result=aligned.density[middle])  # type: ignore[index, attr-defined]
     numbers = {"correlation": aligned.correlation, "llk_free": result.numbers["llk_free"]}  # type: ignore[attr-defined]
     if way == "fit":
         numbers |= _errors(parts)
     return numbers
+
+
+def _draw(ledger: Ledger, curves: Sequence[str]) -> None:
+    """Draw sections along the rocking direction, of the truth and of both ways, with the phase as the colour."""
+    from matplotlib.figure import Figure
+
+    drawn = [curve for curve in DRAWN if curve in curves and _section(ledger, curve, "own") is not None]
+    if not drawn:
+        return
+    figure = Figure(figsize=(7.5, 2.4 * len(drawn)), layout="constrained")
+    for row, curve in zip(figure.subplots(len(drawn), 3, squeeze=False), drawn, strict=True):
+        for axes, way, title in zip(row, ("truth", "even", "own"), ("truth", "even grid", "own q"), strict=True):
+            section = _section(ledger, curve, "own" if way == "truth" else way, way == "truth")
+            if section is not None:
+                axes.imshow(_colours(section))
+            axes.set(xticks=[], yticks=[], title=title)
+        row[0].set_ylabel(curve)
+    save_small(figure, ledger.figure("uneven-curves"))
+
+
+def _section(ledger: Ledger, curve: str, way: str, is_truth: bool = False) -> Complex[np.ndarray, "z x"] | None:
+    path = ledger.scratch / f"{curve}-{SEEDS[0]}-{way}.npz"
+    return np.load(path)["truth" if is_truth else "result"] if path.is_file() else None
+
+
+def _colours(section: Complex[np.ndarray, "z x"]) -> Float[np.ndarray, "z x 3"]:
+    from matplotlib.colors import hsv_to_rgb
+
+    n, m = section.shape
+    part = section[n // 5 : -n // 5, m // 5 : -m // 5]
+    amplitude = np.abs(part)
+    part = part * np.exp(-1j * np.angle(np.sum(part * amplitude)))
+    brightness = np.clip(amplitude / np.quantile(amplitude, 0.98), 0, 1)
+    return np.asarray(
+        hsv_to_rgb(np.stack([np.angle(part) / (2 * np.pi) % 1, 0 * amplitude + 0.8, brightness], axis=-1))
+    )
 
 
 def _errors(parts: Mapping[str, object]) -> Numbers:
@@ -233,6 +274,7 @@ def _errors(parts: Mapping[str, object]) -> Numbers:
         "roll_rms": float(np.sqrt(np.mean(np.square(rests[1:])))),
         "frames": int(bright.sum()),
         "before": result.numbers.get("frames_llk_free_before"),  # type: ignore[attr-defined]
+        "after": result.numbers.get("frames_llk_free"),  # type: ignore[attr-defined]
         "taken": frames is not None,
     }
 

@@ -34,6 +34,7 @@ from .checkpoint import (
 from .combine import combine
 from .data import DiffractionData
 from .frame_refinement import PASSES, FrameRefinement, refine_with_frames
+from .lost_frames import fill_gaps
 from .margin import refine_with_margin
 from .pattern import DevicePattern, to_device_pattern
 from .recipe import ProjectionState
@@ -148,6 +149,7 @@ class _Pipeline:
 
     def __post_init__(self) -> None:
         self.pattern: DevicePattern = to_device_pattern(self.data, self.settings.free, self.seed)
+        self.projected: DevicePattern = fill_gaps(self.pattern)
         self.withholds = bool(jnp.sum(self.pattern.free) > 0)
         self.plan: StartPlan = plan_starts(self.settings, self.initial.count, self.initial.recipe)
         for sentence in support_update_warnings(self.settings):
@@ -236,9 +238,9 @@ class _Pipeline:
         while self.next_stage < len(stages):
             self._check_stop()
             self.projections, self.next_stage = run_group_stage(
-                self.projections, self.pattern, stages, self.next_stage, self.should_stop, count_iterations
+                self.projections, self.projected, stages, self.next_stage, self.should_stop, count_iterations
             )
-        ended = [] if self.projections is None else refinements_of_starts(self.projections, len(own), self.pattern)
+        ended = [] if self.projections is None else refinements_of_starts(self.projections, len(own), self.projected)
         self.projections = None  # Its arrays are not needed any more.
         finished = [finish_start(ended.pop(0), self.pattern, number, self.settings.refine) for number in own]
         for rows, arrays in processes.current().gather(*starts_to_parts(finished)):
@@ -260,7 +262,7 @@ class _Pipeline:
             self.initial_densities = self.initial.compute()
         if not numbers:
             return None
-        return init_starts(self.pattern, self.seed, numbers, self.settings.start, self.initial_densities)
+        return init_starts(self.projected, self.seed, numbers, self.settings.start, self.initial_densities)
 
     def _record(self, start: FinishedStart) -> None:
         """Add a row for a start, and the start to the pool if it is among the best."""
