@@ -70,7 +70,10 @@ def largest_na(acquisition: Acquisition) -> float:
 
 
 def resolution_of(microscope: Microscope, light: float, turning: bool) -> tuple[float, float, float]:
-    """Compute the finest detail (z, y, x) [m]: a period of the highest frequency that light and objective transfer.
+    """Compute the finest detail (z, y, x) [m].
+
+    Laterally it is the period of the highest frequency that light and objective transfer. Axially it is the inverse of
+    the extent of the transferred frequencies of one wave, which lie on both sides of zero.
 
     Args:
         microscope: The instrument.

@@ -80,7 +80,14 @@ def _resolution(light: PlannedLight, geometry: Geometry) -> PlanSection:
     axial, (period, *lateral) = axial_resolution(light.acquisition), finest_periods(light.acquisition)
     pixel = light.microscope.pixel_size
     numbers = [
-        PlanNumber("resolution", "finest detail", (axial, *lateral), "m", "z y x", "z as in a fit"),
+        PlanNumber(
+            "resolution",
+            "finest detail",
+            (axial, *lateral),
+            "m",
+            "z y x",
+            "y, x: least period; z: 1/extent of the spectrum",
+        ),
         PlanNumber("oversampling", "oversampling by the pixel", _oversampling(light), "1", "y x"),
         PlanNumber("field_of_view", "field of view", _field(geometry, pixel), "m", "y x"),
         PlanNumber("depth_resolved", "depth of the box, in details", light.depth / axial, "1"),
