@@ -53,15 +53,15 @@ def command(
         raise ConfigError(Diagnostic("--output", f"a plan of a {kind.name} has no picture", "leave it out"))
     for warning in plan.warnings:
         console.warn(warning)
-    if as_json:
-        click.echo(json.dumps(plan.as_json(), indent=2))
-    else:
-        for line in plan.lines():
-            console.print_line(line)
-    if output is not None:
+    if output is not None:  # Before the text, which may go into a pipe that is closed early.
         from ..recon.visualization import save_figure
         from ..recon.visualization.fourier_section import draw_sections
 
-        save_figure(draw_sections(plan.pictures, plan.lines()[0]), output)
-        if not as_json:
-            console.report_file(output)
+        save_figure(draw_sections(plan.pictures, f"Spatial frequencies measured, {plan.source}"), output)
+    if as_json:
+        click.echo(json.dumps(plan.as_json(), indent=2))
+        return
+    for line in plan.lines():
+        console.print_line(line)
+    if output is not None:
+        console.report_file(output)

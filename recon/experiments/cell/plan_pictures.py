@@ -17,9 +17,9 @@ def pictures_of(light: PlannedLight, ball: FrequencyBall, counts: Int[np.ndarray
     upright = dict(outlines)
     if not light.turns:
         upright["limit of all directions of the light"] = _bounds(light, ball)
-    legend = "directions that show it"
+    legend = "number of directions that measure the frequency"
     plane = counts.max(axis=0) if not light.turns else counts[len(w) // 2]
-    title = "kx-ky, the most along kz" if not light.turns else "kx-ky at kz = 0"
+    title = "kx-ky, largest number along kz" if not light.turns else "kx-ky at kz = 0"
     return [
         FourierSection(
             "kx-kz at ky = 0",
