@@ -220,6 +220,8 @@ def command(
     request = _request(output, **options)
     console.refuse_to_overwrite(output, force=force)
     if request.style == "series":
+        if draw or cell:
+            raise ConfigError("--style series shows one specimen without draws: leave out --draw and --cell")
         _write_series_movie(model, request, opening.volume.at, output)
         console.report_file(output)
         return

@@ -28,7 +28,7 @@ def specimen_options(command: F) -> F:
     @click.option(
         "--at",
         metavar="POSITION",
-        help="Position in the model of a series, such as time=12.5s; that of its last acquisition by default.",
+        help="Position in the model of a series, such as time=12.5s, first or last; last by default, with a warning.",
     )
     @click.option("--position", metavar="NAME", help="Name or number of the stage's position, of a file with several.")
     @click.option("--label", type=click.IntRange(1), help="Number of the only label, of a stack of labels.")

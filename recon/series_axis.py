@@ -1,7 +1,9 @@
 """Coordinate of a series of acquisitions: its name, its unit, and the position of each acquisition."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from .errors import ConfigError, DataError, Diagnostic
 
 ORDER = ""
 """Unit of positions that are plain numbers."""
+FIRST, LAST = "first", "last"
+"""Words for the positions of the first and of the last acquisition."""
 _KELVIN = 273.15
 _CELSIUS = ("degC", "°C", "celsius")
 
@@ -54,17 +58,27 @@ class SeriesAxis:
     @property
     def range(self) -> str:
         """Name, first and last position in words."""
-        return f"{self.name} = {self._number(self.positions[0])} to {self._number(self.positions[-1])}"
+        return f"{self.describe(self.positions[0])} to {self._with_unit(self.positions[-1])}"
 
     def describe(self, position: float) -> str:
         """Write a position: ``time = 12.5 s``."""
-        return f"{self.name} = {self._number(position)}"
+        return f"{self.name} = {self._with_unit(position)}"
 
-    def _number(self, position: float) -> str:
-        return f"{position:.6g} {self.unit}".strip()
+    def number(self, position: float) -> str:
+        """Write the number of a position in as many digits as tell it from its neighbours."""
+        return f"{position:.{self._digits}g}"
+
+    @cached_property
+    def _digits(self) -> int:
+        """Significant digits that show a thousandth of the least step: of seconds since 1970, thirteen."""
+        orders = math.log10(max(map(abs, self.positions)) / float(np.diff(self.positions).min()))
+        return int(np.clip(4 + math.ceil(orders), 6, 17))
+
+    def _with_unit(self, position: float) -> str:
+        return f"{self.number(position)} {self.unit}".strip()
 
     def parse(self, text: str) -> float:
-        """Read a position: ``time=12.5s``, ``12.5 s``, or ``12.5`` in the series' own unit.
+        """Read a position: ``time=12.5s``, ``12.5 s``, ``12.5`` in the series' own unit, ``first`` or ``last``.
 
         Raises:
             ConfigError: If it is none, or of another name or unit.
@@ -72,6 +86,8 @@ class SeriesAxis:
         name, _, number = text.rpartition("=")
         if name and name.strip() != self.name:
             raise ConfigError(Diagnostic("--at", f"{text!r}: the series is over {self.name}", f"{self.range}"))
+        if number.strip() in (FIRST, LAST):
+            return self.positions[0 if number.strip() == FIRST else -1]
         try:
             value, unit = parse_position(number)
         except ValueError as error:
@@ -96,9 +112,17 @@ def parse_position(text: str) -> tuple[float, str]:
     own = text.strip()
     for celsius in _CELSIUS:
         if own.endswith(celsius):
-            return parse_with_unit(own.removesuffix(celsius))[0] + _KELVIN, "K"
+            return _parse_number(own.removesuffix(celsius), text) + _KELVIN, "K"
     value, dimension = parse_with_unit(own)
     return value, ORDER if dimension in (None, "number") else SI_UNITS[dimension]
+
+
+def _parse_number(number: str, text: str) -> float:
+    """Read the number of a text that has a unit already."""
+    value, dimension = parse_with_unit(number)
+    if dimension is not None:
+        raise ValueError(f"{text!r} has two units")
+    return value
 
 
 def convert_position(value: float, unit: str) -> tuple[float, str]:

@@ -1,5 +1,6 @@
 """Acquisitions of a series: their positions, as given, as their files give them, or by their order."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,11 @@ from ..runs import describe_input
 from ..runs.estimate import Estimate
 from ..series_axis import ORDER, SeriesAxis, parse_position, require_rising
 from .base import Experiment
+
+_log = logging.getLogger(__name__)
+
+RESERVED = ("acquisition", "verdict", "reasons")
+"""Names of no coordinate: columns of the table of the acquisitions."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,9 @@ class SeriesInput:
             raise ConfigError(Diagnostic("--series", message, "name all of them, or leave out --series"))
         if not self.name:
             raise ConfigError(Diagnostic("--series", f"{self.coordinate!r} has no name", "write --series time"))
+        if self.name in RESERVED:
+            message = f"{self.name} is another column of the table of the series"
+            raise ConfigError(Diagnostic("--series", message, f"take another name, such as {self.name}_number"))
         self.given()
 
     @property
@@ -108,9 +117,10 @@ def read_series(experiment: Experiment, config: Any, given: SeriesInput) -> Seri
     """Read the acquisitions of a series, and sort them.
 
     Raises:
+        ConfigError: With the faults of the config alone.
         DataError: With every fault of all files, or if two have the same position.
     """
-    acquisitions, positions, faults = [], [], []
+    acquisitions, positions, faults, is_config = [], [], [], True
     own = given.given()
     for path in given.paths:
         try:
@@ -120,8 +130,9 @@ def read_series(experiment: Experiment, config: Any, given: SeriesInput) -> Seri
                 positions.append(read_position(path, coordinate, experiment.readers()))
         except UnflatError as error:
             faults += [_with_file(fault, path) for fault in error.faults]
+            is_config = is_config and isinstance(error, ConfigError)
     if faults:
-        raise DataError(*faults)
+        raise ConfigError(*faults) if is_config else DataError(*faults)
     axis, order, notes = _arrange(given, own or positions)
     names = distinct_file_names([path.stem for path in given.paths])
     return Series(axis, tuple(acquisitions[i] for i in order), tuple(names[i] for i in order), tuple(notes))
@@ -148,14 +159,22 @@ def _arrange(
     paths, name = given.paths, given.name
     known = [position for position in positions if position is not None]
     if not known:
-        note = f"no file gives its {name}: the acquisitions are numbered 1 to {len(paths)}, in the order given"
+        if "/" in given.coordinate:
+            remedy = f"'unflat info {paths[0]}' lists its arrays"
+            raise DataError(Diagnostic(str(paths[0]), f"has no {given.coordinate}, and no other file has", remedy))
+        _log.warning(
+            "no file gives its %s: the acquisitions are numbered 1 to %d, in the order given", name, len(paths)
+        )
         axis = SeriesAxis(name, ORDER, tuple(float(i + 1) for i in range(len(paths))))
-        return axis, list(range(len(paths))), [note]
+        return axis, list(range(len(paths))), []
     if missing := [str(path) for path, position in zip(paths, positions, strict=True) if position is None]:
         message = f"does not give its {name}, which other files give"
         raise DataError(*(Diagnostic(path, message, f"give all: --series {name}=0,10,20") for path in missing))
-    if len(units := {unit for _, unit in known}) > 1:
-        listed = ", ".join(sorted(unit or "none" for unit in units))
+    units: dict[str, str] = {}
+    for path, (_, unit) in zip(paths, known, strict=True):
+        units.setdefault(unit, path.name)
+    if len(units) > 1:
+        listed = ", ".join(f"{unit or 'none'} ({file})" for unit, file in units.items())
         raise DataError(Diagnostic("--series", f"the positions have different units: {listed}", "use one for all"))
     order = sorted(range(len(paths)), key=lambda i: known[i][0])
     values = tuple(known[i][0] for i in order)

@@ -68,6 +68,6 @@ def _write_table(
     rows: list[dict[str, Cell]] = []
     for name, position, own, verdict in zip(series.names, series.axis.positions, numbers, verdicts, strict=True):
         reasons = "; ".join(map(str, verdict.reasons))
-        row: dict[str, Cell] = {"acquisition": name, series.axis.name: position, "reasons": reasons}
+        row: dict[str, Cell] = {"acquisition": name, series.axis.name: series.axis.number(position), "reasons": reasons}
         rows.append(row | {"verdict": str(verdict.soundness)} | {n: own.get(n, math.nan) for n in shown})
     Table(columns, tuple(rows)).save(path)

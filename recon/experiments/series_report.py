@@ -2,12 +2,13 @@
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..io.json_text import json_object
 from ..io.model_file import read_model_series
+from ..model_series import SERIES as POSITION
 from ..runs.contents import METRICS, SERIES, SERIES_TABLE
 from ..runs.verdict import Soundness, Verdict
 from ..visualization.measures import Measures
@@ -65,12 +66,21 @@ class SeriesContent:
             return series_strip(read_model_series(run.folder))
 
         caption = "Middle planes z (above) and y (below) at the acquisitions, in one colour scale."
-        return [DeferredFigure("Series", caption, draw), *self.experiment.report_figures(run)]
+        figures = self.experiment.report_figures(run)
+        last = [replace(figure, caption=_at_last(run, figure.caption)) for figure in figures]
+        return [DeferredFigure("Series", caption, draw), *last]
 
     def report_scene(self, run: RunData) -> SurfaceScene | None:
         """Surface of the last acquisition."""
-        return self.experiment.report_scene(run)
+        scene = self.experiment.report_scene(run)
+        return None if scene is None else replace(scene, caption=_at_last(run, scene.caption))
 
     def report_measures(self, run: RunData) -> Measures | None:
         """Numbers of the last acquisition."""
         return self.experiment.report_measures(run)
+
+
+def _at_last(run: RunData, caption: str) -> str:
+    """Say in a caption that the last acquisition is shown."""
+    position = getattr(run.result, "attributes", {}).get(POSITION, "")
+    return f"{caption} Last acquisition: {position}." if position else caption

@@ -264,7 +264,17 @@ def _summarise_model(tree: ArrayTree) -> Iterator[str]:
         yield f"field: {architecture['type']}, version {architecture['version']}"
     except (TypeError, ValueError, KeyError, AttributeError):
         pass
+    yield from _summarise_series(tree)
     yield from _count_weights(tree)
+
+
+def _summarise_series(tree: ArrayTree) -> Iterator[str]:
+    positions = tree.array("/series/positions")
+    if positions is None or positions.size < 2 or positions.dtype.kind not in "iuf":
+        return
+    first, *_, last = np.ravel(positions.read()).tolist()
+    name, unit = (tree.attributes("/series") or {}).get("name", "position"), positions.attributes.get("units", "1")
+    yield f"series of {positions.size} acquisitions: {name} = {first:.10g} to {last:.10g} {unit}".removesuffix(" 1")
 
 
 def _summarise_network(tree: ArrayTree) -> Iterator[str]:

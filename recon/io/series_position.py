@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import DataError, Diagnostic
 from ..series_axis import convert_position, parse_position
+from .hdf5_common import text_of
 from .lazy_arrays import ArrayTree
 from .open import Reader, open_tree
 
@@ -20,7 +21,7 @@ def read_position(path: Path, name: str, readers: Sequence[Reader] = ()) -> tupl
     Args:
         path: The acquisition.
         name: Name of the coordinate, of an array in `GROUP` or an attribute at the root (``12.5 s``); or the path of an
-            array, ``/entry/sample/temperature``.
+            array, ``/entry/sample/temperature``. The array may hold a text, too.
         readers: Readers of further formats.
 
     Returns:
@@ -30,7 +31,7 @@ def read_position(path: Path, name: str, readers: Sequence[Reader] = ()) -> tupl
         DataError: If it is no finite number, or the file cannot be opened.
     """
     with open_tree(path, readers) as tree:
-        place = name if name.startswith("/") else f"{GROUP}/{name}"
+        place = f"/{name.lstrip('/')}" if "/" in name else f"{GROUP}/{name}"
         try:
             return _of_array(tree, place) or _of_attribute(tree, name)
         except ValueError as error:
@@ -42,17 +43,23 @@ def _of_array(tree: ArrayTree, place: str) -> tuple[float, str] | None:
     array = tree.array(place)
     if array is None:
         return None
-    values = np.ravel(np.asarray(array.read()))
+    values, unit = np.ravel(np.asarray(array.read())), str(array.attributes.get("units", ""))
+    if values.size == 1 and isinstance(values[0], str | bytes):
+        return _of_text(f"{text_of(values[0])} {unit}")
     if values.size != 1 or values.dtype.kind not in "iuf":
         raise ValueError(f"is an array of shape {array.shape}, and no number")
-    return convert_position(float(values[0]), str(array.attributes.get("units", "")))
+    return convert_position(float(values[0]), unit)
 
 
 def _of_attribute(tree: ArrayTree, name: str) -> tuple[float, str] | None:
     value = (tree.attributes("/") or {}).get(name)
     if isinstance(value, str):
-        try:
-            return parse_position(value)
-        except ValueError as error:
-            raise ValueError(f"is {value!r}: {error}") from None
+        return _of_text(value)
     return convert_position(float(value), "") if isinstance(value, int | float | np.number) else None
+
+
+def _of_text(text: str) -> tuple[float, str]:
+    try:
+        return parse_position(text)
+    except ValueError as error:
+        raise ValueError(f"is {text.strip()!r}: {error}") from None

@@ -12,7 +12,7 @@ from ..fields.config import FourierSettings, PyramidSettings
 class SeriesSettings(Settings):
     """Settings of the fit of a series (``unflat fit --series``)."""
 
-    smoothness: float | Literal["auto"] = Field(
+    smoothness: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
         "auto",
         description="Strength with which neighbouring acquisitions are held alike, relative to the noise. auto: fits "
         "with several strengths are begun, and the one that predicts the withheld data best goes on.",

@@ -14,6 +14,7 @@ from ..config.advice import shell
 from ..errors import DataError, Diagnostic, UnflatError
 from ..io.hdf5_common import open_checked, text_of
 from ..io.json_text import json_records, parse_json
+from ..io.metadata import VolumeOptions
 from ..io.result import read_result
 from ..io.volume_hdf5 import holds_draws
 from ..runs.batch_files import is_batch
@@ -22,6 +23,7 @@ from ..runs.launch import CommandLine, read_launch
 from ..runs.logs import without_absolute_paths
 from ..runs.verdict import Verdict
 from ..sampled import Sampled
+from ..series_axis import LAST
 
 _WARNING = re.compile(r"^\S+ \S+ (?:WARNING|ERROR|CRITICAL) +[\w.]+: (.+)$")
 _FAR = re.compile(r"^(\.\./){2,}(.*/)?")
@@ -134,7 +136,7 @@ def _holds_only_stacks(run: Path) -> bool:
 
 def _result(run: Path, gaps: list[str]) -> Sampled | None:
     try:
-        return read_result(run)
+        return read_result(run, VolumeOptions(is_hint=True, at=LAST))
     except UnflatError as error:
         missing = not any((run / name).is_file() for name in ("model.h5", "volume.h5"))
         gaps.append("there is no model and no volume" if missing else str(error))

@@ -76,10 +76,23 @@ class TestInput:
     def test_positions_given_go_before_those_of_the_files(self, scans: list[Path]) -> None:
         assert read(scans, "voltage=0V,1V,500mV").axis.positions == (0, 0.5, 1)
 
-    def test_without_positions_the_order_counts_and_is_told(self, scans: list[Path]) -> None:
+    def test_without_positions_the_order_counts_and_is_told(
+        self, scans: list[Path], caplog: pytest.LogCaptureFixture
+    ) -> None:
         series = read(scans, "dose")
         assert series.axis.positions == (1, 2, 3)
-        assert "in the order given" in series.notes[0]
+        assert "no file gives its dose: the acquisitions are numbered 1 to 3, in the order given" in caplog.text
+
+    def test_an_array_that_no_file_has_is_no_order(self, scans: list[Path]) -> None:
+        assert read(scans, "/series/time").axis.positions == (0, 30, 60)
+        assert read(scans, "series/time").axis.name == "time"
+        with pytest.raises(DataError, match="has no entry/time, and no other file has"):
+            read(scans, "entry/time")
+
+    def test_a_position_may_be_a_text(self, scans: list[Path], tmp_path: Path) -> None:
+        assert read([*scans[:2], changed(scans[2], tmp_path, "series/time", "2 min")]).axis.positions == (0, 30, 120)
+        with pytest.raises(DataError, match=r"is '2024-01-01': .* unknown unit"):
+            read([*scans[:2], changed(scans[2], tmp_path, "series/time", "2024-01-01")])
 
     @pytest.mark.parametrize(
         ("value", "message"), [(0.5, "same position"), (np.nan, "no finite number"), (None, "does not give its time")]
@@ -92,13 +105,13 @@ class TestInput:
             read([*scans[:2], bad])
         assert "t2.h5" in str(error.value)
 
-    @pytest.mark.parametrize("coordinate", ["time=0,10", "time=0,ten,20", "=1,2,3", "time=0s,1parsec,2s"])
+    @pytest.mark.parametrize("coordinate", ["time=0,10", "time=0,ten,20", "=1,2,3", "time=0s,1parsec,2s", "verdict"])
     def test_positions_that_are_none_are_refused(self, scans: list[Path], coordinate: str) -> None:
         with pytest.raises(ConfigError, match="--series"):
             SeriesInput(tuple(scans), coordinate)
 
     def test_units_that_differ_are_refused(self, scans: list[Path]) -> None:
-        with pytest.raises(DataError, match="different units"):
+        with pytest.raises(DataError, match=r"different units: s \(t0.h5\), V \(t1.h5\)"):
             read(scans, "x=0s,1V,2s")
 
 
@@ -150,6 +163,10 @@ class TestRun:
             np.testing.assert_allclose(read_model(fitted / "series" / name)(points), model(points), rtol=1e-12)
             assert (fitted / "series" / name / "volume.h5").is_file()
         assert len((fitted / "series.csv").read_text("utf-8").splitlines()) == 4
+
+    def test_the_report_says_which_acquisition_it_shows(self, fitted: Path) -> None:
+        assert "Last acquisition: time = 60 s." in (fitted / "report.html").read_text("utf-8")
+        assert "--at" not in (fitted / "debug.log").read_text("utf-8")
 
     def test_commands_take_a_position(self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         points = tmp_path / "points.csv"

@@ -93,6 +93,7 @@ def test_a_specimen_that_moves_swells_and_is_diluted_is_the_same_field_at_rest()
         ("7", (7.0, "")),
         ("25 degC", (298.15, "K")),
         ("1.2 V", (1.2, "V")),
+        ("-5 °C", (268.15, "K")),
     ],
 )
 def test_positions_have_units(text: str, expected: tuple[float, str]) -> None:
@@ -106,7 +107,18 @@ def test_a_position_of_a_file_is_a_finite_number_of_a_known_unit(value: float, u
         convert_position(value, unit)
 
 
-@pytest.mark.parametrize("text", ["time=31s", "-1 s", "temperature=10s", "10 K", "ten", "nan"])
+def test_positions_of_many_digits_are_told_apart() -> None:
+    axis = SeriesAxis("time", "s", (1732900000.5, 1732900001.0, 1732900003.0))
+    assert axis.range == "time = 1732900000.5 s to 1732900003 s"
+    assert [axis.parse(axis.describe(position)) for position in axis.positions] == list(axis.positions)
+    assert axis.describe(1732900001.25) == "time = 1732900001.25 s"
+
+
+def test_the_first_and_the_last_acquisition_have_names() -> None:
+    assert [AXIS.parse(text) for text in ("first", "last", "time=last")] == [0.0, 30.0, 30.0]
+
+
+@pytest.mark.parametrize("text", ["time=31s", "-1 s", "temperature=10s", "10 K", "ten", "nan", "5 s degC"])
 def test_a_position_outside_or_of_another_sort_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--at"):
         AXIS.locate(AXIS.parse(text))

@@ -7,6 +7,7 @@ The guess is written to the run's folder as ``start.h5``: a resumed run begins w
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ...phase_retrieval.pipeline import phase
 from ...phase_retrieval.support import autocorrelation_support
 from ...runs import Checkpoint, describe_input
 from ...runs.companion import share_file
-from ...runs.context import RunContext
+from ...runs.context import RunContext, never_stop
 from .config import CrystalSettings
 from .guess_density import InitialGuess, read_initial_guess, write_initial_guess
 from .initial_guess_file import resolve_start_file
@@ -37,7 +38,10 @@ _log = logging.getLogger(__name__)
 
 
 def find_initial_guess(
-    settings: CrystalSettings, scan: PreprocessedScan, context: RunContext | None = None
+    settings: CrystalSettings,
+    scan: PreprocessedScan,
+    context: RunContext | None = None,
+    should_stop: Callable[[], str | None] = never_stop,
 ) -> InitialGuess:
     """Find the initial guess that ``fit.start`` names.
 
@@ -46,6 +50,7 @@ def find_initial_guess(
         scan: Preprocessed measurement.
         context: Run folder for the guess and for checkpoints of its phasing, progress callback and stop request; None
             to write nothing.
+        should_stop: Reason to end early, without a context.
 
     Raises:
         Stopped: If the run was asked to end early.
@@ -56,7 +61,7 @@ def find_initial_guess(
     if context is not None and (former := share_file(context.folder, FILE_NAME)) is not None:
         return read_initial_guess(former, scan)
     if settings.fit.start == "phase":
-        guess = _from_phasing(settings, scan, context)
+        guess = _from_phasing(settings, scan, context, should_stop)
     elif settings.fit.start == "none":
         guess = _from_autocorrelation(settings, scan)
     else:
@@ -69,7 +74,12 @@ def find_initial_guess(
     return read_initial_guess(path, scan)  # Equal to the last digit to that of a resumed run.
 
 
-def _from_phasing(settings: CrystalSettings, scan: PreprocessedScan, context: RunContext | None) -> InitialGuess:
+def _from_phasing(
+    settings: CrystalSettings,
+    scan: PreprocessedScan,
+    context: RunContext | None,
+    should_stop: Callable[[], str | None],
+) -> InitialGuess:
     """Phase from a few starts, and take the best."""
     refine = settings.phase.refine.model_copy(update={"margin": 0.0})  # The field has finer samples of its own.
     fitted = settings.fit.refine
@@ -78,7 +88,7 @@ def _from_phasing(settings: CrystalSettings, scan: PreprocessedScan, context: Ru
     few = settings.phase.model_copy(update=update)
     _log.info("phasing from %d starts first: a field that starts blind stagnates", settings.fit.starts)
     if context is None:
-        result = phase(scan.data, few, settings.seed)
+        result = phase(scan.data, few, settings.seed, should_stop=should_stop)
     else:
         folder, former = context.folder, former_density(scan, context)
         initial = None if former is None else add_start(former, None, settings)

@@ -75,7 +75,7 @@ def series_likelihoods(contexts: Sequence[RunContext]) -> list[CrystalLikelihood
         guesses.append(_aligned(own, guesses[0]) if guesses else own)
     union = np.any([guess.support for guess in guesses], axis=0)
     pairs = zip(scans, guesses, strict=True)
-    return [SeriesCrystalLikelihood(settings, scan, guess, union) for scan, guess in pairs]
+    return [SeriesCrystalLikelihood(settings, scan.corrected(guess.frames), guess, union) for scan, guess in pairs]
 
 
 def _guess(context: RunContext, scan: PreprocessedScan, number: int) -> InitialGuess:
@@ -85,7 +85,8 @@ def _guess(context: RunContext, scan: PreprocessedScan, number: int) -> InitialG
     if not path.is_file():
         _log.info("initial guess of acquisition %d", number + 1)
         folder.mkdir(exist_ok=True)
-        write_initial_guess(path, find_initial_guess(context.config, scan), scan)
+        guess = find_initial_guess(context.config, scan, should_stop=context.should_stop)
+        write_initial_guess(path, guess, scan)
     return read_initial_guess(path, scan)  # Equal to the last digit to that of a resumed run.
 
 
@@ -93,7 +94,7 @@ def _aligned(guess: InitialGuess, reference: InitialGuess) -> InitialGuess:
     """Align a guess with that of the first acquisition: twin, shift, ramp and global phase; the pattern stays."""
     result = align(guess.density, reference.density, scale=False)
     density = result.density
-    return InitialGuess(density, find_support(density), guess.offset - result.ramp, guess.sigmas, guess.background)
+    return replace(guess, density=density, support=find_support(density), offset=guess.offset - result.ramp)
 
 
 def _differences(scans: Sequence[PreprocessedScan], sources: Sequence[str]) -> list[Diagnostic]:
