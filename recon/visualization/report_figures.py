@@ -118,7 +118,7 @@ def fit_figures(run: RunData, pixel_size: tuple[float, float] | None = None) -> 
         )
         uncertainty = f"{UNCERTAINTY}{result.quantity().name}"
         if any(quantity.name == uncertainty for quantity in result.quantities):
-            caption = "Spread of the members of the ensemble, in the same planes."
+            caption = "Spread of the draws, or of the members of the ensemble, in the same planes."
             figures.append(
                 DeferredFigure(
                     "Uncertainty",

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ....physics.optics.microscope import Illumination
+from ...optimize.steps import FEWEST_STEPS
 
 HIDDEN_SHARE = 1 / 3
 """Share of the views that is hidden: those of the steepest light."""
@@ -58,6 +59,21 @@ def choose_hidden_views(illumination: Illumination, views: Int[np.ndarray, " vie
         return HiddenViews(views[~in_half], views[in_half], "of half the ring of light")
     reason = "too few views" if len(views) < 2 * FEWEST else "no view sees frequencies that the others do not"
     return HiddenViews(views, views[:0], reason)
+
+
+def untestable(chosen: HiddenViews, steps: int, *, has_withheld: bool) -> str:
+    """Reason for which a fit cannot test a prior; empty for none.
+
+    Args:
+        chosen: Views to hide from its trial.
+        steps: Number of its steps.
+        has_withheld: Whether views are withheld from it.
+    """
+    if not len(chosen.hidden):
+        return chosen.text
+    if steps < FEWEST_STEPS:
+        return f"the fit takes {steps} steps, fewer than {FEWEST_STEPS}"
+    return "" if has_withheld else "no view is withheld (fit.withheld)"
 
 
 def _directions(

@@ -9,7 +9,7 @@ best is the trust; where none does better than the fit alone, the prior is not u
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
@@ -88,10 +88,12 @@ class NetworkPrior:
     Args:
         likelihood: Likelihood of the measurement.
         completer: The network.
+        is_below: Whether a specimen whose sign is open is mostly less dense than its medium.
     """
 
     likelihood: CellLikelihood
     completer: Completer
+    is_below: bool = False
 
     def complete(self, views: Views, nuisance: Nuisance | None = None, contrast: Contrast | None = None) -> Contrast:
         """Complete the linear answer of some views.
@@ -102,16 +104,43 @@ class NetworkPrior:
             contrast: Specimen whose answer is completed, as if it scattered weakly; the measured one by default.
         """
         bright = views[self.likelihood.is_bright[views]]
-        answer = self.linear_answer(bright, nuisance, contrast)
-        completed = with_sign(
-            self.completer.mean(answer, self.likelihood.grid.pitch, self.aperture(bright)), self.likelihood.sign
-        )
+        completed = self.mean(self.linear_answer(bright, nuisance, contrast), bright)
         if contrast is not None:
             return completed
         values = np.zeros((len(self.likelihood.quantities), *completed.shape), np.float32)
         values[0] = completed
         # Linear theory misjudges what a thick cell does to light.
         return np.asarray((best_factor(self.likelihood, values, bright) or 1.0) * completed)
+
+    def mean(self, answer: Contrast, bright: Views) -> Contrast:
+        """Compute the posterior mean given the linear answer to some bright fields, of the specimen's sign."""
+        mean = self.completer.mean(self._orientation * answer, self.likelihood.grid.pitch, self.aperture(bright))
+        return with_sign(self._orientation * mean, self.likelihood.sign)
+
+    def draws(
+        self, answer: Contrast, bright: Views, count: int, seed: int, progress: Callable[[int], None]
+    ) -> Float[np.ndarray, "draw z y x"]:
+        """Draw contrasts of the specimen's sign; arguments as for `mean` and `Completer.draws`."""
+        known = (self._orientation * answer, self.likelihood.grid.pitch, self.aperture(bright))
+        return with_sign(self._orientation * self.completer.draws(*known, count, seed, progress), self.likelihood.sign)
+
+    @property
+    def _orientation(self) -> np.float32:
+        """Factor that makes the specimen denser than its medium, as nine in ten of the training are."""
+        return np.float32(-1 if self.is_below or self.likelihood.sign == "nonpositive" else 1)
+
+    def orient(self, answer: Contrast, bright: Views) -> "NetworkPrior":
+        """Return the prior of a denser or a less dense specimen, by some bright fields, where its sign is open."""
+        if self.likelihood.sign != "any":
+            return self
+        nuisance = {name: jnp.asarray(value) for name, value in self.likelihood.nuisance_parameters.items()}
+        losses = []
+        for prior in (self, replace(self, is_below=True)):
+            values = np.zeros((len(self.likelihood.quantities), *answer.shape), np.float32)
+            values[0] = prior.mean(answer, bright)
+            values *= best_factor(self.likelihood, values, bright) or 1.0
+            losses.append((float(self.likelihood.losses_of(values, nuisance, bright).mean()), prior))
+        return min(losses, key=lambda each: each[0])[1]
 
     def linear_answer(
         self, bright: Views, nuisance: Nuisance | None = None, contrast: Contrast | None = None

@@ -5,7 +5,7 @@ import numpy as np
 from ...acquisition import Acquisition
 from ...io.network_file import read
 from .config import CellSettings
-from .hidden_views import choose_hidden_views
+from .hidden_views import choose_hidden_views, untestable
 from .illumination import illumination_of, microscope_of
 from .linear_checks import linear_fault
 
@@ -30,8 +30,8 @@ def remarks(method: str, settings: CellSettings, acquisition: Acquisition) -> tu
     light = illumination_of(acquisition)
     bright = np.flatnonzero(light.transmitted(microscope_of(acquisition).numerical_aperture) > 0)
     chosen = choose_hidden_views(light, bright)
-    if not len(chosen.hidden):
-        return [], [f"fit.prior: not used: it cannot be tested: {chosen.text}"]
+    if reason := untestable(chosen, settings.fit.steps, has_withheld=settings.fit.withheld > 0):
+        return [], [f"fit.prior: not used: it cannot be tested: {reason}"]
     trained = f", trained on {network.trained_on}" if network.trained_on else ""
     text = f"fit.prior: a network{trained}; its weight is set by how well it predicts hidden views {chosen.text}"
     return [text], []

@@ -17,7 +17,7 @@ from ...optimize.likelihood import Nuisance, Split
 from ...optimize.steps import FEWEST_STEPS
 from ...optimize.trial import BegunFit
 from ...runs.context import RunContext
-from .hidden_views import HiddenViews, choose_hidden_views
+from .hidden_views import HiddenViews, choose_hidden_views, untestable
 from .likelihood import CellLikelihood
 from .network_prior import Completer, NetworkPrior, Trust, expected_completion
 from .unseen import unseen_share
@@ -76,7 +76,8 @@ class PriorChoice:
             return self._as_before(begun)
         views = self.likelihood.split().fitted
         chosen = choose_hidden_views(self.likelihood.illumination, views[self.likelihood.is_bright[views]])
-        fault = chosen.text if not len(chosen.hidden) else _too_short(self.likelihood)
+        has_withheld = len(self.likelihood.split().withheld) > 0
+        fault = untestable(chosen, self.likelihood.settings.fit.steps, has_withheld=has_withheld)
         if fault:
             _log.warning("fit.prior: not used: it cannot be tested: %s", fault)
             self.numbers = {TRUST: 0.0, "prior_views_hidden": 0.0}
@@ -147,14 +148,6 @@ class PriorChoice:
 def _nuisance(begun: BegunFit) -> Nuisance:
     """Corrections of the instrument by a begun fit, as arrays of this process."""
     return {name: jnp.asarray(np.asarray(value)) for name, value in begun.fit.state.mean_nuisance.items()}
-
-
-def _too_short(likelihood: CellLikelihood) -> str:
-    """Reason for which a fit is too short for trials, or has nothing to compare them by; empty for none."""
-    fit = likelihood.settings.fit
-    if fit.steps < FEWEST_STEPS:
-        return f"the fit takes {fit.steps} steps, fewer than {FEWEST_STEPS}"
-    return "" if len(likelihood.split().withheld) else "no view is withheld (fit.withheld)"
 
 
 def earlier_numbers(choices: Mapping[str, Any]) -> dict[str, float]:

@@ -11,8 +11,8 @@ from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
 from .new_light import pixel_size_of
 from .residual_figure import residual_figure
-from .summary import prior_text, refined_instrument
-from .verdict import ABSORPTION_RATIO, SOUND_STRUCTURE, is_absorption_settled
+from .summary import NARROW_DRAWS, prior_text, refined_instrument
+from .verdict import ABSORPTION_RATIO, SOUND_STRUCTURE, is_absorption_settled, is_prediction
 
 NOTHING = "This result explains the images no better than an empty box: look at the light's directions and the units."
 
@@ -28,7 +28,8 @@ def report_findings(run: RunData) -> list[Finding]:
         text = "No view was withheld from the fit: nothing here shows that it would predict a new image."
         findings.append(Finding("plain", "Withheld views", "none", text))
     if "residual_withheld_linear" in numbers and withheld is not None:
-        findings.append(_against_linear(withheld / max(numbers["residual_withheld_linear"], 1e-12)))
+        ratio = withheld / max(numbers["residual_withheld_linear"], 1e-12)
+        findings.append(_against_linear(ratio, is_fit=not is_prediction(numbers)))
     if text := refined_instrument(numbers):
         findings.append(Finding("plain", "Refined instrument", "fitted", _capital(text)))
     if "structure_unexplained" in numbers:
@@ -39,6 +40,10 @@ def report_findings(run: RunData) -> list[Finding]:
         findings.append(_sign(numbers["sign_chosen"]))
     if text := prior_text(numbers):
         findings.append(_prior(text, numbers))
+    if "draws" in numbers:
+        findings.append(
+            Finding("fair", "Network's draws", f"{numbers['draws']:.0f}", f"As an interval, {NARROW_DRAWS}.")
+        )
     if "ncc" in numbers:
         findings.append(_truth(numbers))
     return findings
@@ -87,12 +92,15 @@ def _withheld(value: float, numbers: Mapping[str, float], run: RunData) -> Findi
     return Finding(level, "Withheld residual", metric_named("residual_withheld").text(value), text)
 
 
-def _against_linear(ratio: float) -> Finding:
+def _against_linear(ratio: float, *, is_fit: bool) -> Finding:
     level: Level = "good" if ratio <= 0.8 else "fair" if ratio < 1 else "poor"
     text = "Withheld residual over that of the closed-form linear reconstruction of the same views. "
-    text += (
-        "Below 1, the fit knows more than single scattering tells." if ratio < 1 else "The fit did not improve on it."
-    )
+    if ratio < 1:
+        text += f"Below 1, the {'fit' if is_fit else 'network'} knows more than single scattering tells."
+    elif is_fit:
+        text += "The fit did not improve on it."
+    else:
+        text += "The network's answer explains the images less well: --refine makes it agree with them."
     return Finding(level, "Against linear", f"× {ratio:.2f}", text)
 
 

@@ -2,6 +2,12 @@
 
 from collections.abc import Mapping
 
+NARROW_DRAWS = (
+    "the draws differ too little where the light saw badly: ±1.645 of the shipped network's spread held the truth in "
+    "32 to 59 % of such voxels of simulated specimens, not in 90 %"
+)
+"""Coverage of the shipped network's intervals (benchmarks ``completion`` and ``network-prior``)."""
+
 
 def summary_line(numbers: Mapping[str, float]) -> str:
     """Summarise how well the images are explained."""
@@ -32,6 +38,7 @@ def summary_lines(numbers: Mapping[str, float]) -> list[str]:
     """List the refined instrument, the use of a network's prior, and the accuracy where the truth is known."""
     lines = [f"refined instrument: {text}"] if (text := refined_instrument(numbers)) else []
     lines += [f"fit.prior: {text}"] if (text := prior_text(numbers)) else []
+    lines += [f"uncertainty: {NARROW_DRAWS}"] if "draws" in numbers else []
     if "snr" not in numbers:
         return lines
     return [*lines, f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}"]
@@ -50,7 +57,7 @@ def prior_text(numbers: Mapping[str, float]) -> str:
     if "prior_trust" not in numbers:
         return ""
     if "prior_hidden_ratio" not in numbers:
-        return "not used, as no views could be hidden to test it"
+        return "not used, as it could not be tested"
     result = f"{numbers['prior_views_hidden']:.0f} hidden views: {numbers['prior_hidden_ratio']:.2f} of their residual"
     if numbers["prior_trust"]:
         return f"the network is trusted by {numbers['prior_trust']:.2f} ({result})"

@@ -84,7 +84,7 @@ def leave_out_known_side(numbers: Numbers, sign: str) -> dict[str, float]:
     return {name: value for name, value in numbers.items() if name != "contrast_above"}
 
 
-def _is_prediction(numbers: Numbers) -> bool:
+def is_prediction(numbers: Numbers) -> bool:
     """Whether a result is a network's answer, without a fit after it."""
     return "draws" in numbers and "steps" not in numbers
 
@@ -134,7 +134,7 @@ def _structure_left(numbers: Numbers) -> Iterator[Reason]:
     remedy = f"{CHECK_LIGHT}; compare the measured and modelled images in the report"
     if any(_absorption(numbers)):
         remedy = "fit with absorption first"
-    if _is_prediction(numbers):
+    if is_prediction(numbers):
         remedy = "refine it with --refine, or use unflat fit"
     if left is not None and left > SOUND_STRUCTURE:
         share = 100 * numbers["structure_unexplained"]
@@ -148,7 +148,7 @@ def _structure_left(numbers: Numbers) -> Iterator[Reason]:
 
 def _noise_fitted(numbers: Numbers) -> Iterator[Reason]:
     left, fitted = _surely_left(numbers), numbers.get("structure_unexplained_fitted")
-    if left is None or fitted is None or is_empty(numbers) or _is_prediction(numbers):
+    if left is None or fitted is None or is_empty(numbers) or is_prediction(numbers):
         return
     if left > OVERFIT_LEFT and left - fitted > OVERFIT:
         share = 100 * numbers["structure_unexplained"]
@@ -208,7 +208,10 @@ def _depth(numbers: Numbers) -> Iterator[Reason]:
 
 def _members(numbers: Numbers) -> Iterator[Reason]:
     spread = numbers.get("ensemble_spread", 0.0)
-    if spread > SPREAD:
+    if spread > SPREAD and "draws" in numbers:
+        text = f"the network's draws differ by {spread:.2f} of the contrast where the light does not decide"
+        yield Reason("members-disagree", text, "use more views, or steeper light")
+    elif spread > SPREAD:
         text = f"the members of the ensemble differ by {spread:.2f} of the contrast"
         yield Reason("members-disagree", text, "use more views, or raise fit.tv")
 

@@ -15,7 +15,7 @@ from unflat.physics.optics.patterns import ring, spiral
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError
 from unflat.recon.experiments import get_experiment
-from unflat.recon.experiments.cell import choices, prior_choice
+from unflat.recon.experiments.cell import choices, hidden_views
 from unflat.recon.experiments.cell.hidden_views import choose_hidden_views
 from unflat.recon.experiments.cell.likelihood import CellLikelihood, likelihood
 from unflat.recon.experiments.cell.linear_checks import require_linear_theory
@@ -125,10 +125,26 @@ def test_hidden_views_trust_the_truth_and_neither_another_specimen_nor_an_empty_
     assert min(trust.ratio for trust in trusts[1:]) > 1
 
 
+class DenserCompletion(FixedCompletion):
+    """Network that takes every specimen for a denser one."""
+
+    def mean(self, contrast: np.ndarray, *known: Any) -> np.ndarray:
+        return self.contrast * np.abs(contrast)
+
+
+def test_a_specimen_that_is_less_dense_is_completed_as_its_opposite(measured: CellLikelihood) -> None:
+    bright = measured.split().fitted
+    answer = NetworkPrior(measured, FixedCompletion(np.zeros(1))).linear_answer(bright)
+    below = NetworkPrior(measured.with_choices(sign="nonpositive"), DenserCompletion(np.ones(1)))
+    np.testing.assert_array_equal(below.mean(answer, bright), -np.abs(answer))
+    with_open_sign = (NetworkPrior(measured, DenserCompletion(np.full(1, factor))) for factor in (1, -1))
+    assert [prior.orient(answer, bright).is_below for prior in with_open_sign] == [False, True]
+
+
 @pytest.fixture
 def fits(scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Function that fits with a network that answers a given contrast, and returns the run's folder."""
-    for module, name, value in ((choices, "FEWEST_STEPS", 50), (prior_choice, "FEWEST_STEPS", 50)):
+    for module, name, value in ((choices, "FEWEST_STEPS", 50), (hidden_views, "FEWEST_STEPS", 50)):
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(steps, "LEAST_TRIAL", 25)
 
@@ -202,12 +218,15 @@ def test_a_prediction_is_a_model_of_the_mean_with_its_draws_and_their_spread(
         spread = file["volume/uncertainty_refractive_index"][()]
     np.testing.assert_allclose(spread, 0.2 / np.sqrt(2) * np.abs(truth), atol=1e-5)
     assert numbers(tmp_path / "RUN")["residual_withheld"] < numbers(tmp_path / "RUN")["residual_draws"]
-    assert (tmp_path / "RUN" / "report.html").is_file()
+    assert "32 to 59 %" in (tmp_path / "RUN" / "report.html").read_text()
+    linear = numbers(tmp_path / "RUN")["residual_withheld_linear"]
 
     assert run(["predict", *words, "--refine", "--force", "--set", "fit.prior=none", "--set", "fit.steps=25"]) == 0
     refined = read_model(tmp_path / "RUN" / "model.h5")
     assert refined.draws == 2
     assert refined.consensus is not None
+    assert numbers(tmp_path / "RUN")["residual_withheld_linear"] == linear
+    assert "residual_draws" not in numbers(tmp_path / "RUN")  # Those before the refinement.
     error = np.linalg.norm(contrast_of(tmp_path / "RUN", measured) - truth)
     assert error < 0.5 * np.linalg.norm(truth)
 
@@ -222,10 +241,14 @@ def test_measurements_that_linear_theory_does_not_know_are_refused() -> None:
 
 def test_check_tells_what_is_used_and_what_cannot_be_tested(measured: CellLikelihood) -> None:
     notes, warnings = remarks("fit", measured.settings, measured.acquisition)
+    assert not notes
+    assert "fewer than 100" in warnings[0]  # Steps of the fit.
+    settings = parse_config(CONFIG, ["fit.steps=100"])
+    notes, warnings = remarks("fit", settings, measured.acquisition)
     assert "steepest light" in notes[0]
     assert not warnings
     arrays = {**measured.acquisition.arrays, "illumination_na": np.zeros((measured.views, 2))}
-    notes, warnings = remarks("fit", measured.settings, replace(measured.acquisition, arrays=arrays))
+    notes, warnings = remarks("fit", settings, replace(measured.acquisition, arrays=arrays))
     assert not notes
     assert "cannot be tested" in warnings[0]
 

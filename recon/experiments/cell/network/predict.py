@@ -4,6 +4,7 @@ The linear answer is that of the fitted views; those that a fit would withhold a
 judge the result through the physics.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
@@ -21,13 +22,18 @@ from ....optimize.fit import FITTED_VIEWS, CompareWithTruth, provenance_of
 from ....optimize.likelihood import Nuisance
 from ....runs.context import Gate, RunContext, RunOutcome
 from ..initial_guess import best_factor, with_sign
+from ..light_ranking import light_ranking_numbers
 from ..likelihood import CellLikelihood, likelihood
 from ..linear_checks import require_linear_theory
 from ..network_prior import Completer, NetworkPrior
 from ..output import write_result
 from ..refined_draws import RefinedLikelihood
 from ..unseen import unseen_part, unseen_share
+from ..verdict import leave_out_known_side
 from .completion import Completion
+
+_SECONDS, _LINEAR = "seconds_of_answer", "residual_withheld_linear"
+_log = logging.getLogger(__name__)
 
 Draws = Float[np.ndarray, "draw z y x"]
 FitFrom = Callable[[RunContext, CellLikelihood], RunOutcome]
@@ -57,15 +63,16 @@ def predict(context: RunContext, compare_with_truth: CompareWithTruth, fit: FitF
     start = time.monotonic()
     completion = Completion.load(settings.predict.network)
     draws, numbers = draw_contrasts(measured, completion, completion.steps, context)
-    numbers["seconds_of_answer"] = time.monotonic() - start
+    numbers[_SECONDS] = time.monotonic() - start
     if settings.predict.refine:
         outcome = fit(context, _refined_likelihood(measured, draws))
-        return replace(outcome, numbers=numbers | dict(outcome.numbers))
+        return replace(outcome, numbers=_refined_numbers(settings.fit.ensemble, numbers, outcome.numbers))
     model = _model(measured, draws, provenance_of(context))
     write_model(model, context.folder.path / "model.h5")
     nuisance = _nuisance(measured)
     numbers |= write_result(context.folder.path, model, measured, measured.split(), draws[:1], nuisance)
     numbers |= compare_with_truth(model, context.measurement.truth)
+    numbers = leave_out_known_side(numbers | light_ranking_numbers(measured), settings.fit.sign)
     return RunOutcome(numbers, _gate(settings.predict.gate, numbers))
 
 
@@ -88,12 +95,12 @@ def draw_contrasts(
     prior = NetworkPrior(measured, completion)
     bright = split.fitted[measured.is_bright[split.fitted]]
     answer = prior.linear_answer(bright)
-    known = (answer, measured.grid.pitch, prior.aperture(bright))
-    mean = completion.mean(*known)
-    drawn = completion.draws(
-        *known, section.draws, settings.seed, lambda done: context.progress(done, section.draws * steps)
+    prior = prior.orient(answer, bright)
+    mean = prior.mean(answer, bright)
+    drawn = prior.draws(
+        answer, bright, section.draws, settings.seed, lambda done: context.progress(done, section.draws * steps)
     )
-    draws = np.stack([with_sign(one, settings.fit.sign) for one in (mean, *drawn)])
+    draws = np.concatenate([mean[None], drawn])
     factor = best_factor(measured, draws[:1], bright)
     draws = np.asarray((factor or 1.0) * draws, np.float32)
     return draws, _residuals(measured, draws, answer) | {"draws": float(section.draws)}
@@ -143,6 +150,15 @@ def _refined_likelihood(measured: CellLikelihood, draws: Draws) -> RefinedLikeli
     deviations = np.stack([unseen_part(one - draws[0], share) for one in draws[1:]])
     given = {each.name: getattr(measured, each.name) for each in fields(CellLikelihood)}
     return RefinedLikelihood(**given | {"first_values": draws[:1]}, deviations=deviations)
+
+
+def _refined_numbers(ensemble: int, answer: Mapping[str, float], refined: Mapping[str, float]) -> dict[str, float]:
+    """Add to a fit's numbers those of the answer that stay true: the fit began with the network, not the linear one."""
+    numbers = dict(refined) | {name: answer[name] for name in (_SECONDS, _LINEAR) if name in answer}
+    if ensemble == 1 and "tiles" not in refined:
+        return numbers | {"draws": answer["draws"]}
+    _log.warning("predict.refine: the result has no draws: a fit in tiles, and an ensemble of fits, leave them out")
+    return numbers
 
 
 def _gate(limit: float | None, numbers: Mapping[str, float]) -> Gate | None:
