@@ -24,6 +24,8 @@ def command(config: Any, options: "RunOptions") -> None:
     Crystals: worker processes (train.workers) simulate the specimens while the network trains, and store them in the
     folder until the training is done. The only stage is train.steps.
 
+    Cells: as for crystals; specimens of the sorts in train.left_out are not trained on, but validated.
+
     Shapes: the network trains on cells of known shape (train.data), rotated copies of them, and simulated cells. After
     train.steps follows a distillation of train.distil steps, the last stage; the network before it is saved as
     teacher.h5. With train.folds the folder gets network-0.h5 and so on, each trained without one part of the cells and

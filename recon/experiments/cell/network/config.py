@@ -1,8 +1,8 @@
 """The sections ``network`` and ``train`` of a cell's config."""
 
-from typing import Literal
+from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ....networks.settings import NetworkSettings
 from ....optimize.train_settings import TrainSettings
@@ -43,3 +43,10 @@ class CellTrain(TrainSettings):
         "are by linear theory.",
     )
     trials: int = Field(32, ge=1, description="Number of held-out specimens of a validation.")
+
+    @field_validator("left_out")
+    @classmethod
+    def _some_sort_is_learned(cls, sorts: tuple[Sort, ...]) -> tuple[Sort, ...]:
+        if set(sorts) == set(get_args(Sort)):
+            raise ValueError("leaves no sort of specimens to train on")
+        return sorts
