@@ -231,9 +231,10 @@ def test_a_prediction_is_a_model_of_the_mean_with_its_draws_and_their_spread(
     assert error < 0.5 * np.linalg.norm(truth)
 
 
-def test_measurements_that_linear_theory_does_not_know_are_refused() -> None:
-    for name in ("field", "rotation"):
-        other = Acquisition("cell", {name: np.ones((1, 3, 3))})
+def test_measurements_that_linear_theory_does_not_know_are_refused(measured: CellLikelihood) -> None:
+    steep = measured.acquisition.arrays | {"illumination_na": np.full((measured.views, 2), 0.6)}
+    dark = replace(measured.acquisition, arrays=steep)
+    for other in (dark, *(Acquisition("cell", {name: np.ones((1, 3, 3))}) for name in ("field", "rotation"))):
         for place in ("fit.prior", "unflat predict"):
             with pytest.raises(ConfigError, match=place):
                 require_linear_theory(other, place)
