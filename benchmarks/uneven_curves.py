@@ -266,8 +266,7 @@ def _errors(parts: Mapping[str, object]) -> Numbers:
     rests = []
     for axis in range(3):
         rest = (fitted - true)[:, axis]
-        line = np.polyfit(even, rest, 1, w=np.sqrt(totals))
-        rests.append((rest - np.polyval(line, even))[bright])
+        rests.append((rest - np.polyval(np.polyfit(even[bright], rest[bright], 1), even))[bright])
     return {
         "angle_rms": float(np.sqrt(np.mean(rests[0] ** 2))),
         "angle_largest": float(np.abs(rests[0]).max()),

@@ -14,9 +14,10 @@ the pseudo-inverse E⁺ R* FFT₂⁻¹ for any ramps: only the small matrix E is
 least change of the density that changes the frames; λ keeps two frames at one q, which counting noise sets apart, from
 calling for a large one. With p_m = m − N // 2 and no offsets A is the FFT.
 
-A density known to lie in some planes of z is found from the frames by E⁺ over these planes alone, W Eᴴ (E W Eᴴ + λN)⁻¹
-with their mask W: where the crystal fills less than half of the array, as its oversampling demands, this inverse is
-nearly as well conditioned as the FFT.
+A density known to lie in some planes of z is found from the frames by the pseudo-inverse over these planes alone, with
+their mask W, and with the frames weighted by the part D of the curve that each stands for:
+W Eᴴ D½ (D½ E W Eᴴ D½ + λN)⁻¹ D½. Where the crystal fills less than half of the array, as its oversampling demands,
+D½ E W is nearly unitary, up to a scale, and so projections onto a support converge as on an even curve.
 
 The rotation of a pattern about its own peak, as the crystal turns about G, and the curvature of the path of q are of
 second order in the angle, and are left out.
@@ -35,6 +36,8 @@ REGULARIZATION = 1e-2
 """λ of the pseudo-inverse, relative to the diagonal of E Eᴴ."""
 PROJECTION_REGULARIZATION = 3e-2
 """λ of the projection onto a support: smaller ones let the updates diverge where frames are lost and repeated."""
+_LEAST_CELL, _LARGEST_CELL = 0.05, 2.0
+"""[step] Bounds of the part of the curve that a frame stands for."""
 _LAST_TWO = (-2, -1)
 
 
@@ -46,12 +49,14 @@ class FrameMatrices(NamedTuple):
         inverse: E⁺.
         rows: Phase ramp of each frame along y.
         columns: Phase ramp of each frame along x.
+        roots: Square root of the part of the curve that a frame stands for, in steps.
     """
 
     forward: Complex[Array, "frame z"]
     inverse: Complex[Array, "z frame"]
     rows: Complex[Array, "frame y 1"]
     columns: Complex[Array, "frame 1 x"]
+    roots: Float[Array, " frame"]
 
 
 def frame_matrices(positions: Float[Array, "frame 3"], shape: tuple[int, int, int]) -> FrameMatrices:
@@ -63,9 +68,19 @@ def frame_matrices(positions: Float[Array, "frame 3"], shape: tuple[int, int, in
     """
     z, y, x = (np.fft.fftfreq(n) * n for n in shape)
     forward = _phases(positions[:, 0], z)
-    inverse = _pseudo_inverse(forward, jnp.ones(shape[0], jnp.float32), REGULARIZATION)
+    alike = jnp.ones(shape[0], jnp.float32)
+    inverse = _pseudo_inverse(forward, alike, REGULARIZATION, alike)
     rows, columns = _phases(positions[:, 1], y), _phases(positions[:, 2], x)
-    return FrameMatrices(forward, inverse, rows[:, :, None], columns[:, None, :])
+    return FrameMatrices(forward, inverse, rows[:, :, None], columns[:, None, :], jnp.sqrt(_cells(positions[:, 0])))
+
+
+def _cells(along: Float[Array, " frame"]) -> Float[Array, " frame"]:
+    """Compute the part of a curve nearer to a frame than to others, in steps; the curve is periodic."""
+    order = jnp.argsort(along)
+    own = along[order]
+    gaps = jnp.append(own[1:], own[0] + np.float32(len(along))) - own
+    cells = jnp.clip((gaps + jnp.roll(gaps, 1)) / 2, _LEAST_CELL, _LARGEST_CELL)
+    return jnp.zeros_like(along).at[order].set(cells)
 
 
 def far_field_of_frames(density: Complex[Array, "z y x"], matrices: FrameMatrices) -> Complex[Array, "frame y x"]:
@@ -123,26 +138,30 @@ def frame_blur(sigma: float, positions: Float[np.ndarray, "frame 3"]) -> Float[n
 def restrict_planes(
     matrices: FrameMatrices, planes: Float[Array, " z"], regularization: float = REGULARIZATION
 ) -> FrameMatrices:
-    """Restrict the inverse to densities in some planes.
+    """Restrict the inverse to densities in some planes, with the frames weighted by their part of the curve.
 
     Args:
         matrices: Matrices of a curve.
         planes: 1 for the planes of z that the density may fill, 0 for others.
         regularization: λ, relative to the diagonal of E Eᴴ.
     """
-    return matrices._replace(inverse=_pseudo_inverse(matrices.forward, planes, regularization))
+    return matrices._replace(inverse=_pseudo_inverse(matrices.forward, planes, regularization, matrices.roots))
 
 
 def _pseudo_inverse(
-    forward: Complex[Array, "frame z"], planes: Float[Array, " z"], regularization: float
+    forward: Complex[Array, "frame z"],
+    planes: Float[Array, " z"],
+    regularization: float,
+    roots: Float[Array, " frame"],
 ) -> Complex[Array, "z frame"]:
-    """Compute W Eᴴ (E W Eᴴ + λN)⁻¹."""
+    """Compute W Eᴴ D½ (D½ E W Eᴴ D½ + λN)⁻¹ D½."""
     count = np.complex64(forward.shape[0])
-    within = forward * planes[None, :].astype(jnp.complex64)
-    gram = jnp.matmul(within, forward.conj().T, precision=lax.Precision.HIGHEST) / count
+    weighted = forward * roots[:, None].astype(jnp.complex64)
+    within = weighted * planes[None, :].astype(jnp.complex64)
+    gram = jnp.matmul(within, weighted.conj().T, precision=lax.Precision.HIGHEST) / count
     damped = gram + np.complex64(regularization) * jnp.eye(forward.shape[0], dtype=jnp.complex64)
     inverse: Array = jnp.linalg.solve(damped, within).conj().T / count
-    return inverse
+    return inverse * roots[None, :].astype(jnp.complex64)
 
 
 def _phases(positions: Float[Array, " frame"], samples: Float[np.ndarray, " n"]) -> Complex[Array, "frame n"]:

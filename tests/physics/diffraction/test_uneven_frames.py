@@ -99,3 +99,13 @@ def test_a_box_diffracts_into_frames_at_their_own_q() -> None:
     q = (np.array([UNEVEN[3, 0], 7 - 4 + UNEVEN[3, 1], 2 - 3 + UNEVEN[3, 2]]) - offset) / SHAPE
     expected = np.sum(values * np.exp(-2j * np.pi * (q[0] * z + q[1] * y + q[2] * x))) / 8
     assert complex(own[3, 7, 2]) == pytest.approx(complex(expected), abs=1e-4)
+
+
+def test_frames_are_weighted_by_their_part_of_the_curve() -> None:
+    positions = EVEN.copy()
+    positions[np.flatnonzero(EVEN[:, 0] == 2)[0], 0] = 1  # there twice, and 2 is lost
+    cells = np.fft.fftshift(np.asarray(matrices(positions).roots)) ** 2
+    np.testing.assert_allclose(np.asarray(matrices(EVEN).roots), 1, atol=1e-6)
+    assert np.sum(cells) == pytest.approx(10)
+    at = {int(p): float(np.sum(cells[positions[:, 0] == p])) for p in positions[:, 0]}
+    assert at == pytest.approx({p: 1.5 if p in (1, 3) else 1 for p in at})
