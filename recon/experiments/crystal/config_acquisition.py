@@ -160,9 +160,9 @@ class CrystalAcquisition(Settings):
     )
     uneven: Literal["own", "even"] = Field(
         "own",
-        description="Treatment of frames that the goniometer's angles put more than a tenth of a step off even ones. "
-        "own: each frame is taken at its own q, sorted by its angle; even: even steps are assumed, and more than half "
-        "a step is refused.",
+        description="Treatment of frames that the goniometer's angles put more than a twentieth of a step off even "
+        "ones. own: each frame is taken at its own q, sorted by its angle; even: even steps are assumed, and more than "
+        "half a step is refused.",
     )
     frames: Views = Field(
         "all",

@@ -24,7 +24,7 @@ _MOST_STEP = 0.05
 """[rad] Largest step from frame to frame of a rocking curve."""
 _UNEVEN = 0.5
 """Largest deviation of q from even steps, in steps."""
-TOLERANCE = 0.1
+TOLERANCE = 0.05
 """Deviation of q from even steps from which it is reported, and each frame is taken at its own q, in steps."""
 _MOST_BEND = 1.0
 """Deviation of the ends of a curve from a straight line from which it is reported, in steps of q."""
