@@ -58,6 +58,8 @@ def read_model(path, at=None):
 
 
 def at_position(architecture, weights, positions, at):
+    if not positions[0] <= at <= positions[-1]:
+        raise ValueError(f"{at} lies outside the series, {positions[0]} to {positions[-1]}")
     i = int(np.clip(np.searchsorted(positions, at, side="right"), 1, len(positions) - 1)) - 1
     f, series = (at - positions[i]) / (positions[i + 1] - positions[i]), architecture["series"]
     between = lambda w: (1 - f) * w[i].astype(float) + f * w[i + 1].astype(float)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -163,6 +164,18 @@ class TestRun:
             np.testing.assert_allclose(read_model(fitted / "series" / name)(points), model(points), rtol=1e-12)
             assert (fitted / "series" / name / "volume.h5").is_file()
         assert len((fitted / "series.csv").read_text("utf-8").splitlines()) == 4
+
+    def test_the_short_reader_of_the_documentation_gives_the_same_values(self, fitted: Path) -> None:
+        path = Path(__file__).resolve().parents[2] / "docs" / "read_model.py"
+        reader: dict[str, Any] = {}
+        exec(compile(path.read_text("utf-8"), str(path), "exec"), reader)
+        model, points = reader["read_model"](fitted / "model.h5"), np.random.default_rng(0).uniform(-1e-6, 1e-6, (9, 3))
+        for at in (0.0, 7.0, 30.0, 60.0):
+            np.testing.assert_allclose(
+                model(points, at)["refractive_index"], read_model(fitted, at)(points), rtol=1e-12
+            )
+        with pytest.raises(ValueError, match="outside the series"):
+            model(points, 61.0)
 
     def test_the_report_says_which_acquisition_it_shows(self, fitted: Path) -> None:
         assert "Last acquisition: time = 60 s." in (fitted / "report.html").read_text("utf-8")
