@@ -2,7 +2,7 @@
 
 A cell drifts, swells unevenly at the same dry mass, and its granules go their own ways. Its images are computed by the
 split-step microscope in NumPy (`numpy_ssnp`) on voxels of half a pixel, with noise of photons. Half of the views
-are the even ones of one acquisition and the odd ones of the next.
+are the even ones of one acquisition and the odd ones of the next. Crystals are in `series_crystals`.
 """
 
 import json
@@ -21,7 +21,7 @@ from unflat.recon.sampled import Quantity
 from unflat.recon.visualization import series_strip
 from unflat.recon.volume import Volume, centred_axis
 
-from . import numpy_ssnp
+from . import numpy_ssnp, series_crystals
 from .commands import Options, assigned, unflat
 from .ledger import Ledger, Numbers
 from .numpy_ssnp import Ellipsoid
@@ -130,6 +130,12 @@ def halve(paths: list[Path], folder: Path, alternate: bool = True) -> list[Path]
 
 
 def run(ledger: Ledger) -> None:
+    """Compare series with acquisitions alone, of cells and of crystals."""
+    _run_cells(ledger)
+    series_crystals.run(ledger)
+
+
+def _run_cells(ledger: Ledger) -> None:
     """Fit the series of each seed as one model, and each acquisition alone, from half of the views and from all."""
     chosen = {**OPTIONS, **ledger.choose({}, TINY)}
     results: list[Numbers] = []

@@ -18,7 +18,7 @@ from ....physics.diffraction.far_field import fftshift3, ifftshift3
 from ...errors import ConfigError, Diagnostic
 from ...io.hdf5_common import open_checked
 from ...io.json_text import parse_json
-from ...phase_retrieval.pipeline import phase
+from ...phase_retrieval.pipeline import InitialStarts, phase
 from ...phase_retrieval.support import autocorrelation_support
 from ...runs import Checkpoint, describe_input
 from ...runs.companion import share_file
@@ -42,6 +42,7 @@ def find_initial_guess(
     scan: PreprocessedScan,
     context: RunContext | None = None,
     should_stop: Callable[[], str | None] = never_stop,
+    initial: InitialStarts | None = None,
 ) -> InitialGuess:
     """Find the initial guess that ``fit.start`` names.
 
@@ -51,6 +52,7 @@ def find_initial_guess(
         context: Run folder for the guess and for checkpoints of its phasing, progress callback and stop request; None
             to write nothing.
         should_stop: Reason to end early, without a context.
+        initial: Densities of further starts of the phasing, where no context gives one.
 
     Raises:
         Stopped: If the run was asked to end early.
@@ -61,7 +63,7 @@ def find_initial_guess(
     if context is not None and (former := share_file(context.folder, FILE_NAME)) is not None:
         return read_initial_guess(former, scan)
     if settings.fit.start == "phase":
-        guess = _from_phasing(settings, scan, context, should_stop)
+        guess = _from_phasing(settings, scan, context, should_stop, initial)
     elif settings.fit.start == "none":
         guess = _from_autocorrelation(settings, scan)
     else:
@@ -79,6 +81,7 @@ def _from_phasing(
     scan: PreprocessedScan,
     context: RunContext | None,
     should_stop: Callable[[], str | None],
+    initial: InitialStarts | None,
 ) -> InitialGuess:
     """Phase from a few starts, and take the best."""
     refine = settings.phase.refine.model_copy(update={"margin": 0.0})  # The field has finer samples of its own.
@@ -88,7 +91,8 @@ def _from_phasing(
     few = settings.phase.model_copy(update=update)
     _log.info("phasing from %d starts first: a field that starts blind stagnates", settings.fit.starts)
     if context is None:
-        result = phase(scan.data, few, settings.seed, should_stop=should_stop)
+        few = few.model_copy(update={"starts": few.starts + (0 if initial is None else initial.count)})
+        result = phase(scan.data, few, settings.seed, should_stop=should_stop, initial=initial)
     else:
         folder, former = context.folder, former_density(scan, context)
         initial = None if former is None else add_start(former, None, settings)

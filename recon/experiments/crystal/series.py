@@ -1,8 +1,8 @@
 """Likelihoods of a series of acquisitions of one crystal: one box, and densities that are alike where they can be.
 
 Diffraction does not tell a density from its twin, from one that is shifted, or of another global phase, and a phase
-ramp is the place of the peak: the initial guesses of all acquisitions are aligned with that of the first. Each has an
-amplitude of its own, as the flux may differ.
+ramp is the place of the peak: the initial guesses of all acquisitions are aligned, each with its neighbour's. Each has
+an amplitude of its own, as the flux may differ.
 """
 
 import logging
@@ -22,10 +22,11 @@ from ...optimize.likelihood import Weights
 from ...phase_retrieval.align import align
 from ...runs.context import RunContext
 from .guess_density import InitialGuess, find_support, read_initial_guess, write_initial_guess
-from .initial_guess import FILE_NAME, find_initial_guess
+from .initial_guess import FILE_NAME
 from .likelihood import CrystalLikelihood, field_box
 from .model import build_model
 from .preprocess import PreprocessedScan, preprocess
+from .series_start import find_series_guess
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class SeriesCrystalLikelihood(CrystalLikelihood):
 
 
 def series_likelihoods(contexts: Sequence[RunContext]) -> list[CrystalLikelihood]:
-    """Build the likelihoods, with initial guesses that are aligned with the first.
+    """Build the likelihoods, with initial guesses that are aligned.
 
     Raises:
         DataError: If the arrays or the geometry of the acquisitions differ.
@@ -69,29 +70,39 @@ def series_likelihoods(contexts: Sequence[RunContext]) -> list[CrystalLikelihood
     scans = [preprocess(settings, context.measurement) for context in contexts]
     if faults := _differences(scans, [context.measurement.source for context in contexts]):
         raise DataError(*faults)
-    guesses: list[InitialGuess] = []
-    for number, (context, scan) in enumerate(zip(contexts, scans, strict=True)):
-        own = _guess(context, scan, number)
-        guesses.append(_aligned(own, guesses[0]) if guesses else own)
+    guesses = _find_guesses(contexts, scans)
     union = np.any([guess.support for guess in guesses], axis=0)
     pairs = zip(scans, guesses, strict=True)
     return [SeriesCrystalLikelihood(settings, scan.corrected(guess.frames), guess, union) for scan, guess in pairs]
 
 
-def _guess(context: RunContext, scan: PreprocessedScan, number: int) -> InitialGuess:
+def _find_guesses(contexts: Sequence[RunContext], scans: Sequence[PreprocessedScan]) -> list[InitialGuess]:
+    """Find the guesses from the middle curve outwards, each aligned with that of its inner neighbour."""
+    middle = (len(scans) - 1) // 2
+    guesses: dict[int, InitialGuess] = {}
+    for number in sorted(range(len(scans)), key=lambda i: abs(i - middle)):
+        neighbour = guesses.get(number + (1 if number < middle else -1))
+        own = _guess(contexts[number], scans, number, neighbour)
+        guesses[number] = own if neighbour is None else _aligned(own, neighbour)
+    return [guesses[number] for number in range(len(scans))]
+
+
+def _guess(
+    context: RunContext, scans: Sequence[PreprocessedScan], number: int, neighbour: InitialGuess | None
+) -> InitialGuess:
     """Find the guess of one acquisition, or read that of a run that goes on."""
     folder = context.folder.path / "starts"
     path = folder / f"{number}-{FILE_NAME}"
     if not path.is_file():
         _log.info("initial guess of acquisition %d", number + 1)
         folder.mkdir(exist_ok=True)
-        guess = find_initial_guess(context.config, scan, should_stop=context.should_stop)
-        write_initial_guess(path, guess, scan)
-    return read_initial_guess(path, scan)  # Equal to the last digit to that of a resumed run.
+        guess = find_series_guess(context.config, scans, number, neighbour, context.should_stop)
+        write_initial_guess(path, guess, scans[number])
+    return read_initial_guess(path, scans[number])  # Equal to the last digit to that of a resumed run.
 
 
 def _aligned(guess: InitialGuess, reference: InitialGuess) -> InitialGuess:
-    """Align a guess with that of the first acquisition: twin, shift, ramp and global phase; the pattern stays."""
+    """Align a guess with that of a neighbour: twin, shift, ramp and global phase; the pattern stays."""
     result = align(guess.density, reference.density, scale=False)
     density = result.density
     return replace(guess, density=density, support=find_support(density), offset=guess.offset - result.ramp)

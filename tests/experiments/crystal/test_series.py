@@ -1,14 +1,115 @@
-"""Series of crystals: the initial guesses are aligned, and still give their own patterns."""
+"""Series of rocking curves: curves that complete each other, and the model of all."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.api import fit_series
+from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.crystal import series_start
+from unflat.recon.experiments.crystal.config import CrystalSettings
 from unflat.recon.experiments.crystal.guess_density import InitialGuess
 from unflat.recon.experiments.crystal.laboratory import phase_ramp
+from unflat.recon.experiments.crystal.preprocess import PreprocessedScan, preprocess
 from unflat.recon.experiments.crystal.series import _aligned
+from unflat.recon.experiments.crystal.series_start import complete_curve, find_series_guess
+from unflat.recon.io.model_file import read_model_series
+from unflat.recon.io.write import write
 from unflat.recon.phase_retrieval.align import conjugate_twin, correlation
 from unflat.recon.phase_retrieval.frame_corrections import FrameCorrections
+from unflat.recon.runs.context import never_stop
 
 SHAPE = (16, 18, 20)
+CONFIG: dict[str, Any] = {
+    "kind": "crystal",
+    "acquisition": {"doubtful": "warn", "centre": "none"},
+    "phase": {
+        "recipe": [{"hio": {"iterations": 20, "support": {"every": 10}}}],
+        "refine": {"iterations": 5, "margin": 0},
+    },
+    "predict": {"recipe": [{"er": {"iterations": 10}}]},
+    "fit": {"steps": 3, "starts": 1, "pyramid": {"levels": 2}, "series": {"smoothness": 1}},
+}
+
+
+def expected(level: float) -> np.ndarray:
+    """Counts of a small cuboid crystal."""
+    z, y, x = (np.sinc((np.arange(n) - n // 2) / 2.8) ** 2 for n in SHAPE)
+    return np.asarray(level * z[:, None, None] * y[:, None] * x + 0.02)
+
+
+@cache
+def measured(first: int, level: float = 2e4) -> Acquisition:
+    """Every other frame, from a first one on; the others are masked."""
+    counts = np.random.default_rng(first).poisson(expected(level)).astype(np.float32)
+    mask = np.ones(SHAPE, np.uint8)
+    mask[first::2] = 0
+    return Acquisition("crystal", {"images": np.where(mask, 0, counts), "mask": mask}, f"t{first}.h5")
+
+
+def scans(*acquisitions: Acquisition) -> tuple[CrystalSettings, list[PreprocessedScan]]:
+    settings = CrystalSettings.model_validate(CONFIG)
+    return settings, [preprocess(settings, acquisition) for acquisition in acquisitions]
+
+
+def test_neighbours_complete_a_curve_but_for_what_it_withholds() -> None:
+    settings, (even, odd) = scans(measured(0), measured(1))
+    completed = complete_curve(settings, [even, odd], 0)
+    assert completed is not None
+    free, other = (scan.data.free_pixels(settings.phase.free, settings.seed) for scan in (even, odd))
+    np.testing.assert_array_equal(completed.good, (even.good & ~free) | (odd.good & ~other))
+    np.testing.assert_array_equal(completed.counts[even.good & ~free], even.counts[even.good & ~free])
+    np.testing.assert_array_equal(completed.counts[odd.good & ~other], odd.counts[odd.good & ~other])
+    assert not completed.counts[~completed.good].any()
+
+
+def test_curves_of_the_same_frames_do_not_complete_each_other() -> None:
+    settings, both = scans(measured(0), measured(0))
+    assert complete_curve(settings, both, 1) is None
+
+
+def test_curves_with_fitted_frames_are_not_completed() -> None:
+    settings, both = scans(measured(0), measured(1))
+    fit = settings.fit.model_copy(update={"refine": settings.fit.refine.model_copy(update={"flux": True})})
+    assert complete_curve(settings.model_copy(update={"fit": fit}), both, 0) is None
+
+
+def test_the_nearest_curve_with_a_frame_completes_and_fluxes_are_compared() -> None:
+    whole = Acquisition("crystal", {"images": expected(4e4).astype(np.float32)}, "whole.h5")
+    settings, three = scans(measured(0), whole, measured(1, 8e4))
+    completed = complete_curve(settings, three, 0)
+    assert completed is not None
+    odd = completed.good & ~three[0].good
+    # A curve of twice the flux, scaled by the pixels in common; the last, of four times, is further off.
+    assert completed.counts[odd].sum() == pytest.approx(expected(2e4)[odd].sum(), rel=0.1)
+
+
+@pytest.mark.parametrize("best", ["completed", "own"])
+def test_withheld_pixels_decide_between_a_completed_curve_and_its_own(
+    best: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, both = scans(measured(0), measured(1))
+    cuboid = np.zeros(SHAPE, complex)
+    cuboid[5:11, 6:12, 7:13] = 1  # As wide as the fringes say: 16, 18 and 20 over 2.8.
+    small = np.where(np.indices(SHAPE)[0] < 8, cuboid, 0)
+    calls = []
+
+    def find(settings: object, scan: PreprocessedScan, initial: Any = None, **_: Any) -> InitialGuess:
+        calls.append(0 if initial is None else len(initial.compute()))
+        density = cuboid if (len(calls) % 2 == 1) == (best == "completed") else small
+        return InitialGuess.from_density(density, np.zeros(3), 0.0)
+
+    monkeypatch.setattr(series_start, "find_initial_guess", find)
+    guess = find_series_guess(settings, both, 0, None, never_stop)
+    assert calls == [0, 1]
+    assert guess.support.sum() > 150
+    find_series_guess(settings, both, 1, guess, never_stop)
+    assert calls == [0, 1, 1, 2]  # Starts of a completed curve, and of its own.
 
 
 def crystal() -> np.ndarray:
@@ -35,3 +136,16 @@ def test_a_guess_that_is_aligned_keeps_its_pattern_and_the_corrections_of_its_fr
     np.testing.assert_allclose(pattern(aligned), pattern(guess), atol=2e-3 * pattern(guess).max())
     assert aligned.frames is frames
     assert (aligned.background, *aligned.sigmas) == (2.0, 0.1, 0.2, 0.3)
+
+
+@pytest.mark.slow
+def test_a_series_of_halves_is_one_model(tmp_path: Path) -> None:
+    paths = [tmp_path / f"t{number}.h5" for number in range(2)]
+    for number, path in enumerate(paths):
+        write(measured(number), get_experiment("crystal").schema, path)
+    fit_series(paths, CrystalSettings.model_validate(CONFIG), "time=0s,10s", folder=tmp_path / "RUN")
+    assert "the completed curve is phased first" in (tmp_path / "RUN" / "run.log").read_text("utf-8")
+    series = read_model_series(tmp_path / "RUN")
+    assert series.axis.positions == (0, 10)
+    both = [json.loads((tmp_path / "RUN" / "series" / f"t{i}" / "metrics.json").read_text("utf-8")) for i in (0, 1)]
+    assert all(0 < numbers["llk_free"] < 100 for numbers in both)

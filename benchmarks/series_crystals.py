@@ -1,0 +1,177 @@
+"""Series of a crystal whose strain grows, as one model, against each rocking curve alone.
+
+The crystal is sampled on half voxels and summed pixel by pixel in float64 (`uneven_curves.direct_sum`): no FFT, and no
+code of the reconstruction. Its fields of displacement grow by different factors. Half of the frames are the even ones
+of one curve and the odd ones of the next; the others are masked.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from unflat.physics.diffraction.bragg_geometry import real_space_steps
+from unflat.physics.phantoms.crystals import Crystal, density, random_crystal
+from unflat.recon.acquisition import Acquisition
+from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.crystal.simulate import sample_truth
+from unflat.recon.io.write import write
+
+from .commands import Options, assigned, unflat
+from .ledger import Ledger, Numbers
+from .table import spread
+from .uneven_curves import FINENESS, direct_sum
+
+NAME = "series of a crystal (simulated)"
+SEEDS = (1, 2, 3)
+OPTIONS: Options = {
+    "fit.steps": 200,
+    "fit.pyramid.levels": 4,
+    "fit.series.smoothness": 1,
+    "acquisition.doubtful": "warn",
+    "acquisition.centre": "none",
+}
+"""The peak's frame is masked in every other curve: without a centre and consent it would be refused."""
+TINY: Options = {"fit.steps": 3, "fit.starts": 1, "phase.recipe": [{"hio": {"iterations": 20}}]}
+TINY |= {"phase.refine.iterations": 5}
+
+ACQUISITIONS, EDGE, OVERSAMPLING = 4, 24, 2.5
+COUNTS = 1e6
+"""Counts of a curve of all frames."""
+STRENGTH = 2.0
+"""[rad] Strength of each field of displacement at the end."""
+BEGINNING = (0.3, 0.6)
+"""Least and largest share of its strength that a field has at the beginning."""
+FIGURES = ("correlation", "strain_error", "strain_truth")
+_SPACING, _G = 5e-9, np.array([0.0, 2.7e10, 0.0])
+_BASIS = 2 * np.pi / (EDGE * _SPACING) * np.eye(3)
+
+
+def _crystal(seed: int) -> Crystal:
+    """Draw the crystal at the end of the series."""
+
+    def draw(radius: float) -> Crystal:
+        rng = np.random.default_rng([seed, 0])
+        own = {"phase": (STRENGTH, STRENGTH), "strains": ("polynomial", "relaxation"), "flaws": ()}
+        return random_crystal(rng, radius=radius, bragg_vector=_G, **own)  # type: ignore[arg-type]
+
+    width = np.ptp(draw(1e-7).shape.body.vertices(), axis=0) / _SPACING
+    return draw(1e-7 * float(np.min(EDGE / (OVERSAMPLING * width))))
+
+
+def crystal_at(crystal: Crystal, share: float, seed: int) -> Crystal:
+    """Return a crystal after a share of the series: each field of displacement grows from a part of its own.
+
+    Args:
+        crystal: The crystal at the end.
+        share: 0 at the first acquisition, 1 at the last.
+        seed: Seed of the parts.
+    """
+    first = np.random.default_rng([seed, 45]).uniform(*BEGINNING, len(crystal.displacement_fields))
+    factors = first + share * (1 - first)
+    fields = [field.scale(factor) for field, factor in zip(crystal.displacement_fields, factors, strict=True)]
+    return replace(crystal, displacement_fields=tuple(fields))
+
+
+def simulate_crystals(seed: int, folder: Path) -> list[Path]:
+    """Write the rocking curves of a series, with their truths and times."""
+    last, shape = _crystal(seed), (EDGE, EDGE, EDGE)
+    steps, rng = real_space_steps(_BASIS, shape), np.random.default_rng([seed, 46])
+    positions = np.zeros((EDGE, 3))
+    positions[:, 0] = np.arange(EDGE) - EDGE // 2
+    paths = []
+    for number in range(ACQUISITIONS):
+        crystal = crystal_at(last, number / (ACQUISITIONS - 1), seed)
+        fine = density(crystal, steps / FINENESS, (FINENESS * EDGE,) * 3).astype(complex)
+        intensity = np.abs(direct_sum(fine, shape, positions)) ** 2
+        counts = rng.poisson(intensity * (COUNTS / intensity.sum())).astype(np.float32)
+        arrays = {"images": counts, "mask": np.zeros(shape, np.uint8)}
+        arrays |= {"reciprocal_basis": _BASIS, "bragg_vector": _G}
+        truth, time = sample_truth(crystal, _SPACING), {"time": f"{10 * number} s"}
+        path = folder / f"t{number}.h5"
+        write(Acquisition("crystal", arrays, "simulation", truth, time), get_experiment("crystal").schema, path)
+        paths.append(path)
+    return paths
+
+
+def halve(paths: Sequence[Path], folder: Path) -> list[Path]:
+    """Write each curve with every other frame masked: the odd ones, and of every other curve the even ones."""
+    experiment = get_experiment("crystal")
+    config, halves = experiment.default_config(), []
+    for number, path in enumerate(paths):
+        whole = experiment.read(config, path)
+        images, mask = np.array(whole["images"]), np.array(whole["mask"])
+        images[(number + 1) % 2 :: 2], mask[(number + 1) % 2 :: 2] = 0, 1
+        half = folder / path.name
+        write(replace(whole, arrays={**whole.arrays, "images": images, "mask": mask}), experiment.schema, half)
+        halves.append(half)
+    return halves
+
+
+def run(ledger: Ledger) -> None:
+    """Fit the series of each seed as one model, and each curve alone, from half of the frames and from all."""
+    options = {**OPTIONS, **ledger.choose({}, TINY)}
+    results: list[Numbers] = []
+    for seed in ledger.choose(SEEDS, SEEDS[:1]):
+        settings = {"seed": seed, "options": options, "counts": COUNTS, "edge": EDGE, "strength": STRENGTH}
+        results.append(ledger.part(f"crystal {seed}", settings, partial(_compare, ledger, seed, options)))
+    for number in range(ACQUISITIONS):
+        _add_rows(ledger, number, results)
+    better = [
+        a > b
+        for result in results
+        for a, b in zip(result["series"]["correlation"], result["half"]["correlation"], strict=True)
+    ]
+    ledger.row(
+        "curves that the series finds better than alone",
+        float(np.mean(better)),
+        name=NAME,
+        digits=2,
+        goal=(">", 0.99),
+        how=f"{sum(better)} of {len(better)}, by correlation, from the same half of the frames",
+    )
+
+
+def _add_rows(ledger: Ledger, number: int, results: Sequence[Numbers]) -> None:
+    """Add the rows of one time: correlation and error of the strain."""
+    for figure, label, factor, unit, digits in (
+        ("correlation", "correlation with the truth", 1.0, "", 3),
+        ("strain_error", "error of strain", 1e4, "·10⁻⁴", 2),
+    ):
+        own = {
+            name: [factor * result[name][figure][number] for result in results] for name in ("series", "half", "all")
+        }
+        text = {name: f"{np.mean(values):.{digits}f} ({spread(values, digits)})" for name, values in own.items()}
+        limit = float(np.mean(own["half"]))
+        ledger.row(
+            f"{label} at {10 * number} s, one model from half of the frames",
+            float(np.mean(own["series"])),
+            name=NAME,
+            unit=unit,
+            digits=digits,
+            reference=f"alone, half of the frames: {text['half']}; alone, all frames: {text['all']}",
+            goal=(">" if figure == "correlation" else "<", limit),
+            how=f"mean of {len(results)} crystals: {text['series']}",
+        )
+
+
+def _compare(ledger: Ledger, seed: int, options: Options) -> Numbers:
+    """Simulate a series, and compare each fit with the truth."""
+    folder = ledger.scratch / f"crystal-{seed}"
+    (folder / "half").mkdir(parents=True, exist_ok=True)
+    config = folder / "config.yaml"
+    config.write_text("kind: crystal\n", encoding="utf-8")
+    whole = simulate_crystals(seed, folder)
+    halves = halve(whole, folder / "half")
+    words = ["--force", "--device", ledger.device, *assigned(options)]
+    numbers: Numbers = {}
+    for name, paths, own in (("series", halves, ["--series", "time"]), ("half", halves, []), ("all", whole, [])):
+        output = folder / name
+        unflat("fit", config, *paths, "-o", output, *own, *words, log=folder / f"{name}.log")
+        runs = [(output / "series" if own else output) / path.stem for path in paths]
+        read = [json.loads((place / "metrics.json").read_text("utf-8")) for place in runs]
+        numbers[name] = {figure: [metrics[figure] for metrics in read] for figure in FIGURES}
+    return numbers

@@ -1,0 +1,147 @@
+"""Initial guesses of a series of rocking curves: pixels that one curve lacks are taken from its neighbours.
+
+Half of the frames are too few to phase a curve by itself. Curves with other frames complete it: the completed curve is
+phased, and its density is one start of the curve's own phasing, that of a neighbour another. The withheld pixels
+decide between what comes out and the completed curve's density, so that unlike neighbours do little harm. What a curve
+withholds is in no completed curve.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Complex, Float
+from scipy import fft
+
+from ....physics.diffraction.far_field import deviance, fftshift3, ifftshift3
+from ....physics.psf import convolve_gaussian
+from ...phase_retrieval.pipeline import InitialStarts
+from .config import CrystalSettings
+from .guess_density import InitialGuess
+from .initial_guess import find_initial_guess
+from .preprocess import PreprocessedScan
+from .warm_start import scale_to_counts, with_ramp
+
+LEAST_GAIN = 0.05
+"""Share of the voxels that neighbours must add to a curve for it to be phased completed."""
+_COMMON_COUNTS = 1000.0
+"""Counts in the pixels that two curves share from which their fluxes are compared."""
+
+_log = logging.getLogger(__name__)
+
+ShouldStop = Callable[[], str | None]
+
+
+def find_series_guess(
+    settings: CrystalSettings,
+    scans: Sequence[PreprocessedScan],
+    number: int,
+    neighbour: InitialGuess | None,
+    should_stop: ShouldStop,
+) -> InitialGuess:
+    """Find the initial guess of one curve of a series.
+
+    Args:
+        settings: Settings of the run.
+        scans: All curves, in their order.
+        number: Number of this one.
+        neighbour: Guess of a curve beside it; None for the first that is phased.
+        should_stop: Reason to end early.
+
+    Raises:
+        Stopped: If the run was asked to end early.
+    """
+    scan = scans[number]
+    if settings.fit.start != "phase":
+        return find_initial_guess(settings, scan)
+    completed = _completed_guess(settings, scans, number, neighbour, should_stop)
+    own = _phase_from(settings, scan, [guess for guess in (completed, neighbour) if guess is not None], should_stop)
+    if completed is None:
+        return own
+    misfits = [_withheld_misfit(settings, scan, guess) for guess in (completed, own)]
+    _log.info("withheld pixels: deviance %.4g of the completed curve's density, %.4g of its own", *misfits)
+    return completed if misfits[0] < misfits[1] else own
+
+
+def _phase_from(
+    settings: CrystalSettings, scan: PreprocessedScan, guesses: Sequence[InitialGuess], should_stop: ShouldStop
+) -> InitialGuess:
+    """Phase a curve, with a start from each of some guesses beside the others."""
+    if not guesses:
+        return find_initial_guess(settings, scan, should_stop=should_stop)
+    densities = np.stack([_scaled(guess, scan) for guess in guesses]).astype(np.complex64)
+    starts = InitialStarts(len(densities), lambda: densities, settings.predict.recipe)
+    return find_initial_guess(settings, scan, should_stop=should_stop, initial=starts)
+
+
+def _completed_guess(
+    settings: CrystalSettings,
+    scans: Sequence[PreprocessedScan],
+    number: int,
+    neighbour: InitialGuess | None,
+    should_stop: ShouldStop,
+) -> InitialGuess | None:
+    """Phase a completed curve, and scale the density to the curve's own counts; None where there is none."""
+    scan, completed = scans[number], complete_curve(settings, scans, number)
+    if completed is None:
+        return None
+    added = np.mean(completed.good & ~scan.good)
+    _log.info("neighbours add %.0f %% of the voxels: the completed curve is phased first", 100 * added)
+    guess = _phase_from(settings, completed, [] if neighbour is None else [neighbour], should_stop)
+    scale = np.linalg.norm(_scaled(guess, scan)) / np.linalg.norm(guess.density)
+    return replace(guess, density=scale * guess.density)
+
+
+def _scaled(guess: InitialGuess, scan: PreprocessedScan) -> Complex[np.ndarray, "z y x"]:
+    return scale_to_counts(with_ramp(guess), scan)[0]
+
+
+def _withheld_misfit(settings: CrystalSettings, scan: PreprocessedScan, guess: InitialGuess) -> float:
+    """Compute the deviance of the withheld pixels of an even curve."""
+    free = scan.data.free_pixels(settings.phase.free, settings.seed)
+    waves = fftshift3(fft.fftn(ifftshift3(_scaled(guess, scan))))
+    blurred = convolve_gaussian(jnp.asarray(np.abs(waves) ** 2, jnp.float32), jnp.asarray(guess.sigmas, jnp.float32))
+    modelled = jnp.maximum(blurred, 0) * scan.exposure[:, None, None] + guess.background
+    return float(deviance(jnp.asarray(scan.counts), modelled, jnp.asarray(free, jnp.float32)))
+
+
+def complete_curve(
+    settings: CrystalSettings, scans: Sequence[PreprocessedScan], number: int
+) -> PreprocessedScan | None:
+    """Fill what a curve lacks, or withholds, with the counts of the nearest curves that have it.
+
+    Returns:
+        The completed curve; None where the others add next to nothing, or frames have positions or fluxes of their own.
+    """
+    refine = settings.fit.refine
+    if any(scan.positions is not None for scan in scans) or refine.angles or refine.rolls or refine.flux:
+        return None
+    own, counts = _fitted(settings, scans[number])
+    flux, good = scans[number].normalized_counts, own.copy()
+    for distance in range(1, len(scans)):
+        beside = [scans[i] for i in (number - distance, number + distance) if 0 <= i < len(scans)]
+        total, weight = np.zeros(own.shape), np.zeros(own.shape)
+        for other in beside:
+            fitted, values = _fitted(settings, other)
+            common = fitted & own
+            shared = float(values[common].sum())
+            ratio = float(flux[common].sum()) / shared if shared > _COMMON_COUNTS else 1.0
+            total += np.where(fitted, ratio * values, 0)
+            weight += fitted
+        new = ~good & (weight > 0)
+        counts[new] = total[new] / weight[new]
+        good |= new
+    if np.mean(good & ~scans[number].good) < LEAST_GAIN:
+        return None
+    even = np.ones_like(scans[number].exposure)
+    return replace(scans[number], counts=counts.astype(np.float32), good=good, exposure=even)
+
+
+def _fitted(
+    settings: CrystalSettings, scan: PreprocessedScan
+) -> tuple[Bool[np.ndarray, "frame y x"], Float[np.ndarray, "frame y x"]]:
+    """Return the mask of the pixels that are fitted, and their counts under a steady beam."""
+    fitted = scan.good & ~scan.data.free_pixels(settings.phase.free, settings.seed)
+    return fitted, np.where(fitted, scan.normalized_counts, 0).astype(np.float64)
