@@ -172,7 +172,7 @@ def _of(values: Sequence[float]) -> str:
 def _compare_cell(ledger: Ledger, seed: int, options: Options) -> Numbers:
     """Simulate a series, and compute the SNR of each acquisition by each fit."""
     folder = ledger.scratch / f"cell-{seed}"
-    half = folder / "half"
+    half = folder / "halves"
     half.mkdir(parents=True, exist_ok=True)
     config = folder / "config.yaml"
     config.write_text("kind: cell\n", encoding="utf-8")

@@ -161,11 +161,11 @@ def _add_rows(ledger: Ledger, number: int, results: Sequence[Numbers]) -> None:
 def _compare(ledger: Ledger, seed: int, options: Options) -> Numbers:
     """Simulate a series, and compare each fit with the truth."""
     folder = ledger.scratch / f"crystal-{seed}"
-    (folder / "half").mkdir(parents=True, exist_ok=True)
+    (folder / "halves").mkdir(parents=True, exist_ok=True)
     config = folder / "config.yaml"
     config.write_text("kind: crystal\n", encoding="utf-8")
     whole = simulate_crystals(seed, folder)
-    halves = halve(whole, folder / "half")
+    halves = halve(whole, folder / "halves")
     words = ["--force", "--device", ledger.device, *assigned(options)]
     numbers: Numbers = {}
     for name, paths, own in (("series", halves, ["--series", "time"]), ("half", halves, []), ("all", whole, [])):
