@@ -1,11 +1,11 @@
 """Series of acquisitions: one model from several files, its inputs, its commands, and what becomes of bad input."""
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -167,13 +167,11 @@ class TestRun:
 
     def test_the_short_reader_of_the_documentation_gives_the_same_values(self, fitted: Path) -> None:
         path = Path(__file__).resolve().parents[2] / "docs" / "read_model.py"
-        reader: dict[str, Any] = {}
-        exec(compile(path.read_text("utf-8"), str(path), "exec"), reader)
-        model, points = reader["read_model"](fitted / "model.h5"), np.random.default_rng(0).uniform(-1e-6, 1e-6, (9, 3))
+        model = runpy.run_path(str(path))["read_model"](fitted / "model.h5")
+        points = np.random.default_rng(0).uniform(-1e-6, 1e-6, (9, 3))
         for at in (0.0, 7.0, 30.0, 60.0):
-            np.testing.assert_allclose(
-                model(points, at)["refractive_index"], read_model(fitted, at)(points), rtol=1e-12
-            )
+            expected = read_model(fitted, at)(points)
+            np.testing.assert_allclose(model(points, at)["refractive_index"], expected, rtol=1e-12)
         with pytest.raises(ValueError, match="outside the series"):
             model(points, 61.0)
 
