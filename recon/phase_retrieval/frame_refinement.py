@@ -26,7 +26,7 @@ from .refinement import (
 from .settings import RefineSettings
 
 GAIN = 0.9
-"""Ratio of free likelihoods below which fitted frames are taken: frames that were where they should be reached 0.95."""
+"""Ratio of free likelihoods below which fitted frames are taken: frames that were as stated reached 0.95."""
 PASSES = 2
 """Number of times that the iterations of the refinement are run with the frames."""
 _PATIENCE = 16

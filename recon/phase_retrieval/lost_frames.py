@@ -1,8 +1,10 @@
-"""Frames of a rocking curve that are lost, in the projections: unmeasured, as masked pixels are.
+"""Frames of a rocking curve that are lost, in the projections: interpolated there, and left to the refinement.
 
-Where neighbouring frames are far apart the pseudo-inverse would take what lies between them for dark. A frame without
-measured pixels there leaves it free. The array has no room for more frames: two frames at nearly one q are joined for
-each, with the sum of their counts. The refinement, which needs no inverse, takes the frames as they were measured.
+Where neighbouring frames are far apart the pseudo-inverse would take what lies between them for dark, and projections
+that leave it free stagnate where it is bright. There they take a frame with the mean amplitude of its neighbours, which
+leads to the right object, if not to its details. The array has no room for more frames: two frames at nearly one q are
+joined for each, with the sum of their counts. The refinement, which needs no inverse, takes the frames as they were
+measured, and those alone.
 """
 
 import jax.numpy as jnp
@@ -18,7 +20,7 @@ SAME = 0.25
 
 
 def fill_gaps(pattern: DevicePattern) -> DevicePattern:
-    """Join frames at nearly one q, and put unmeasured ones in the middle of the widest gaps.
+    """Join frames at nearly one q, and put interpolated ones in the middle of the widest gaps.
 
     Args:
         pattern: Measured pattern.
@@ -52,17 +54,31 @@ def _can_fill(positions: np.ndarray) -> bool:
 
 
 def _replace_pair(arrays: dict[str, np.ndarray], positions: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Join the nearest two frames, and insert an unmeasured one in the widest gap."""
+    """Join the nearest two frames, and insert an interpolated one in the widest gap."""
     first, gap = _nearest_pair(positions), int(np.argmax(np.diff(positions[:, 0])))
     joined = _join({name: array[first : first + 2] for name, array in arrays.items()})
-    empty = {name: np.zeros_like(array[:1]) for name, array in arrays.items()}
-    empty |= {"amplitude": empty["amplitude"] + UNMEASURED, "exposure": np.ones_like(arrays["exposure"][:1])}
+    inserted = _interpolate({name: array[gap : gap + 2] for name, array in arrays.items()})
     between = positions[gap : gap + 2].mean(axis=0, keepdims=True)
     others = np.delete(np.arange(len(positions)), [first, first + 1])
     new = np.concatenate([positions[others], positions[first : first + 2].mean(axis=0, keepdims=True), between])
     order = np.argsort(new[:, 0], kind="stable")
-    parts = {name: np.concatenate([arrays[name][others], joined[name], empty[name]])[order] for name in arrays}
+    parts = {name: np.concatenate([arrays[name][others], joined[name], inserted[name]])[order] for name in arrays}
     return parts, new[order]
+
+
+def _interpolate(pair: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Compute the mean of the amplitudes of two frames, in the pixels that both measured."""
+    sides = pair["amplitude"]
+    is_measured = (sides >= 0).all(axis=0, keepdims=True)
+    mean = sides.mean(axis=0, keepdims=True)
+    return {
+        "amplitude": np.where(is_measured, mean, np.float32(UNMEASURED)).astype(np.float32),
+        "counts": np.where(is_measured, mean**2, 0).astype(np.float32),
+        "fitted": is_measured.astype(np.float32),
+        "free": np.zeros_like(mean),
+        "exposure": np.ones_like(pair["exposure"][:1]),
+        "positions": pair["positions"].mean(axis=0, keepdims=True),
+    }
 
 
 def _join(pair: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
