@@ -151,7 +151,6 @@ class TestScript:
         assert "--resume" not in text
 
     def test_the_signal_comes_at_half_of_a_short_limit(self, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        assert run(["submit", "--dry-run", "--time", "2 min", "--", "train", "run.yaml", "-o", "N"]) == 2
         assert run(["submit", "--dry-run", "--time", "2 min", "--", "fit", "run.yaml", "scans/a1.h5", "-o", "N"]) == 0
         assert "--signal=B:USR1@60" in directives(capfd.readouterr().out)
 

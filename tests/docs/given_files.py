@@ -16,6 +16,7 @@ CELL = """kind: cell
 volume: {depth: 2 um}
 fit: {steps: 3, field: voxels, sign: any, start: none}
 physics: {absorption: false}
+predict: {draws: 2}
 simulate: {shape: [16, 16], illumination: {count: 6}, depth: 2 um}
 """
 CRYSTAL = """kind: crystal

@@ -48,7 +48,7 @@ def test_a_focal_stack_has_a_spread_and_no_share_of_an_empty_band() -> None:
     assert planned.number("photons_needed").value < 1e4
     assert planned.number("filled").text == "-"
     assert planned.as_json()["numbers"]["filled"]["value"] is None
-    assert "no forecast" in planned.as_json()["numbers"]["relative_error"]["note"]
+    assert "strength" in planned.as_json()["numbers"]["relative_error"]["note"]
 
 
 def test_light_that_determines_nothing_needs_no_number_of_photons() -> None:
