@@ -28,3 +28,18 @@ class TrainSettings(Settings):
         "bfloat16", description="Precision of the factors of matrix products; everything else is float32."
     )
     judge_every: int = Field(500, ge=1, description="Steps between two validations on held-out specimens.")
+
+
+class SimulatedTrainSettings(TrainSettings):
+    """Training of a network on specimens that are simulated meanwhile."""
+
+    specimens: int = Field(8000, ge=1, description="Number of simulated specimens.")
+    looks: float = Field(
+        4.0,
+        gt=0,
+        description="Mean number of uses of each specimen before the data set grows, until it has its full size.",
+    )
+    workers: int | Literal["auto"] = Field(
+        "auto",
+        description="Number of processes that simulate during the training. auto: all cores but two, at least one.",
+    )

@@ -14,6 +14,7 @@ surface needs one more term: over a voxel of covariance C = diag(Δ²/12) it dev
 body's volume to about a per cent, if no semi-axis is below a quarter of a voxel.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -145,11 +146,7 @@ class Body:
         parts = [int(n) for n in np.clip(divisions, 1, _MOST_DIVISIONS)]
         fz, fy, fx = (subdivide(a, float(d), m) for a, d, m in zip((z, y, x), size, parts, strict=True))
         filled = self._occupancy_of_small_voxels(fz, fy, fx, size / parts)
-        if max(parts) == 1:
-            return filled
-        (nz, mz), (ny, my), (nx, mx) = zip((len(z), len(y), len(x)), parts, strict=True)
-        averaged: Float[np.ndarray, "z y x"] = filled.reshape(nz, mz, ny, my, nx, mx).mean(axis=(1, 3, 5))
-        return averaged
+        return filled if max(parts) == 1 else average_parts(filled, parts)
 
     def _occupancy_of_small_voxels(
         self,
@@ -225,3 +222,9 @@ class Body:
 def subdivide(axis: Float[np.ndarray, " n"], size: float, parts: int) -> Float[np.ndarray, " m"]:
     """Compute the centres [m] of the parts of voxels."""
     return (axis[:, None] + size * ((np.arange(parts) + 0.5) / parts - 0.5)).ravel()
+
+
+def average_parts(values: Float[np.ndarray, "z y x"], parts: Sequence[int]) -> Float[np.ndarray, "k j i"]:
+    """Average over the parts (z, y, x) of each voxel; see `subdivide`."""
+    (nz, mz), (ny, my), (nx, mx) = ((n // m, m) for n, m in zip(values.shape, parts, strict=True))
+    return np.asarray(values.reshape(nz, mz, ny, my, nx, mx).mean(axis=(1, 3, 5)))

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from .body import subdivide
+from .body import average_parts, subdivide
 
 _LEAST_VOXELS_PER_DETAIL = 2.0
 """Number of voxels in the finest detail below which voxels are divided."""
@@ -84,9 +84,7 @@ class ImplicitBody(ABC):
         step = max(1, _CHUNK_SAMPLES // (parts[0] * len(fy) * len(fx)))
         for start in range(0, len(z), step):
             fz = subdivide(z[start : start + step], float(size[0]), parts[0])
-            small = self._occupancy_of_small_voxels(fz, fy, fx, fine)
-            (mz, my, mx), nz = parts, len(fz) // parts[0]
-            filled[start : start + step] = small.reshape(nz, mz, len(y), my, len(x), mx).mean(axis=(1, 3, 5))
+            filled[start : start + step] = average_parts(self._occupancy_of_small_voxels(fz, fy, fx, fine), parts)
         return filled
 
     def _occupancy_of_small_voxels(

@@ -1,11 +1,11 @@
 """The sections ``network`` and ``train`` of a cell's config."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 from pydantic import Field, field_validator
 
 from ....networks.settings import NetworkSettings
-from ....optimize.train_settings import TrainSettings
+from ....optimize.train_settings import SimulatedTrainSettings
 from ..config_simulation import Sort
 
 
@@ -19,19 +19,10 @@ class CellNetwork(NetworkSettings):
     blocks: tuple[int, ...] = Field((1, 1, 2), description="Residual blocks of each level.")
 
 
-class CellTrain(TrainSettings):
+class CellTrain(SimulatedTrainSettings):
     """Training of the network."""
 
     specimens: int = Field(8000, ge=32, description="Number of simulated specimens; each use of one is mirrored anew.")
-    looks: float = Field(
-        4.0,
-        gt=0,
-        description="Mean number of uses of each specimen before the data set grows, until it has its full size.",
-    )
-    workers: int | Literal["auto"] = Field(
-        "auto",
-        description="Number of processes that simulate during the training. auto: all cores but two, at least one.",
-    )
     left_out: tuple[Sort, ...] = Field(
         (), description="Sorts of specimens that the training does not see; a validation measures them by themselves."
     )

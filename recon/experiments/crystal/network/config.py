@@ -1,11 +1,9 @@
 """The sections ``network``, ``train`` and ``predict`` of a crystal's config."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from ....networks.settings import NetworkSettings, PredictSettings
-from ....optimize.train_settings import TrainSettings
+from ....optimize.train_settings import SimulatedTrainSettings
 from ....phase_retrieval.settings import RecipeStep, ShrinkWrap, StepSettings
 
 
@@ -19,19 +17,10 @@ class CrystalNetwork(NetworkSettings):
     blocks: tuple[int, ...] = Field((1, 4), description="Residual blocks of each level.")
 
 
-class CrystalTrain(TrainSettings):
+class CrystalTrain(SimulatedTrainSettings):
     """Training of the network."""
 
     specimens: int = Field(8000, ge=1, description="Number of simulated specimens; each use of one is augmented anew.")
-    looks: float = Field(
-        4.0,
-        gt=0,
-        description="Mean number of uses of each specimen before the data set grows, until it has its full size.",
-    )
-    workers: int | Literal["auto"] = Field(
-        "auto",
-        description="Number of processes that simulate during the training. auto: all cores but two, at least one.",
-    )
     trials: int = Field(24, ge=1, description="Number of held-out specimens of a validation.")
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from ....networks.weights import load_weights
 from ....optimize.network_trainer import Batch, Metrics
 from ....optimize.simulated_dataset import SimulatedDataset, WorkerPool
+from ....optimize.simulated_training import available_shards
 from . import flow
 from .augmentation import CrystalExample, make_example
 from .config import CrystalNetwork, CrystalTrain
@@ -55,8 +56,7 @@ class CrystalObjective:
 
     def available(self, step: int) -> int:
         """Number of shards that a step may draw from: the data set grows as it is used."""
-        looks = (step + 1) * self.settings.batch
-        return int(np.clip(np.ceil(looks / (self.settings.looks * SHARD)), 4, self.dataset.shards))
+        return available_shards(self.settings, step, SHARD, self.dataset.shards)
 
     def batch(self, step: int) -> Batch | None:
         """Make the examples of a step, on arrays of one size."""
