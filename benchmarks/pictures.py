@@ -9,16 +9,9 @@ import numpy as np
 from unflat.recon.runs import write_atomically
 from unflat.recon.sampled import Point3, Sampled
 from unflat.recon.visualization.colour_scale import ColourScale
+from unflat.recon.visualization.labels import format_position
 from unflat.recon.visualization.planes import Plane, PlaneSampler, draw_plane
-from unflat.recon.visualization.style import (
-    add_label,
-    add_scale_bar,
-    colour_range,
-    format_position,
-    house_style,
-    new_figure,
-    render_png,
-)
+from unflat.recon.visualization.style import add_label, add_scale_bar, colour_range, house_style, new_figure, render_png
 
 if TYPE_CHECKING:
     import matplotlib.figure

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
 from unflat.physics.rotation import rotation_matrix
-from unflat.recon.visualization.style import add_colour_bar, format_length, house_style, new_figure, round_length
+from unflat.recon.visualization.labels import format_length, round_length
+from unflat.recon.visualization.style import add_colour_bar, house_style, new_figure
 from unflat.recon.volume import Volume
 
 if TYPE_CHECKING:

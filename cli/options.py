@@ -1,7 +1,7 @@
 """Options that several commands share, so that each means the same everywhere."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from types import MappingProxyType
@@ -228,19 +228,13 @@ def run_arguments(
             given = {shortcuts[name]: value for name, value in own.items() if value is not None and value is not False}
             assignments = overrides + [f"{key}={value}" for key, value in given.items()]
             settings = load_config(config, assignments)
-            words: list[str | Path] = [click.get_current_context().info_name or "", config, *acquisitions, "-o", output]
-            words += [word for assignment in assignments for word in ("--set", assignment)]
-            words += ["--each"] if each else []
-            words += [] if coordinate is None else ["--series", coordinate]
-            words += [] if time_limit is None else ["--time-limit", f"{time_limit:g} s"]
-            line = command_line(tuple(words), output)
+            inputs = Inputs(acquisitions, each, retry_failed, coordinate)
+            line = command_line(_words(config, inputs, output, assignments, time_limit), output)
             if group is not None and group.index:
                 console.set_quiet(True)
             options = RunOptions(output, force, resume, time_limit, command=line, group=group)
             run = click.get_current_context().meta.get(RECEIVER, command)
-            if measured:
-                return run(settings, Inputs(acquisitions, each, retry_failed, coordinate), options)  # type: ignore[no-any-return]
-            return run(settings, options)  # type: ignore[no-any-return]
+            return run(settings, inputs, options) if measured else run(settings, options)  # type: ignore[no-any-return]
 
         arguments = _process_options(wrapper) if distributed else wrapper
         arguments = _series_option(arguments) if series else arguments
@@ -250,6 +244,18 @@ def run_arguments(
         return click.argument("config", type=PATH)(arguments)
 
     return decorate
+
+
+def _words(
+    config: Path, inputs: Inputs, output: Path, assignments: Sequence[str], time_limit: float | None
+) -> tuple[str | Path, ...]:
+    """Words of the command under way, which goes on from them after an interruption."""
+    words: list[str | Path] = [click.get_current_context().info_name or "", config, *inputs.paths, "-o", output]
+    words += [word for assignment in assignments for word in ("--set", assignment)]
+    words += ["--each"] if inputs.each else []
+    words += [] if inputs.series is None else ["--series", inputs.series]
+    words += [] if time_limit is None else ["--time-limit", f"{time_limit:g} s"]
+    return tuple(words)
 
 
 def quantities_option(use: str) -> Callable[[F], F]:

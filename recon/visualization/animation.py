@@ -10,11 +10,11 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..sampled import Point3, Sampled
+from .labels import quantity_label
 from .movies import Frame, draw_frame, frame_size
 from .planes import Plane, point_of_highest_contrast, require_inside
 from .projection import Along, Projector, projection_scale, view_rotation
 from .specimen_scale import colour_scale
-from .style import quantity_label
 
 
 def spin_frames(

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from ..sampled import Point3, Sampled
 from ..volume import Volume
 from .colour_scale import ColourScale, choose_scale
+from .labels import format_position, quantity_label
 from .layout import Margins, bar_axes, tiled_figure
 from .planes import Plane, PlaneSampler, box_centre, draw_plane
 from .style import (
@@ -20,10 +21,8 @@ from .style import (
     add_label,
     add_scale_bar,
     colour_range,
-    format_position,
     house_style,
     new_figure,
-    quantity_label,
 )
 
 if TYPE_CHECKING:

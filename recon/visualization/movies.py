@@ -12,8 +12,9 @@ from jaxtyping import UInt8
 from ..errors import ConfigError, DataError, Diagnostic
 from ..io.atomic import write_atomically
 from .colour_scale import ColourScale
+from .labels import display_unit
 from .planes import Plane
-from .style import add_scale_bar, display_unit, house_style, new_figure, render_rgb
+from .style import add_scale_bar, house_style, new_figure, render_rgb
 
 if TYPE_CHECKING:
     import matplotlib.axes

@@ -12,7 +12,7 @@ from ..metrics import index_of_highest_contrast
 from ..sampled import Point3, Sampled
 from .colour_scale import ColourScale
 from .grids import sample_grid
-from .style import display_unit
+from .labels import display_unit
 
 if TYPE_CHECKING:
     import matplotlib.axes

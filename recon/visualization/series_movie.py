@@ -8,10 +8,11 @@ import numpy as np
 from ..errors import ConfigError, Diagnostic
 from ..model_series import ModelSeries
 from .colour_scale import ColourScale, choose_scale
+from .labels import quantity_label
 from .layout import Margins, bar_axes, tiled_figure
 from .movies import Frame, draw_frame, frame_size
 from .planes import PlaneSampler, box_centre, require_inside
-from .style import add_colour_bar, add_label, add_scale_bar, house_style, quantity_label
+from .style import add_colour_bar, add_label, add_scale_bar, house_style
 
 if TYPE_CHECKING:
     import matplotlib.figure

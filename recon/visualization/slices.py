@@ -5,18 +5,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..sampled import Point3, Sampled
+from .labels import display_unit, format_position
 from .layout import Margins, bar_axes, tiled_figure
 from .planes import Plane, PlaneSampler, box_centre, draw_plane
 from .specimen_scale import colour_scale
-from .style import (
-    add_colour_bar,
-    add_label,
-    add_scale_bar,
-    display_unit,
-    format_position,
-    house_style,
-    new_figure,
-)
+from .style import add_colour_bar, add_label, add_scale_bar, house_style, new_figure
 
 if TYPE_CHECKING:
     import matplotlib.axes

@@ -16,9 +16,10 @@ from ..errors import DataError
 from ..metrics.morphology.surface import Surface, extract_surface
 from ..sampled import Point3, Quantity, Sampled
 from ..volume import SIGNED_DISTANCE, Volume
+from .labels import quantity_label
 from .mesh_picture import draw_mesh
 from .projection import view_rotation
-from .style import INK, add_scale_bar, house_style, new_figure, quantity_label, render_png
+from .style import INK, add_scale_bar, house_style, new_figure, render_png
 
 LONGEST = 72
 """Number of samples along the longest edge of the box of a continuous model."""

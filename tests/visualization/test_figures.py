@@ -40,16 +40,10 @@ from unflat.recon.visualization import (
     zoom_views,
 )
 from unflat.recon.visualization.captions import add_caption
+from unflat.recon.visualization.labels import format_length, round_length
 from unflat.recon.visualization.planes import PlaneSampler, point_of_highest_contrast
 from unflat.recon.visualization.projection import view_rotation
-from unflat.recon.visualization.style import (
-    add_scale_bar,
-    colour_range,
-    format_length,
-    new_figure,
-    render_rgb,
-    round_length,
-)
+from unflat.recon.visualization.style import add_scale_bar, colour_range, new_figure, render_rgb
 from unflat.recon.visualization.surface import shade_surface
 from unflat.recon.volume import Volume
 
