@@ -38,7 +38,7 @@ def report_findings(run: RunData) -> list[Finding]:
     findings += _doubtful_cells(numbers, run)
     if "volume_spread" in numbers:
         text = (
-            "Standard deviation of the volume over the draws of a cell. One section leaves that much open: the "
+            "Standard deviation of the volume over the draws of a cell. The sections leave that much open: the "
             "consensus is the one shape to take, and the draws are its spread."
         )
         findings.append(Finding("plain", "Spread of the draws", f"{100 * numbers['volume_spread']:.0f} %", text))
