@@ -184,7 +184,8 @@ def simulate(
     settings = configure(config, overrides, seed=seed)
     devices.use(settings.device)
     with _display(progress)("simulate") as report:
-        return Measurement(get_experiment(settings.kind).simulate(settings, report), settings)
+        kind = get_experiment(settings.kind)
+        return Measurement(kind.derive(settings, kind.simulate(settings, report)), settings)
 
 
 def fit(measurement: Measurement, overrides: Overrides | None = None, **options: Any) -> Result:

@@ -122,7 +122,11 @@ class Experiment(Presentation):
 
     @abstractmethod
     def simulate(self, config: Any, progress: Progress = silent) -> Acquisition:
-        """Simulate an acquisition with its truth."""
+        """Simulate an acquisition with its truth, with the arrays that its file has."""
+
+    def derive(self, config: Any, acquisition: Acquisition) -> Acquisition:
+        """Derive what `read` derives from the arrays of a file, for a simulated acquisition that was not written."""
+        return acquisition
 
     def estimate(self, config: Any, acquisition: Acquisition | None) -> Estimate:
         """Estimate memory and time of a run from shapes alone; without an acquisition, of the program itself."""

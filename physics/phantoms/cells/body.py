@@ -121,6 +121,10 @@ class Body:
         axes = np.eye(3) if self.orientation is None else self.orientation
         return replace(self, centre=rotation @ self.centre, orientation=rotation @ axes)
 
+    def enlarge(self, factor: float) -> "Body":
+        """Enlarge the body about the origin: the point r moves to ``factor * r``."""
+        return replace(self, centre=factor * self.centre, semi_axes=factor * self.semi_axes)
+
     def contains(self, points: Float[np.ndarray, "point 3"], margin: float | int = 0.0) -> Bool[np.ndarray, " point"]:
         """Check whether points [m] lie inside, where the level f is below −margin (in units of the semi-axes)."""
         q = (points - self.centre) @ self.to_unit_ball.T

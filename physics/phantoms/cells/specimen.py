@@ -69,6 +69,19 @@ class Specimen:
         """Move the specimen by an offset [m] (z, y, x)."""
         return replace(self, bodies=tuple(replace(b, centre=b.centre + offset) for b in self.bodies))
 
+    def swell(self, factor: float) -> "Specimen":
+        """Enlarge the specimen about the origin at the same dry mass: the index contrast falls with the volume.
+
+        Raises:
+            TypeError: If a body is no ellipsoid.
+        """
+        bodies = []
+        for body in self.bodies:
+            if not isinstance(body, Body):
+                raise TypeError(f"a {type(body).__name__} does not swell")
+            bodies.append(body.enlarge(factor))
+        return replace(self, bodies=tuple(bodies)).scale_contrast(factor**-3)
+
     def _sample_quantity(
         self,
         z: Float[np.ndarray, " z"],

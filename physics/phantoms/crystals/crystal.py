@@ -9,12 +9,13 @@ a_i    steps of the grid [m], rows of a matrix
 Vectors are (z, y, x) of the laboratory; arrays are (z, y, x), centred on sample ``n // 2``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Complex, Float
 from scipy import fft
 
+from ...diffraction.frame_amplitudes import frame_amplitudes
 from .polyhedron import Shape
 from .strain import DisplacementField
 
@@ -45,6 +46,10 @@ class Crystal:
         """
         phase: Float[np.ndarray, " point"] = -np.linalg.norm(self.bragg_vector) * self.displacement(points)
         return phase
+
+    def scale_displacement(self, factor: float) -> "Crystal":
+        """Multiply the displacement of the lattice; the shape stays the same."""
+        return replace(self, displacement_fields=tuple(field.scale(factor) for field in self.displacement_fields))
 
 
 def density(
@@ -86,9 +91,60 @@ def far_field(
     Returns:
         complex64, centred.
     """
-    fine_shape = (shape[0] * fineness, shape[1] * fineness, shape[2] * fineness)
-    sampled = density(crystal, steps / fineness, fine_shape)
+    sampled = _sample_finely(crystal, steps, shape, fineness)
     field = fft.fftshift(fft.fftn(fft.ifftshift(sampled), overwrite_x=True))
-    central = [slice(n * fineness // 2 - n // 2, n * fineness // 2 - n // 2 + n) for n in shape]
-    z, y, x = (fineness * np.sinc((np.arange(n) - n // 2) / (fineness * n)) for n in shape)
-    return np.asarray(field[tuple(central)] / (z[:, None, None] * y[:, None] * x), np.complex64)
+    positions = np.zeros((shape[0], 3))
+    positions[:, 0] = np.arange(shape[0]) - shape[0] // 2
+    return _divide_voxel(field[_central(shape[0], fineness)], positions, shape, fineness)
+
+
+def far_field_of_frames(
+    crystal: Crystal,
+    steps: Float[np.ndarray, "3 3"],
+    shape: tuple[int, int, int],
+    positions: Float[np.ndarray, "frame 3"],
+    fineness: int = 2,
+) -> Complex[np.ndarray, "frame y x"]:
+    """Compute the far field of frames that are each at their own q, by a sum over the samples; see :func:`far_field`.
+
+    Args:
+        crystal: Crystal.
+        steps: [m] Rows: step of position along the axes conjugate to an even curve.
+        shape: Shape of the array of an even curve (frame, y, x).
+        positions: Position of each frame along the curve, in steps from its middle, and its offsets along y and x
+            [pixel]; any number of frames.
+        fineness: Samples of the density per voxel along each axis.
+    """
+    sampled = _sample_finely(crystal, steps, shape, fineness)
+    return _divide_voxel(frame_amplitudes(sampled, positions), positions, shape, fineness)
+
+
+def _sample_finely(
+    crystal: Crystal, steps: Float[np.ndarray, "3 3"], shape: tuple[int, int, int], fineness: int
+) -> Complex[np.ndarray, "z y x"]:
+    """Sample a crystal several times per voxel."""
+    return density(crystal, steps / fineness, (shape[0] * fineness, shape[1] * fineness, shape[2] * fineness))
+
+
+def _central(count: int, fineness: int) -> slice:
+    """Select the measured pixels among those of a finer density."""
+    first = count * fineness // 2 - count // 2
+    return slice(first, first + count)
+
+
+def _divide_voxel(
+    field: Complex[np.ndarray, "frame rows columns"],
+    positions: Float[np.ndarray, "frame 3"],
+    shape: tuple[int, int, int],
+    fineness: int,
+) -> Complex[np.ndarray, "frame y x"]:
+    """Divide the transform of a finer voxel out of a field, in the measured pixels, in units of a voxel."""
+    along, down, right = positions.T
+    rows, columns = (
+        np.arange(n) - n // 2 + offset[:, None] for n, offset in zip(shape[1:], (down, right), strict=True)
+    )
+    z, y, x = (
+        fineness * np.sinc(pixels / (fineness * n)) for n, pixels in zip(shape, (along, rows, columns), strict=True)
+    )
+    measured = field[:, _central(shape[1], fineness), _central(shape[2], fineness)]
+    return np.asarray(measured / (z[:, None, None] * y[:, :, None] * x[:, None, :]), np.complex64)

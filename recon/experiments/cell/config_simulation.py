@@ -8,10 +8,13 @@ from pydantic import Field, model_validator
 from ...config.base import Flag, Settings
 from ...config.photon_energy import Wavelength
 from ...config.units import Angle, Length
-from ...config.value_types import LengthOrAuto, Pitch
+from ...config.value_types import LengthOrAuto, Pitch, view_indices
+from ..simulated_series import SimulatedSeries
 
 Sort = Literal["cell", "beads", "cluster", "filaments", "bacteria", "diatom", "tissue"]
 """Sorts of simulated specimens."""
+ELLIPSOIDS = ("cell", "beads", "cluster")
+"""Sorts whose bodies are ellipsoids, which may absorb and swell."""
 
 
 class SimulatedLight(Settings):
@@ -42,6 +45,19 @@ class SimulatedTurn(Settings):
     range: Angle = Field(2 * math.pi, gt=0, description="Angle from the first view to one step beyond the last.")
 
 
+class CellSeries(SimulatedSeries):
+    """Specimen that moves and swells."""
+
+    drift: Length = Field(1.2e-6, ge=0, description="Way that the specimen drifts in all, in a direction of the seed.")
+    swelling: float = Field(
+        0.12,
+        gt=-0.5,
+        description="Growth of its radius in all, at the same dry mass: 0.1 makes it a tenth larger. Cells, beads and "
+        "clusters swell.",
+    )
+    turn: Angle = Field(math.radians(10), description="Angle that it turns about z in all.")
+
+
 class CellSimulation(Settings):
     """Specimen, microscope, light and camera of a simulation."""
 
@@ -60,6 +76,9 @@ class CellSimulation(Settings):
         (0.0,), min_length=1, description="Positions of the focal plane along +z: every view is taken at each of them."
     )
     turn: SimulatedTurn | None = Field(None, description="Rotating specimen, or null for one at rest.")
+    series: CellSeries | None = Field(
+        None, description="Acquisition of a series along which the specimen changes, or null for one that does not."
+    )
     depth: Length = Field(9e-6, gt=0, description="Depth of the simulated volume along z.")
     radius: LengthOrAuto = Field(
         "auto",
@@ -108,10 +127,19 @@ class CellSimulation(Settings):
             raise ValueError(
                 f"illumination.sources {self.illumination.sources} exceeds its count {self.illumination.count}"
             )
-        if self.absorption and self.specimen not in ("cell", "beads", "cluster"):
+        if self.absorption and self.specimen not in ELLIPSOIDS:
             raise ValueError(
                 f"absorption {self.absorption:g}: no simulated {self.specimen} absorb; take cell, beads or cluster"
             )
+        if self.series and self.series.swelling and self.specimen not in ELLIPSOIDS:
+            raise ValueError(
+                f"series.swelling {self.series.swelling:g}: no simulated {self.specimen} swell; set it to 0, or take "
+                "cell, beads or cluster"
+            )
+        if self.series and self.turn:
+            raise ValueError("series and turn: a specimen that turns in its views has no series; leave one of them out")
+        if self.series:
+            view_indices(self.series.views, self.illumination.count * len(self.defocus))
         if min(self.shape) < 8:
             raise ValueError(f"shape {list(self.shape)} is smaller than 8 pixels")
         return self

@@ -24,12 +24,13 @@ from ....physics.phantoms.cells import (
     filament_specimen,
     tissue_specimen,
 )
+from ....physics.rotation import axis_rotation
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
 from ...runs.context import Progress, silent
 from ...volume import Volume, centred_axis
 from .config import CellSettings
-from .config_simulation import CellSimulation, Sort
+from .config_simulation import CellSeries, CellSimulation, Sort
 from .illumination import rotation_matrices
 from .imaging import simulate_images
 from .schema import ABSORPTION, REFRACTIVE_INDEX
@@ -58,9 +59,12 @@ def simulate(settings: CellSettings, progress: Progress = silent) -> Acquisition
         ConfigError: If the voxels are too coarse for the light.
     """
     config = settings.simulate
-    draw_rng, light_rng, noise_rng = (np.random.default_rng([settings.seed, stream]) for stream in range(3))
+    draw_rng, light_rng = (np.random.default_rng([settings.seed, stream]) for stream in range(2))
+    noise_rng = np.random.default_rng([settings.seed, 2, *([config.series.noise_stream] if config.series else [])])
     microscope = Microscope(config.wavelength, config.numerical_aperture, config.medium_index, config.pixel_size)
     specimen = draw_specimen(config, draw_rng)
+    if config.series:
+        specimen = change_specimen(specimen, config.series, np.random.default_rng([settings.seed, 3]))
     views = simulated_views(config, light_rng)
     lattice = simulation_lattice(config)
     rotations = (
@@ -80,7 +84,16 @@ def simulate(settings: CellSettings, progress: Progress = silent) -> Acquisition
         arrays["background"] = detector.expose(empty, noise_rng)
     arrays |= instrument_arrays(microscope, views, rotations)
     attributes: dict[str, float | str] = {"specimen": f"simulated {config.specimen}", "seed": settings.seed}
+    attributes |= config.series.attributes if config.series else {}
     return Acquisition("cell", arrays, "simulation", sample_truth(specimen, config), attributes)
+
+
+def change_specimen(specimen: Specimen, series: CellSeries, rng: np.random.Generator) -> Specimen:
+    """Turn, swell and move a specimen as far as at one time of a series."""
+    direction = rng.normal(size=3)
+    turned = specimen.rotate(axis_rotation(0, series.share * series.turn))
+    swollen = turned.swell(1 + series.share * series.swelling) if series.swelling else turned
+    return swollen.translate(series.share * series.drift * direction / np.linalg.norm(direction))
 
 
 def draw_specimen(config: CellSimulation, rng: np.random.Generator) -> Specimen:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from ....physics.optics.microscope import Illumination, Microscope
 from ....physics.optics.patterns import PATTERNS
+from ...config.value_types import Views, view_indices
 from .config_simulation import CellSimulation
 
 
@@ -25,6 +26,16 @@ class SimulatedViews:
     pattern: Float[np.ndarray, "view source"]
     defocus: Float[np.ndarray, " view"]
     angles: Float[np.ndarray, " view"] | None
+
+    def select(self, views: Views) -> "SimulatedViews":
+        """Select the views that are measured.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        chosen = view_indices(views, len(self.defocus))
+        angles = None if self.angles is None else self.angles[chosen]
+        return SimulatedViews(self.directions, self.pattern[chosen], self.defocus[chosen], angles)
 
     def transmitted(self, config: CellSimulation) -> Float[np.ndarray, " view"]:
         """Compute the brightness of each view without a specimen; 0 in a dark field."""
@@ -58,7 +69,8 @@ def simulated_views(config: CellSimulation, rng: np.random.Generator) -> Simulat
     angles = None
     if config.turn:
         angles = np.repeat(np.arange(turns) * config.turn.range / turns, light.count * len(config.defocus))
-    return SimulatedViews(directions, pattern, defocus, angles)
+    views = SimulatedViews(directions, pattern, defocus, angles)
+    return views if config.series is None else views.select(config.series.views)
 
 
 def instrument_arrays(

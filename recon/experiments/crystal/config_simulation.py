@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
-from ...config.base import Settings
+from ...config.base import Flag, Settings
 from ...config.photon_energy import Wavelength
 from ...config.units import Angle, Length, parse_with_unit
-from ...config.value_types import LengthOrAuto, Pitch
+from ...config.value_types import LengthOrAuto, Pitch, view_indices
+from ..simulated_series import SimulatedSeries
 
 
 def _parse_names(value: Any, *, known: tuple[str, ...]) -> Any:
@@ -72,6 +73,45 @@ class SimulatedDetector(Settings):
         return self
 
 
+class SimulatedRocking(Settings):
+    """Frames of a rocking curve that are not at even steps; all zero is an even curve."""
+
+    jitter: float = Field(0.0, ge=0, description="Largest random deviation of a frame's angle, in rocking steps.")
+    drift: float = Field(
+        0.0, description="Bend of the course of the angles: deviation of the middle frame, in rocking steps."
+    )
+    reversals: int = Field(0, ge=0, description="Number of steps that go back, by 0.2 to 0.8 rocking steps.")
+    lost: int = Field(0, ge=0, description="Number of frames that are lost, at random.")
+    repeated: int = Field(0, ge=0, description="Number of frames that are there twice.")
+    roll: float = Field(
+        0.0,
+        ge=0,
+        description="Standard deviation of each frame's shift on the detector along y and x, in pixels: the crystal "
+        "rolls, and no angle of the file tells it.",
+    )
+    read_back: Flag = Field(
+        True, description="Whether the file gives the true angles. false: it gives even ones, as the motor was told."
+    )
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all frames are at even steps."""
+        return not any((self.jitter, self.drift, self.reversals, self.lost, self.repeated, self.roll))
+
+
+class CrystalSeries(SimulatedSeries):
+    """Crystal whose strain grows."""
+
+    growth: float = Field(
+        3.0, gt=0, description="Factor by which the displacements of the lattice have grown at the end of the duration."
+    )
+
+    @property
+    def factor(self) -> float:
+        """Factor on the displacements at the time of this acquisition."""
+        return 1 + self.share * (self.growth - 1)
+
+
 class CrystalSimulation(Settings):
     """Phantom and geometry of a simulated rocking curve."""
 
@@ -110,6 +150,12 @@ class CrystalSimulation(Settings):
         (0.2, 3.0),
         description="Range (rad) of the largest phase of each displacement; that of dislocations is fixed.",
     )
+    rocking: SimulatedRocking = Field(
+        default_factory=SimulatedRocking, description="Frames that are not at even steps, from motors that are not."
+    )
+    series: CrystalSeries | None = Field(
+        None, description="Acquisition of a series along which the strain grows, or null for a crystal that stays."
+    )
     detector: SimulatedDetector = Field(
         default_factory=SimulatedDetector, description="Noise and artifacts of the detector."
     )
@@ -122,4 +168,27 @@ class CrystalSimulation(Settings):
             raise ValueError(f"phase {list(self.phase)}: a positive number and one that is no less are needed")
         if abs(self.delta) + abs(self.gamma) < math.radians(1):
             raise ValueError("delta and gamma leave the detector in the direct beam: no reflection is there")
+        return self
+
+    @model_validator(mode="after")
+    def _is_a_curve(self) -> "CrystalSimulation":
+        rocking, frames = self.rocking, self.shape[0]
+        if rocking.is_even:
+            return self
+        if self.frame == "orthogonal":
+            raise ValueError("rocking: an orthogonal frame has no angles; only skewed frames may be uneven")
+        if 2 * rocking.reversals > frames - 6:
+            raise ValueError(f"rocking.reversals {rocking.reversals}: at most {(frames - 6) // 2} of {frames} frames")
+        if rocking.lost > frames // 4 or rocking.repeated > frames // 2:
+            message = f"rocking.lost {rocking.lost} and rocking.repeated {rocking.repeated}"
+            raise ValueError(f"{message}: at most {frames // 4} and {frames // 2} of {frames} frames")
+        detector = self.detector
+        if detector.psf[0] or detector.aliens or detector.missing:
+            raise ValueError("rocking: a psf along the frames, aliens and missing frames need an even curve")
+        return self
+
+    @model_validator(mode="after")
+    def _has_frames(self) -> "CrystalSimulation":
+        if self.series:
+            view_indices(self.series.views, self.shape[0] - self.rocking.lost + self.rocking.repeated)
         return self

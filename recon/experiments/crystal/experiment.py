@@ -100,6 +100,12 @@ class CrystalExperiment(Experiment):
 
         return simulate(config, progress)
 
+    def derive(self, config: CrystalSettings, acquisition: Acquisition) -> Acquisition:
+        """Derive the steps of q and the order of the frames from the angles of the circles."""
+        from .read import derive_geometry
+
+        return derive_geometry(config, acquisition)
+
     def estimate(self, config: CrystalSettings, acquisition: Acquisition | None) -> Estimate:
         """Estimate memory and time of phase retrieval."""
         from .estimate import estimate

@@ -123,10 +123,7 @@ def read_selected(settings: CrystalSettings, path: Path) -> tuple[Acquisition, F
         if gaps:
             _log.warning("%s: %s", acquisition.place("images", PATHS), gaps)
         if scan.circles is not None and not faults:
-            require_even = section.uneven == "even"
-            if not require_even:
-                acquisition, selection = sort_frames(acquisition, scan.circles, selection)
-            acquisition = add_reflection(acquisition, scan.circles, selection, require_even=require_even)
+            acquisition, selection = _add_geometry(section, acquisition, scan.circles, selection)
             faults = geometry_faults(acquisition)
     if faults:
         raise DataError(*dict.fromkeys(faults))
@@ -138,6 +135,33 @@ def read_selected(settings: CrystalSettings, path: Path) -> tuple[Acquisition, F
             "acquisition.goniometer names the circles"
         )
     return acquisition, selection
+
+
+def derive_geometry(settings: CrystalSettings, acquisition: Acquisition) -> Acquisition:
+    """Derive order, q and geometry of the frames from the circles that an acquisition holds, as from those of its file.
+
+    Raises:
+        DataError: If their readings make no rocking curve.
+    """
+    group = acquisition.groups.get(GROUP)
+    machine = None if group is None else parse_diffractometer(group.attributes)
+    if group is None or machine is None:
+        return acquisition
+    circles = ScanCircles(machine, scanned=str(group.attributes.get("scanned", "")))
+    readings = {f"{PREFIX}{name}": dataset.values for name, dataset in group.datasets.items()}
+    count = len(acquisition["images"])
+    acquisition = replace(acquisition, arrays={**acquisition.arrays, **readings})
+    return _add_geometry(settings.acquisition, acquisition, circles, FrameSelection(tuple(range(count)), count))[0]
+
+
+def _add_geometry(
+    section: CrystalAcquisition, acquisition: Acquisition, circles: ScanCircles, selection: FrameSelection
+) -> tuple[Acquisition, FrameSelection]:
+    """Sort the frames by their angles, unless even steps are asked for, and add the steps of q."""
+    require_even = section.uneven == "even"
+    if not require_even:
+        acquisition, selection = sort_frames(acquisition, circles, selection)
+    return add_reflection(acquisition, circles, selection, require_even=require_even), selection
 
 
 def _flux_warnings(acquisition: Acquisition) -> list[Diagnostic]:

@@ -7,7 +7,7 @@ the q of the measured array, which is skewed by the angles of crystal and detect
 import logging
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 
 from ....physics.detector import DetectorError, Exposure, expose_scan
 from ....physics.diffraction.bragg_geometry import (
@@ -17,16 +17,18 @@ from ....physics.diffraction.bragg_geometry import (
     strain_from_density,
 )
 from ....physics.diffraction.diffractometer import Reflection
-from ....physics.phantoms.crystals import Crystal, density, far_field, random_crystal
+from ....physics.phantoms.crystals import Crystal, density, far_field, far_field_of_frames, random_crystal
 from ....physics.phantoms.crystals.polyhedron import ShapeError
-from ...acquisition import Acquisition
+from ...acquisition import Acquisition, Group
 from ...config.advice import at_most
 from ...errors import ConfigError, Diagnostic
 from ...runs.context import Progress, silent
 from ...volume import Volume, centred_axis
 from .config import CrystalSettings
 from .config_simulation import CrystalSimulation
+from .diffractometer import GROUP
 from .laboratory import QUANTITIES
+from .simulated_frames import frame_positions, mask_frames, stated_circles
 from .simulated_geometry import simulated_reflection
 
 _NOISELESS = 1e7
@@ -64,10 +66,12 @@ def _simulate(settings: CrystalSettings, progress: Progress) -> Acquisition:
     curve = simulated_reflection(section)
     steps = real_space_steps(curve.basis, section.shape)
     crystal = draw_crystal(section, curve, steps, settings.seed)
+    if section.series:
+        crystal = crystal.scale_displacement(section.series.factor)
     progress(1, 3)
-    field = far_field(crystal, steps, section.shape)
+    field, geometry, groups = _diffract(crystal, curve, section, np.random.default_rng([settings.seed, 2]))
     progress(2, 3)
-    rng = np.random.default_rng([settings.seed, 1])
+    rng = np.random.default_rng([settings.seed, 1, *([section.series.noise_stream] if section.series else [])])
     exposed = expose_scan(field, detector_exposure(section), rng)
     counts = exposed.counts if section.detector.counts is not None else exposed.modelled
     arrays = {
@@ -76,13 +80,28 @@ def _simulate(settings: CrystalSettings, progress: Progress) -> Acquisition:
         "wavelength": np.array(section.wavelength),
         "detector_distance": np.array(section.detector_distance),
         "pixel_size": np.array(section.pixel_size),
-        "reciprocal_basis": curve.basis,
-        "bragg_vector": curve.bragg_vector,
+        **geometry,
     }
     truth = sample_truth(crystal, float(np.cbrt(abs(np.linalg.det(steps)))))
     progress(3, 3)
     attributes: dict[str, float | str] = {"specimen": "simulated crystal", "seed": settings.seed}
-    return Acquisition("crystal", arrays, "simulation", truth, attributes)
+    if section.series:
+        attributes |= section.series.attributes
+        arrays = mask_frames(arrays, section.series)
+    return Acquisition("crystal", arrays, "simulation", truth, attributes, groups=groups)
+
+
+def _diffract(
+    crystal: Crystal, curve: Reflection, section: CrystalSimulation, rng: np.random.Generator
+) -> tuple[Complex[np.ndarray, "frame y x"], dict[str, np.ndarray], dict[str, Group]]:
+    """Compute the far field of the frames, and the arrays and groups that give their q in the file."""
+    steps = real_space_steps(curve.basis, section.shape)
+    if section.rocking.is_even:
+        geometry = {"reciprocal_basis": curve.basis, "bragg_vector": curve.bragg_vector}
+        return far_field(crystal, steps, section.shape), geometry, {}
+    positions = frame_positions(section, rng)
+    field = far_field_of_frames(crystal, steps, section.shape, positions)
+    return field, {}, {GROUP: stated_circles(section, positions)}
 
 
 def draw_crystal(section: CrystalSimulation, curve: Reflection, steps: Float[np.ndarray, "3 3"], seed: int) -> Crystal:

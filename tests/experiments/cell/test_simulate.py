@@ -214,6 +214,26 @@ def test_a_simulation_is_a_valid_acquisition_within_its_box(specimen: str, caplo
     assert 1.345 < truth.main.max() <= 1.4701
 
 
+def test_a_specimen_drifts_and_swells_along_a_series() -> None:
+    def at(time: str, *more: str) -> Acquisition:
+        return small(f"simulate.series.time={time}", "simulate.radius=1 um", "simulate.series.drift=0.4 um", *more)
+
+    first, last = at("0 s"), at("40 s", "simulate.series.views=1::2")
+    np.testing.assert_array_equal(first["images"], small("simulate.radius=1 um")["images"])
+    assert last.attributes["time"] == "40 s"
+    np.testing.assert_array_equal(last["illumination_na"], first["illumination_na"][1::2])
+    assert len(last["images"]) == 1
+    mass, middle = [], []
+    for acquisition in (first, last):
+        assert acquisition.truth is not None
+        contrast = np.clip(acquisition.truth.values["refractive_index"] - 1.333, 0, None)
+        mass.append(contrast.sum())
+        at_voxel = np.meshgrid(acquisition.truth.z, acquisition.truth.y, acquisition.truth.x, indexing="ij")
+        middle.append([np.average(a, weights=contrast) for a in at_voxel])
+    assert mass[1] == pytest.approx(mass[0], rel=0.03)
+    assert np.linalg.norm(np.subtract(middle[1], middle[0])) == pytest.approx(0.4e-6, rel=0.15)
+
+
 def test_a_specimen_beyond_its_box_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("unflat").propagate = True
     small("simulate.radius=2.5 um")
