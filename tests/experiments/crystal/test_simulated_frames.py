@@ -55,24 +55,24 @@ def test_a_written_curve_is_read_at_the_positions_of_its_frames(
     path = tmp_path / "scan.h5"
     acquisition = simulate(settings)
     write(acquisition, SCHEMA, path)
-    found = read(settings, path)
+    scan = read(settings, path)
     assert "the crystal stepped back" in caplog.text
-    along = (np.arange(len(true)) + found[OFFSETS][:, 0]) * np.linalg.norm(found["reciprocal_basis"][0])
+    along = (np.arange(len(true)) + scan[OFFSETS][:, 0]) * np.linalg.norm(scan["reciprocal_basis"][0])
     expected = np.sort(true[:, 0]) * np.linalg.norm(simulated_reflection(settings.simulate).basis[0])
     np.testing.assert_allclose(along - along[0], expected - expected[0], rtol=2e-3)
-    np.testing.assert_array_equal(found["images"], acquisition["images"][np.argsort(true[:, 0], kind="stable")])
+    np.testing.assert_array_equal(scan["images"], acquisition["images"][np.argsort(true[:, 0], kind="stable")])
     in_memory = unflat.simulate(settings).acquisition
-    np.testing.assert_array_equal(in_memory["images"], found["images"])
-    np.testing.assert_allclose(in_memory[OFFSETS], found[OFFSETS], atol=1e-9)
+    np.testing.assert_array_equal(in_memory["images"], scan["images"])
+    np.testing.assert_allclose(in_memory[OFFSETS], scan[OFFSETS], atol=1e-9)
 
 
 def test_a_file_may_give_the_angles_that_the_motor_was_told(tmp_path: Path) -> None:
     settings = config(rocking={"jitter": 0.4, "roll": 0.5, "read_back": False})
     write(simulate(settings), SCHEMA, tmp_path / "scan.h5")
-    found = read(settings, tmp_path / "scan.h5")
-    assert OFFSETS not in found
+    scan = read(settings, tmp_path / "scan.h5")
+    assert OFFSETS not in scan
     even = simulated_reflection(settings.simulate).basis
-    np.testing.assert_allclose(found["reciprocal_basis"], even, rtol=5e-3, atol=0.01 * np.abs(even).max())
+    np.testing.assert_allclose(scan["reciprocal_basis"], even, rtol=5e-3, atol=0.01 * np.abs(even).max())
 
 
 def test_strain_grows_and_frames_are_masked_along_a_series() -> None:
