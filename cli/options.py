@@ -163,12 +163,12 @@ def _process_options(command: F) -> F:
     return command
 
 
-_series_option = click.option(
+series_option = click.option(
     "--series",
     "coordinate",
     metavar="NAME[=POSITIONS]",
-    help="Fit all ACQUISITIONs as one model of one specimen, with a coordinate such as time. Positions are those of "
-    "the files, or given: time=0s,10s,20s; else the files' order.",
+    help="Take all ACQUISITIONs as a series of one specimen, for one model, with a coordinate such as time. Positions "
+    "are those of the files, or given: time=0s,10s,20s; else the files' order.",
 )
 """Adds ``--series``: an argument ``coordinate: str | None``."""
 
@@ -237,7 +237,7 @@ def run_arguments(
             return run(settings, inputs, options) if measured else run(settings, options)  # type: ignore[no-any-return]
 
         arguments = _process_options(wrapper) if distributed else wrapper
-        arguments = _series_option(arguments) if series else arguments
+        arguments = series_option(arguments) if series else arguments
         if measured:
             named = click.argument("acquisitions", type=PATH, nargs=-1, required=True, metavar="ACQUISITION...")
             arguments = named(_several_options(arguments))

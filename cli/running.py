@@ -48,16 +48,13 @@ def _series(inputs: "Inputs", options: "RunOptions") -> "SeriesInput":
     Raises:
         ConfigError: If there is one only, or an option does not go with a series.
     """
-    from ..recon.experiments.series_input import SeriesInput
-    from ..recon.runs.scan_list import is_several, list_scans
+    from ..recon.experiments.series_input import list_series
 
     if options.group is not None:
         raise ConfigError(Diagnostic("--processes", "several processes do not fit a series yet", "take --processes 1"))
     if inputs.retry_failed:
         raise ConfigError("--retry-failed goes with several acquisitions that are fitted one by one")
-    several = inputs.each or is_several(inputs.paths)
-    paths = [scan.path for scan in list_scans(inputs.paths, each=inputs.each)] if several else inputs.paths
-    return SeriesInput(tuple(paths), inputs.series or "")
+    return list_series(inputs.paths, inputs.series or "", each=inputs.each)
 
 
 def run_command(

@@ -87,6 +87,11 @@ class Acquisition:
     def __contains__(self, name: object) -> bool:
         return name in self.arrays
 
+    @property
+    def nbytes(self) -> int:
+        """[bytes] Memory of all arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
     def place(self, name: str, paths: Mapping[str, str] = MappingProxyType({})) -> str:
         """Name the place of an array, for messages.
 

@@ -14,6 +14,8 @@ ORDER = ""
 """Unit of positions that are plain numbers."""
 FIRST, LAST = "first", "last"
 """Words for the positions of the first and of the last acquisition."""
+WIDE_STEP = 3.0
+"""Ratio to the median step from which a step is a gap."""
 _KELVIN = 273.15
 _CELSIUS = ("degC", "°C", "celsius")
 
@@ -59,6 +61,20 @@ class SeriesAxis:
     def range(self) -> str:
         """Name, first and last position in words."""
         return f"{self.describe(self.positions[0])} to {self._with_unit(self.positions[-1])}"
+
+    @property
+    def steps(self) -> str:
+        """Steps between neighbours in words: ``steps of 10 s``, ``steps of 5 s to 20 s``."""
+        steps = np.diff(self.positions)
+        least, largest = (f"{float(step):.4g} {self.unit}".strip() for step in (steps.min(), steps.max()))
+        return f"steps of {least}" if least == largest else f"steps of {least} to {largest}"
+
+    def gaps(self) -> list[tuple[float, float, float]]:
+        """List the steps that are far wider than most: positions before and after, and ratio to the median step."""
+        steps = np.diff(self.positions)
+        ratios = steps / np.median(steps)
+        wide = map(int, np.flatnonzero(ratios > WIDE_STEP))
+        return [(self.positions[i], self.positions[i + 1], float(ratios[i])) for i in wide]
 
     def describe(self, position: float) -> str:
         """Write a position: ``time = 12.5 s``."""

@@ -16,6 +16,7 @@ from ..acquisition import Acquisition
 from ..config.base import KindSettings
 from ..config.entries import Entry
 from ..errors import ConfigError, DataError, Diagnostic
+from ..optimize.steps import series_trial_steps
 from ..runs.context import Progress, RunContext, RunOutcome, silent
 from ..runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from ..runs.verdict import Reason
@@ -134,6 +135,23 @@ class Experiment(Presentation):
             return base_estimate()
         return Estimate(PROGRAM_BYTES, 0.0, [f"the kind {self.name!r} gives no estimate of memory and time"])
 
+    def require_series(self, config: Any, acquisitions: Sequence[Acquisition]) -> None:
+        """Refuse acquisitions that cannot be one series, by their shapes and settings alone.
+
+        Raises:
+            ConfigError: If the kind fits no series, or a setting holds for none.
+            DataError: If the acquisitions differ in what they must share.
+        """
+        message = f"experiments of the kind {self.name!r} are fitted one by one"
+        raise ConfigError(Diagnostic("--series", message, "leave out --series"))
+
+    def estimate_series(self, config: Any, acquisitions: Sequence[Acquisition]) -> Estimate:
+        """Estimate memory and time of the fit of a series from shapes alone."""
+        largest = max(acquisitions, key=lambda acquisition: acquisition.nbytes)
+        sizes = [acquisition.nbytes for acquisition in acquisitions]
+        trials = series_trial_steps(config.fit.steps) if config.fit.series.smoothness == "auto" else 0
+        return self.estimate(config, largest).of_series(sizes, trials / config.fit.steps)
+
     def plan(self, config: Any, acquisition: Acquisition | None) -> "Plan":
         """Plan an experiment from its geometry alone: resolution, parts of Fourier space, counts, cost.
 
@@ -188,10 +206,9 @@ class Experiment(Presentation):
         """Build the likelihood of each acquisition of a series, all on one grid, with the same outputs.
 
         Raises:
-            ConfigError: If the kind fits no series, or an acquisition does not go with the others.
+            ConfigError: If the physics that the config names does not hold for an acquisition.
         """
-        message = f"experiments of the kind {self.name!r} are fitted one by one"
-        raise ConfigError(Diagnostic("--series", message, "leave out --series"))
+        raise NotImplementedError
 
     def fit(self, context: RunContext) -> RunOutcome:
         """Fit a neural field to a measurement through its `likelihood`."""

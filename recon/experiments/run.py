@@ -134,6 +134,7 @@ def _run(
     with collect_records() as records:
         if isinstance(acquisition, SeriesInput):
             series = read_series(experiment, config, acquisition)
+            series.require(experiment, config)
             acquisition = series.largest
         elif isinstance(acquisition, Path):
             acquisition = experiment.read(config, acquisition)
@@ -142,8 +143,11 @@ def _run(
     device = devices.use(config.device, networks=traits.convolutional, group=group, joint=traits.joint)
     launch = Launch.now(options.command)
     if device.platform == "cpu" and acquisition is not None:
-        estimate, available = experiment.estimate(config, acquisition), devices.host_memory()
-        estimate = estimate if series is None else series.estimate(estimate)
+        available = devices.host_memory()
+        if series is None:
+            estimate = experiment.estimate(config, acquisition)
+        else:
+            estimate = experiment.estimate_series(config, series.acquisitions)
         estimate.require_fit(available, experiment.memory_remedy)
         launch = launch.with_memory(estimate.memory_bytes, available)
     with (

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..acquisition import Acquisition
-from ..errors import ConfigError, Diagnostic
 from ..model_series import ModelSeries
 from ..optimize.fit import fit_field
 from ..optimize.series_likelihood import PREFIX, SeriesLikelihood
-from ..optimize.steps import LEAST_TRIAL
+from ..optimize.steps import SERIES_STRENGTHS, series_trial_steps
 from ..optimize.trial import BegunFit, Trial
 from ..runs.contents import SERIES
 from ..runs.context import RunContext, RunOutcome
@@ -20,8 +19,6 @@ from .series_output import write_acquisitions
 
 _log = logging.getLogger(__name__)
 
-STRENGTHS = (2.0, 8.0, 32.0)
-"""Strengths of the prior that are tried where the config leaves it open."""
 DEFAULT_STRENGTH = 4.0
 """Strength where nothing is withheld, or the steps are too few to choose."""
 _CHOSEN = "series_smoothness"
@@ -36,12 +33,9 @@ def fit_series(experiment: Experiment, context: RunContext, series: Series) -> R
         series: The acquisitions.
 
     Raises:
-        ConfigError: If the kind fits no series, or the acquisitions do not go together.
+        ConfigError: If the physics that the config names does not hold for an acquisition.
         Stopped: If it was asked to end early.
     """
-    if context.config.fit.ensemble > 1:
-        message = "a series has one fit, and no ensemble yet"
-        raise ConfigError(Diagnostic("fit.ensemble", message, "set fit.ensemble to 1"))
     contexts = [replace(context, acquisition=acquisition) for acquisition in series.acquisitions]
     parts = tuple(experiment.series_likelihoods(contexts))
     moves = context.config.fit.series.motion and experiment.series_moves
@@ -89,11 +83,11 @@ def _with_strength(likelihood: SeriesLikelihood, context: RunContext) -> tuple[S
         return likelihood.with_smoothness(fit.series.smoothness), None
     if _CHOSEN in earlier:
         return likelihood.with_smoothness(float(earlier[_CHOSEN])), None
-    if not len(likelihood.split().withheld) or fit.steps < 2 * LEAST_TRIAL:
+    if not len(likelihood.split().withheld) or not series_trial_steps(fit.steps):
         _log.info("fit.series.smoothness: %g, as the steps or the views are too few to choose", likelihood.smoothness)
         return likelihood, None
-    trial = Trial(context, len(STRENGTHS))
-    begun = {s: trial.begin(f"smoothness-{s:g}", likelihood.with_smoothness(s)) for s in STRENGTHS}
+    trial = Trial(context, len(SERIES_STRENGTHS))
+    begun = {s: trial.begin(f"smoothness-{s:g}", likelihood.with_smoothness(s)) for s in SERIES_STRENGTHS}
     best = min(begun, key=lambda strength: begun[strength].withheld)
     residuals = ", ".join(f"{own.withheld:.4f} with {strength:g}" for strength, own in begun.items())
     _log.info("fit.series.smoothness: %g (withheld residual %s)", best, residuals)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..errors import ConfigError, DataError, Diagnostic, UnflatError
 from ..io.file_names import distinct_file_names
 from ..io.series_position import read_position
 from ..runs import describe_input
-from ..runs.estimate import Estimate
+from ..runs.scan_list import is_several, list_scans
 from ..series_axis import ORDER, SeriesAxis, parse_position, require_rising
 from .base import Experiment
 
@@ -92,19 +92,35 @@ class Series:
     @property
     def largest(self) -> Acquisition:
         """Acquisition with most data, whose memory is that of each step."""
-        return max(self.acquisitions, key=_bytes_of)
+        return max(self.acquisitions, key=lambda acquisition: acquisition.nbytes)
 
-    def estimate(self, one: Estimate) -> Estimate:
-        """Estimate memory and time from those of the fit of the largest acquisition alone."""
-        count = len(self.acquisitions)
-        # Besides the arrays of one: the measurement, as read and as fitted, and the specimen, of each of the others.
-        memory = one.memory_bytes + 3 * sum(map(_bytes_of, self.acquisitions))
-        lines = [*one.lines, f"series of {count} acquisitions: their data, and {count} times the steps of one"]
-        return replace(one, memory_bytes=memory, seconds=count * one.seconds, lines=lines)
+    def require(self, experiment: Experiment, config: Any) -> None:
+        """Refuse acquisitions that cannot be one series, before anything is computed.
+
+        Raises:
+            ConfigError: If the kind fits no series, or a setting holds for none.
+            DataError: If the acquisitions differ in what they must share.
+        """
+        if config.fit.ensemble > 1:
+            message = "a series has one fit, and no ensemble yet"
+            raise ConfigError(Diagnostic("fit.ensemble", message, "set fit.ensemble to 1"))
+        experiment.require_series(config, self.acquisitions)
 
 
-def _bytes_of(acquisition: Acquisition) -> int:
-    return sum(array.nbytes for array in acquisition.arrays.values())
+def list_series(paths: Sequence[Path], coordinate: str, *, each: bool = False) -> SeriesInput:
+    """List the files of a series that arguments of a command name: files, folders or patterns.
+
+    Args:
+        paths: The arguments.
+        coordinate: Name of the coordinate, with the positions if given.
+        each: Whether every entry of a folder, or every match of a pattern, is an acquisition of its own.
+
+    Raises:
+        ConfigError: If there is one file only, or the coordinate is none.
+    """
+    if each or is_several(paths):
+        paths = [scan.path for scan in list_scans(paths, each=each)]
+    return SeriesInput(tuple(paths), coordinate)
 
 
 def describe_series(given: SeriesInput) -> dict[str, Any]:

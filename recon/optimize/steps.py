@@ -6,6 +6,8 @@ FEWEST_STEPS = 100
 """Number of steps of a fit from which several signs are tried before it."""
 LEAST_TRIAL = 50
 """Steps that a trial needs to tell models apart, if the fit has as many."""
+SERIES_STRENGTHS = (2.0, 8.0, 32.0)
+"""Strengths of the prior on a series that are tried where the config leaves it open."""
 _SHARE = 1 / 4
 """Share of the steps that every model is tried for."""
 
@@ -13,3 +15,8 @@ _SHARE = 1 / 4
 def trial_steps(steps: int) -> int:
     """Compute the number of steps of a trial: a multiple of the steps between validations, at most all."""
     return min(steps, max(LEAST_TRIAL, round(_SHARE * steps / VALIDATE_EVERY) * VALIDATE_EVERY))
+
+
+def series_trial_steps(steps: int) -> int:
+    """Compute the number of steps of the trials of a series that its fit does not go on from; 0 where none are made."""
+    return 0 if steps < 2 * LEAST_TRIAL else (len(SERIES_STRENGTHS) - 1) * trial_steps(steps)

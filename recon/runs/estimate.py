@@ -1,7 +1,7 @@
 """Estimates of the memory and time of a run."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ..errors import DeviceError, Diagnostic
 from ..memory import format_bytes
@@ -34,6 +34,20 @@ class Estimate:
         """[bytes] Peak memory of each of several devices that are not the host."""
         arrays = max(self.memory_bytes - PROGRAM_BYTES, 0)
         return arrays - self.divided_bytes + self.divided_bytes // max(devices, 1)
+
+    def of_series(self, sizes: Sequence[int], trials: float = 0.0) -> "Estimate":
+        """Estimate the fit of a series from that of its largest acquisition alone.
+
+        Args:
+            sizes: [bytes] Measurement of each acquisition.
+            trials: Steps of trials before the fit, relative to those of the fit.
+        """
+        count = len(sizes)
+        # Besides the arrays of one: the measurement, as read and as fitted, and the specimen, of each of the others.
+        memory = self.memory_bytes + 3 * sum(sizes)
+        also = f", and {100 * trials:.0f} % more to choose the smoothness" if trials else ""
+        lines = [*self.lines, f"series of {count} acquisitions: their data, and {count} times the steps of one{also}"]
+        return replace(self, memory_bytes=memory, seconds=count * (1 + trials) * self.seconds, lines=lines)
 
     def require_fit(self, available: int, remedy: str) -> None:
         """Refuse a run that needs more memory than the device has.

@@ -152,6 +152,40 @@ def test_bad_series_have_the_exit_status_of_their_fault(
     assert "is an acquisition of a crystal" in text
 
 
+class TestCheck:
+    def check(self, *words: object) -> int:
+        return run(["check", *map(str, words)])
+
+    def test_positions_gaps_and_what_each_has(
+        self, scans: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        light = np.linspace(-0.1, 0.1, 12).reshape(6, 2)
+        other = changed(scans[1], tmp_path, "instrument/illumination_na", light, "1")
+        words = [scans[0].parent / "run.yaml", scans[2], scans[0], other, scans[1], "--series", "time=3s,1s,0s,60s"]
+        assert self.check(*words) == 0
+        output = capsys.readouterr()
+        lines = output.out.splitlines()
+        assert lines[0] == "  series of 4 acquisitions, time = 0 s to 60 s"
+        assert "  steps of 1 s to 57 s" in lines
+        assert f"  time = 3 s: {scans[2]}" in lines
+        assert any("series of 4 acquisitions: their data" in line for line in lines)
+        assert output.out.count("illumination_na: other values than in the first") == 3
+        assert "between time = 3 s and time = 60 s, 28.5 times the usual step" in " ".join(output.err.split())
+
+    def test_what_does_not_go_together_is_refused(
+        self, scans: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        config = scans[0].parent / "run.yaml"
+        other = changed(scans[1], tmp_path, "instrument/pixel_size", [0.3e-6, 0.3e-6], "m")
+        assert self.check(config, scans[0], other, "--series", "time") == 3
+        assert "pixel_size is 3e-07, 3e-07, not 2e-07, 2e-07" in capsys.readouterr().err
+        assert self.check(config, *scans[:2], "--series", "time", "--set", "fit.tiles=[2, 2]") == 2
+        assert "fit.tiles" in capsys.readouterr().err
+        assert self.check(config, *scans[:2]) == 2
+        assert "2 acquisitions are given" in capsys.readouterr().err
+        assert self.check(config, scans[0], "--series", "time") == 2
+
+
 class TestRun:
     def test_a_run_holds_the_series_and_a_result_of_each_acquisition(self, fitted: Path) -> None:
         series = read_model_series(fitted)

@@ -78,6 +78,12 @@ class CellExperiment(Experiment):
 
         return estimate(config, acquisition)
 
+    def require_series(self, config: CellSettings, acquisitions: Sequence[Acquisition]) -> None:
+        """Refuse acquisitions of several instruments, and settings that hold for no series."""
+        from .series_checks import require_series
+
+        require_series(config, acquisitions)
+
     def plan(self, config: CellSettings, acquisition: Acquisition | None) -> "Plan":
         """Plan resolution, missing cone, photons and cost."""
         from .plan import plan

@@ -1,10 +1,14 @@
-"""Estimate of memory and time of phasing, from shapes alone."""
+"""Estimate of memory and time of phasing, and of the fit of a series, from shapes alone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ...acquisition import Acquisition
 from ...devices import usable_cores
 from ...memory import format_bytes
+from ...optimize.steps import series_trial_steps
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import CrystalSettings
 from .geometry_checks import require_spacing
@@ -25,6 +29,14 @@ UNEVEN_COPIES = 8
 """Number of further complex arrays in the loop where frames are each at their own q."""
 PRODUCT_RATE = 2.5e10
 """[1/s] Floating-point operations of the products along the frames of such a curve."""
+STEP_PRODUCTS = 24
+"""Floating-point operations of a fit's step for each complex product of its transforms, forwards and backwards."""
+STEP_SECONDS = 1.5e-7
+"""[s] Time of the field, its priors and its gradient in a step, for each sample of its box, on one core."""
+FURTHER_STARTS = 2
+"""Further starts of the phasing of a curve of a series: the completed curve's density and a neighbour's."""
+LEAST_MASKED = 0.05
+"""Masked share of a curve from which its neighbours complete it."""
 LARGEST_SUPPORT = 1 / 8
 """Fraction of the array that a crystal fills with an oversampling of 2 along each axis."""
 
@@ -70,3 +82,38 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     if uneven:
         lines.append("each frame at its own q, since the curve is not even: iterations take two to four times as long")
     return Estimate(int(memory), float(seconds), lines, {"starts": phase.starts}, shared_on_cpu=False)
+
+
+def estimate_series(settings: CrystalSettings, acquisitions: Sequence[Acquisition]) -> Estimate:
+    """Estimate memory and time of the fit of a series: phasing of every curve, then steps of all.
+
+    Args:
+        settings: Settings of the run.
+        acquisitions: Rocking curves as read.
+    """
+    largest = max(acquisitions, key=lambda acquisition: acquisition.nbytes)
+    refine = settings.phase.refine.model_copy(update={"margin": 0.0})
+    few = {"starts": settings.fit.starts + FURTHER_STARTS, "keep": 1, "refine": refine}
+    one = estimate(settings.model_copy(update={"phase": settings.phase.model_copy(update=few)}), largest)
+    # A completed curve is phased besides the own one.
+    times = sum(1 + _is_incomplete(own) for own in acquisitions) if settings.fit.start == "phase" else 0
+    whole = one.of_series([acquisition.nbytes for acquisition in acquisitions])
+    fit, count = settings.fit, len(acquisitions)
+    steps = fit.steps + (series_trial_steps(fit.steps) if fit.series.smoothness == "auto" else 0)
+    lines = [*one.lines, f"series of {count} curves: {times} phasings, and {steps} steps of all"]
+    seconds = times * one.seconds + count * steps * _step_seconds(settings, largest)
+    return replace(whole, seconds=seconds, lines=lines)
+
+
+def _is_incomplete(acquisition: Acquisition) -> bool:
+    return "mask" in acquisition and bool(np.mean(acquisition["mask"] != 0) > LEAST_MASKED)
+
+
+def _step_seconds(settings: CrystalSettings, acquisition: Acquisition) -> float:
+    """[s] Time of a step of one curve, whose crystal is as large as an oversampling of 2 allows."""
+    size, bins = crop_box_by_size(settings, acquisition).size, settings.acquisition.bin
+    n = [count // b for count, b in zip(size, bins, strict=True)]
+    edge = float(settings.fit.fineness * np.cbrt(LARGEST_SUPPORT))
+    box = [edge * count for count in n]
+    products = n[0] * box[0] * box[1] * box[2] + n[0] * n[1] * box[1] * box[2] + n[0] * n[1] * n[2] * box[2]
+    return STEP_PRODUCTS * products / PRODUCT_RATE + STEP_SECONDS * box[0] * box[1] * box[2]

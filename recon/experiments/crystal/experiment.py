@@ -112,6 +112,18 @@ class CrystalExperiment(Experiment):
 
         return estimate(config, acquisition)
 
+    def require_series(self, config: CrystalSettings, acquisitions: Sequence[Acquisition]) -> None:
+        """Refuse rocking curves of several sizes or geometries."""
+        from .series_checks import require_series
+
+        require_series(config, acquisitions)
+
+    def estimate_series(self, config: CrystalSettings, acquisitions: Sequence[Acquisition]) -> Estimate:
+        """Estimate memory and time of a series: phasing of every curve, and steps of the fit."""
+        from .estimate import estimate_series
+
+        return estimate_series(config, acquisitions)
+
     def plan(self, config: CrystalSettings, acquisition: Acquisition | None) -> "Plan":
         """Plan resolution, oversampling, counts and cost."""
         from .plan import plan

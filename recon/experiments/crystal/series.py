@@ -9,14 +9,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
 from ....physics.diffraction.matrix_dft import SupportBox
-from ...errors import DataError, Diagnostic
 from ...model import Model
 from ...optimize.likelihood import Weights
 from ...phase_retrieval.align import align
@@ -30,8 +28,6 @@ from .series_start import find_series_guess
 
 _log = logging.getLogger(__name__)
 
-TOLERANCE = 1e-3
-"""Relative difference of two reciprocal bases, and of two Bragg vectors, of one geometry."""
 _UNIT_LEVEL = 1.0
 """Amplitude inside the crystal in units of the initial guess, the same in the models of all acquisitions."""
 
@@ -63,13 +59,10 @@ def series_likelihoods(contexts: Sequence[RunContext]) -> list[CrystalLikelihood
     """Build the likelihoods, with initial guesses that are aligned.
 
     Raises:
-        DataError: If the arrays or the geometry of the acquisitions differ.
         Stopped: If the run was asked to end early.
     """
     settings = contexts[0].config
     scans = [preprocess(settings, context.measurement) for context in contexts]
-    if faults := _differences(scans, [context.measurement.source for context in contexts]):
-        raise DataError(*faults)
     guesses = _find_guesses(contexts, scans)
     union = np.any([guess.support for guess in guesses], axis=0)
     pairs = zip(scans, guesses, strict=True)
@@ -106,21 +99,3 @@ def _aligned(guess: InitialGuess, reference: InitialGuess) -> InitialGuess:
     result = align(guess.density, reference.density, scale=False)
     density = result.density
     return replace(guess, density=density, support=find_support(density), offset=guess.offset - result.ramp)
-
-
-def _differences(scans: Sequence[PreprocessedScan], sources: Sequence[str]) -> list[Diagnostic]:
-    """List in what the acquisitions differ from the first one."""
-    first, faults = scans[0], []
-    for scan, source in zip(scans[1:], sources[1:], strict=True):
-        if scan.counts.shape != first.counts.shape:
-            shapes = [" x ".join(map(str, each.counts.shape)) for each in (scan, first)]
-            message = f"has {shapes[0]} voxels (frame, y, x) after the crop, not {shapes[1]}"
-            faults.append(Diagnostic(source, message, "set acquisition.crop to one size for all"))
-        for name in ("reciprocal_basis", "bragg_vector"):
-            own, expected = getattr(scan, name), getattr(first, name)
-            if (own is None) != (expected is None):
-                faults.append(Diagnostic(source, f"{'lacks' if own is None else 'has'} {name}", "as the first file"))
-            elif own is not None and np.linalg.norm(own - expected) > TOLERANCE * np.linalg.norm(expected):
-                message = f"its {name} differs from that of {Path(sources[0]).name} by more than {TOLERANCE:g}"
-                faults.append(Diagnostic(source, message, "a series has one geometry"))
-    return faults
