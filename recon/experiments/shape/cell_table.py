@@ -69,12 +69,10 @@ def sections_agreement(
         mask: First section of the cell, a share of whose area is the least that a small section is compared with.
     """
     values = []
-    for section in cells.sections[number] if cells.sections else ():
-        if section.mask is None:
-            continue
-        known, size = section.mask > 0.5, len(section.mask)
+    for plane, share in cells.further_masks(number):
+        known, size = share > 0.5, len(share)
         least = _LEAST_AREA * max(int((mask > 0.5).sum()), 1)
-        cuts = [cut_section(one, section.plane, size, cells.voxel_lengths) for one in inside]
+        cuts = [cut_section(one, plane, size, cells.voxel_lengths) for one in inside]
         values.append(np.mean([1 - (cut ^ known).sum() / max((cut | known).sum(), least) for cut in cuts]))
     return {"sections_agreement": float(min(values))} if values else {}
 

@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float
 from ...acquisition import Acquisition
 from .binarize import binarize
 from .cell_crops import CellPlace
+from .picture_threshold import draw_masks
 from .places import read_place
-from .sections import Section, has_sections, read_sections
+from .sections import Section, SectionPlane, has_sections, read_sections
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class CellBatch:
         inside: Voxels inside each cell, where the shapes are known: slice ``n // 2`` is the section.
         binning: Pixels of the original image along each edge of a pixel.
         places: Place of each cell in its image; empty if unknown.
-        sections: Further sections of each cell; empty if no cell has any.
+        sections: Further sections of each cell; empty if no cell has any. Those with a picture alone have a mask that
+            was drawn from it.
     """
 
     images: Float[np.ndarray, "cell h w"]
@@ -67,6 +69,11 @@ class CellBatch:
     def voxel_lengths(self) -> tuple[float, float, float]:
         """Voxel size (z, y, x) in metres, or in pixels of the original images where their size is unknown."""
         return self.voxel or (self.binning,) * 3
+
+    def further_masks(self, number: int) -> list[tuple[SectionPlane, Float[np.ndarray, "h w"]]]:
+        """Planes and masks of the further sections of a cell."""
+        own = self.sections[number] if self.sections else ()
+        return [(section.plane, section.mask) for section in own if section.mask is not None]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -104,5 +111,11 @@ def to_cell_batch(acquisition: Acquisition) -> CellBatch:
         inside,
         binning,
         places,
-        read_sections(acquisition) if has_sections(acquisition) else (),
+        _read_sections(acquisition) if has_sections(acquisition) else (),
     )
+
+
+def _read_sections(acquisition: Acquisition) -> list[tuple[Section, ...]]:
+    """Return the further sections of each cell, all with a mask."""
+    columns = zip(read_sections(acquisition), acquisition["images"], acquisition["mask"], strict=True)
+    return [draw_masks(own, image, mask) for own, image, mask in columns]

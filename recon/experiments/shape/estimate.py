@@ -4,8 +4,10 @@ from ...acquisition import Acquisition
 from ...io.network_file import STEPS
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import ShapeSettings
+from .network.conditioning import pool_size
 from .network.config import BATCH
 from .network.consensus import DRAWS
+from .sections import read_sections
 
 _STEP_SECONDS = 0.006
 """[s] Time of a step of the flow for one shape, on two cores."""
@@ -31,12 +33,18 @@ def estimate(settings: ShapeSettings, acquisition: Acquisition | None) -> Estima
     shapes = draws + (not section.mean)  # With the consensus.
     # Refined draws are none of the consensus, which is refined itself.
     drawn = 1 if section.mean else draws + DRAWS if section.refine else max(draws, DRAWS)
+    conditioned = sum(bool(own) for own in read_sections(acquisition))
+    pool = pool_size(max(draws, DRAWS))
     voxels = cells * shapes * settings.volume.edge**3
     seconds = cells * drawn * steps * _STEP_SECONDS
+    more = 2 * pool if section.refine else pool - (0 if section.mean else draws)
+    seconds += conditioned * more * (section.steps or STEPS) * _STEP_SECONDS
     seconds += cells * _COMBINING_SECONDS * (not section.mean)
     seconds += cells * shapes * _REFINING_SECONDS * section.refine_steps * section.refine
     seconds += voxels / 64**3 * _WRITING_SECONDS
     lines = [f"{cells} cells, {draws} draws of each, sampled at {settings.volume.edge} samples along an axis"]
     if not section.mean:
         lines.append(f"the consensus of a cell is of {DRAWS} draws, whatever number is written")
+    if conditioned:
+        lines.append(f"{conditioned} cells of several sections: the draws are taken from a pool of {pool} of each")
     return Estimate(int(PROGRAM_BYTES + 4 * voxels), float(seconds), lines, {"draws of a call": min(drawn, BATCH)})

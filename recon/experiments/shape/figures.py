@@ -38,7 +38,7 @@ COLOURS, TRUTH_COLOURS = "bone", "pink"
 """Colour maps of surfaces."""
 _VIOLINS_IN_A_ROW = 6
 """Largest number of violins in a panel before panels take two rows."""
-_CONSENSUS = "consensus/occupancy"
+CONSENSUS_OCCUPANCY = "consensus/occupancy"
 PLANES = (("z", "y x"), ("y", "z x"), ("x", "y z"))
 """Axis across each plane, and its axes down and to the right."""
 
@@ -75,7 +75,7 @@ def read_plotted_cells(path: Path) -> PlottedCells:
         indices, names = select_cells(file)
         filled = volume["occupancy"][indices, :SHOWN_DRAWS].astype(np.float32)
         truth = seen["truth"][indices].astype(np.float32) if "truth" in seen else None
-        own = file.get(_CONSENSUS)
+        own = file.get(CONSENSUS_OCCUPANCY)
         consensus = None if own is None else own[indices].astype(np.float32)
         axis, unit = volume["x"][:2], text_of(volume["x"].attrs.get("units", "voxel"))
         step = float(axis[1] - axis[0])
@@ -270,7 +270,7 @@ def draw_volumes(path: Path) -> "matplotlib.figure.Figure":
         area = (seen["mask"][()] > 0.5).sum(axis=(1, 2)) * pixel**2
         voxel = float(np.prod(steps))
         volumes = np.array([[_count_filled(draw) for draw in cell] for cell in volume["occupancy"]]) * voxel
-        own = [_count_filled(one) * voxel for one in file[_CONSENSUS]] if _CONSENSUS in file else None
+        own = [_count_filled(one) * voxel for one in file[CONSENSUS_OCCUPANCY]] if CONSENSUS_OCCUPANCY in file else None
         true = (seen["truth"][()] > 0.5).sum(axis=(1, 2, 3)) * voxel if "truth" in seen else None
     with house_style():
         figure = new_figure(3.6, 2.8)

@@ -31,6 +31,7 @@ from .network.inputs import PictureInput
 from .places import ARRAY_COLUMNS, place_arrays, place_row, with_places
 from .schema import OCCUPANCY
 from .scores import score_shapes
+from .sections import HEIGHT, section_arrays
 from .verdict import assess_cell, summarize
 
 _log = logging.getLogger(__name__)
@@ -215,7 +216,7 @@ def _write_volume(
     truth: Bool[np.ndarray, "cell n m k"] | None,
     attributes: Mapping[str, str],
 ) -> None:
-    """Write the occupancies of draws and consensus, and under ``/seen`` pictures, masks and truth, for figures."""
+    """Write the occupancies of draws and consensus, and under ``/seen`` the measurement and the truth, for figures."""
     edge = filled.shape[2]
     first = next(iter(cells))
     step = np.array(first.voxel) * first.image.shape[0] / edge
@@ -236,12 +237,12 @@ def _write_volume(
             mark_as_plot(one, "occupancy", STACK_AXES[1:])
         _write_names(file, cells)
         seen = {"images": cells.images, "mask": cells.masks}
-        seen |= {} if truth is None else {"truth": truth.astype(np.uint8)}
+        seen |= section_arrays(cells.sections) | ({} if truth is None else {"truth": truth.astype(np.uint8)})
         for name, array in seen.items():
             dataset = file.create_dataset(
                 f"seen/{name}", data=array, chunks=(1, *array.shape[1:]), compression="gzip", fletcher32=True
             )
-            dataset.attrs["units"] = "1"
+            dataset.attrs["units"] = first.length_unit if name == HEIGHT else "1"
 
 
 def _provenance(work: RunContext) -> dict[str, str]:

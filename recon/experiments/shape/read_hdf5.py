@@ -155,11 +155,12 @@ def _read_crops(
     file = f"{Path(acquisition.source).name}[{number}]"
     crops, places = cut_out(replace(crop, mask=mask.share, place=CellPlace(file)), mask, settings, numbered=False)
     notes.add(places)
+    factor = float(crop.image.max(initial=0)) / (float(image.max(initial=0)) or 1.0)  # One exposure has one scale.
     sections = [
         replace(
             one,
             mask=None if one.mask is None else _filled_share(one.mask),
-            image=None if one.image is None else _normalise_stored(one.image),
+            image=None if one.image is None else np.asarray(one.image * factor, np.float32),
         )
         for one in read_sections(acquisition)[index]
     ]

@@ -73,6 +73,7 @@ def report_figures(run: RunData) -> list[DeferredFigure]:
                 "Three planes through the middle: outlines of consensus (bold) and draws, on the truth or their mean.",
                 lambda: figures.draw_sections(figures.read_plotted_cells(path)),
             ),
+            *_section_figure(path),
             DeferredFigure(
                 "Spread of the draws",
                 "Thickness along z, and where all draws differ in it.",
@@ -88,6 +89,18 @@ def report_figures(run: RunData) -> list[DeferredFigure]:
     if scores.is_file():
         listed.append(DeferredFigure("Errors", "Of the consensus of each cell, by class.", lambda: _draw_errors(run)))
     return listed
+
+
+def _section_figure(path: Path) -> list[DeferredFigure]:
+    """Figure of further sections; none for a run without them."""
+    from .section_figure import draw_further_sections, has_section_figure
+
+    if not has_section_figure(path):
+        return []
+    text = (
+        "Each further section, its picture or its mask, with the outlines of mask (bold), draws and consensus (white)."
+    )
+    return [DeferredFigure("Further sections", text, lambda: draw_further_sections(path))]
 
 
 def report_scene(run: RunData) -> "SurfaceScene | None":

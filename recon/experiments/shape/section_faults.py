@@ -7,6 +7,7 @@ import numpy as np
 from ...acquisition import Acquisition
 from ...errors import Diagnostic
 from .cells import voxel_of
+from .picture_threshold import PictureThreshold, draw_masks
 from .schema import PATHS
 from .sections import (
     HEIGHT,
@@ -16,14 +17,20 @@ from .sections import (
     PLACES,
     ROTATION,
     TILT,
+    Section,
     SectionPlane,
     has_sections,
     planes_of,
+    read_sections,
 )
 
 _ORTHOGONALITY = 1e-3
 """Largest error of the entries of R·Rᵀ − 1 that counts as rounding."""
 _HALF_SAMPLE = 0.5
+_LEAST_AGREEMENT = 0.8
+"""Least overlap of the first mask with the threshold that draws the masks of further pictures."""
+_BRIGHTER = 2.0
+"""Brightness of further pictures, relative to the first, from which their exposure seems to differ."""
 
 
 def section_faults(acquisition: Acquisition, names: Sequence[str]) -> list[Diagnostic]:
@@ -49,13 +56,77 @@ def section_faults(acquisition: Acquisition, names: Sequence[str]) -> list[Diagn
     return faults or _place_faults(acquisition, names)
 
 
+def threshold_faults(acquisition: Acquisition, names: Sequence[str]) -> list[Diagnostic]:
+    """Find pictures of further sections from which no mask can be drawn.
+
+    Args:
+        acquisition: Arrays on the common grid, without other faults of sections.
+        names: Name of each cell, for messages.
+    """
+    faults = []
+    where, voxel = acquisition.place(IMAGES, PATHS), voxel_of(acquisition) or (1.0,) * 3
+    for i, sections in _without_masks(acquisition):
+        image, mask = acquisition["images"][i], acquisition["mask"][i]
+        agreement, remedy = PictureThreshold.of_first(image, mask).agreement, "draw its mask: section_mask"
+        for one in draw_masks(sections, image, mask):
+            inside, text = np.asarray(one.mask) > 0.5, ""
+            if agreement < _LEAST_AGREEMENT:
+                text = f"has no mask, and no threshold of the first picture gives the first mask (IoU {agreement:.2f})"
+            elif inside.all():
+                text = "has no mask, and is brighter everywhere than the outline of the first picture"
+            elif not inside.any() and _crosses_mask(one.plane, mask, voxel):
+                text = "has no mask, its plane crosses the first mask, and it is darker than the outline there"
+            if text:
+                faults.append(Diagnostic(where, f"the picture of section {one.number} of {names[i]} {text}", remedy))
+    return faults
+
+
 def section_warnings(acquisition: Acquisition, names: Sequence[str]) -> list[str]:
-    """Warn of empty masks, which say that a cell does not reach a plane.
+    """Warn of masks drawn from pictures, and of empty masks, which say that a cell does not reach a plane.
 
     Args:
         acquisition: Acquisition without faults.
         names: Name of each cell.
     """
+    return [*_drawn_masks(acquisition), *_empty_masks(acquisition, names)]
+
+
+def _drawn_masks(acquisition: Acquisition) -> list[str]:
+    """Say how the masks of sections with a picture alone are drawn."""
+    agreements, bright, count = [], [], 0
+    for i, sections in _without_masks(acquisition):
+        image = acquisition["images"][i]
+        agreements.append(PictureThreshold.of_first(image, acquisition["mask"][i]).agreement)
+        bright += [float(one.image.max() / image.max()) for one in sections if one.image is not None]
+        count += len(sections)
+    if not count:
+        return []
+    where = acquisition.place(IMAGES, PATHS)
+    many = "mask of 1 section is drawn from its picture" if count == 1 else f"masks of {count} sections are drawn from"
+    many += "" if count == 1 else " their pictures"
+    low, high = (f"{limit(agreements):.2f}" for limit in (min, max))
+    sentences = [
+        f"{where}: the {many}, at the threshold at which the first picture of the cell "
+        f"agrees best with its mask (IoU {low if low == high else f'{low} to {high}'})"
+    ]
+    if max(bright) > _BRIGHTER:
+        sentences.append(
+            f"{where}: pictures of further sections are up to {max(bright):.2g} times as bright as the first one; "
+            "the threshold is right for one exposure only"
+        )
+    return sentences
+
+
+def _without_masks(acquisition: Acquisition) -> list[tuple[int, list[Section]]]:
+    """List the cells that have sections with a picture alone, and these."""
+    if IMAGES not in acquisition:
+        return []
+    sections = ([one for one in own if one.mask is None] for own in read_sections(acquisition))
+    return [(i, own) for i, own in enumerate(sections) if own]
+
+
+def _empty_masks(acquisition: Acquisition, names: Sequence[str]) -> list[str]:
+    """Warn of empty masks."""
     if MASK not in acquisition:
         return []
     empty = [f"{names[i]} ({k})" for i, k in _masks(acquisition) if not (acquisition[MASK][i, k] > 0).any()]
@@ -129,8 +200,7 @@ def _place_faults(acquisition: Acquisition, names: Sequence[str]) -> list[Diagno
     size, voxel = max(acquisition["images"].shape[1:]), voxel_of(acquisition) or (1.0,) * 3
     count = next(acquisition[name].shape[1] for name in PICTURES if name in acquisition)
     planes = planes_of(acquisition, len(names), count)
-    known = set(_masks(acquisition))
-    empty = {(i, k) for i, k in known if not (acquisition[MASK][i, k] > 0).any()}
+    empty = {(i, k) for i, k in _masks(acquisition) if not (acquisition[MASK][i, k] > 0).any()}
     for i, k in _present(acquisition):
         if not _crosses_box(planes[i][k], size, voxel):
             reach = size / 2 * voxel[0] * 1e6
@@ -139,9 +209,6 @@ def _place_faults(acquisition: Acquisition, names: Sequence[str]) -> list[Diagno
                 f"box of the cell, which reaches {reach:.4g} um along z"
             )
             faults.append(Diagnostic(acquisition.place(HEIGHT, PATHS), message, "check the height and its unit"))
-        elif (i, k) not in known:
-            message = f"section {k} of {names[i]} has a picture and no mask"
-            faults.append(Diagnostic(acquisition.place(IMAGES, PATHS), message, "draw its mask: section_mask"))
         elif (i, k) in empty and _crosses_mask(planes[i][k], acquisition["mask"][i], voxel):
             message = f"section {k} of {names[i]}: the mask is empty, and its plane crosses the first mask"
             remedy = "draw it, or write NaN into all pixels"

@@ -74,12 +74,14 @@ class Section:
         plane: Place of the section.
         mask: Share of each pixel in the section; None if it is not known.
         image: Fluorescence of the section; None if it was not measured.
+        has_own_mask: Whether the mask was given, and not drawn from the picture.
     """
 
     number: int
     plane: SectionPlane
     mask: Float[np.ndarray, "y x"] | None = None
     image: Float[np.ndarray, "y x"] | None = None
+    has_own_mask: bool = True
 
 
 def tilt_rotation(about_y: float, about_x: float) -> Float[np.ndarray, "3 3"]:

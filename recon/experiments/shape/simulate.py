@@ -28,6 +28,21 @@ _MICRON = 1e-6
 
 
 @dataclass(frozen=True)
+class SimulatedImaging:
+    """Staining, blur and exposure of a simulated cell.
+
+    Args:
+        stain: Brightness of membrane and interior.
+        blur: Blur of the microscope.
+        exposure: Photons and noise.
+    """
+
+    stain: light.Stain
+    blur: light.MicroscopePsf
+    exposure: light.FluorescenceExposure
+
+
+@dataclass(frozen=True)
 class SimulatedCell:
     """A simulated cell.
 
@@ -36,12 +51,16 @@ class SimulatedCell:
         level: Blurred stack, 1 inside: the shape is where it exceeds one half.
         image: Exposed picture of the section.
         spacing: [m] Distance between samples.
+        filled: Filled share of each voxel, before the blur.
+        imaging: Staining, blur and exposure.
     """
 
     label: str
     level: Float[np.ndarray, "z y x"]
     image: Float[np.ndarray, "y x"]
     spacing: float
+    filled: Float[np.ndarray, "z y x"]
+    imaging: SimulatedImaging
 
     @property
     def inside(self) -> Bool[np.ndarray, "z y x"]:
@@ -103,9 +122,26 @@ def simulate_picture(
     stain = light.Stain(membrane=float(rng.uniform(*_MEMBRANE)))
     blur = light.MicroscopePsf(*(float(rng.uniform(*within)) for within in (_LATERAL, _AXIAL, _HALO, _HALO_WIDTH)))
     level = np.asarray(_segment(filled.astype(np.float32), spacing / _MICRON, stain, blur))
-    photons = float(np.exp(rng.uniform(*np.log(_PHOTONS))))
-    image = light.expose_section(level[len(level) // 2], light.FluorescenceExposure(photons=photons), rng)
-    return SimulatedCell(label, level, image, spacing)
+    exposure = light.FluorescenceExposure(photons=float(np.exp(rng.uniform(*np.log(_PHOTONS)))))
+    image = light.expose_section(level[len(level) // 2], exposure, rng)
+    return SimulatedCell(label, level, image, spacing, filled, SimulatedImaging(stain, blur, exposure))
+
+
+def simulate_further_picture(
+    rng: np.random.Generator, cell: SimulatedCell, plane: SectionPlane
+) -> Float[np.ndarray, "y x"]:
+    """Simulate the picture of a further section: the cell is turned, imaged as in the first, and cut at its height.
+
+    Args:
+        rng: Random generator of the noise.
+        cell: The cell.
+        plane: Place of the section.
+    """
+    centre, turn = np.array(cell.filled.shape) // 2, plane.rotation.T
+    shift = turn @ (plane.height / cell.spacing, 0.0, 0.0)
+    turned = affine_transform(cell.filled.astype(np.float32), turn, centre - turn @ centre + shift, order=1)
+    level = np.asarray(_segment(turned, cell.spacing / _MICRON, cell.imaging.stain, cell.imaging.blur))
+    return np.asarray(light.expose_section(level[len(level) // 2], cell.imaging.exposure, rng), np.float32)
 
 
 _SCALES, _IN_VIEW = (1.0, 0.92, 0.84, 0.76), 0.985
@@ -128,10 +164,11 @@ def simulate(settings: ShapeSettings, progress: Progress = silent) -> Acquisitio
         settings: The config.
         progress: Callback after each cell.
     """
-    section, cells = settings.simulate, []
+    section, cells, further = settings.simulate, [], []
     for number in range(section.cells):
         rng = np.random.default_rng([settings.seed, 7, number])
         cells.append(_simulate_visible(rng, section.classes[number % len(section.classes)], section.pixels))
+        further.append(_simulate_sections(rng, cells[-1], section))
         progress(number + 1, section.cells)
     edge, spacing = section.pixels, cells[0].spacing
     z, y, x = centred_grid((edge,) * 3, (spacing,) * 3).axes
@@ -143,19 +180,20 @@ def simulate(settings: ShapeSettings, progress: Progress = silent) -> Acquisitio
         "name": np.array([f"simulated_{cell.label}_{i:03d}" for i, cell in enumerate(cells)]),
         "label": np.array([cell.label for cell in cells]),
     }
-    arrays |= section_arrays([_simulate_sections(cell, section) for cell in cells])
+    arrays |= section_arrays(further)
     truth = Volume("shape", z, y, x, {"occupancy": occupancy}, (OCCUPANCY,))
     return Acquisition("shape", arrays, "simulated", truth, {"specimen": "simulated red blood cells"})
 
 
-def _simulate_sections(cell: SimulatedCell, section: ShapeSimulation) -> tuple[Section, ...]:
-    """Cut masks of further sections from a cell."""
+def _simulate_sections(rng: np.random.Generator, cell: SimulatedCell, section: ShapeSimulation) -> tuple[Section, ...]:
+    """Cut the masks of further sections from a cell, and simulate their pictures."""
     tilts = section.section_tilt or ((0.0, 0.0),) * len(section.section_height)
     voxel, sections = (cell.spacing,) * 3, []
     for number, (height, tilt) in enumerate(zip(section.section_height, tilts, strict=True)):
         plane = SectionPlane.tilted(height, tilt)
         mask = cut_section(cell.inside, plane, section.pixels, voxel)
-        sections.append(Section(number, plane, mask.astype(np.float32)))
+        image = simulate_further_picture(rng, cell, plane)
+        sections.append(Section(number, plane, mask.astype(np.float32), image))
     return tuple(sections)
 
 

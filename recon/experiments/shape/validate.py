@@ -14,7 +14,7 @@ from .cells import voxel_of
 from .config import ShapeAcquisition
 from .labels import label_pieces
 from .schema import PATHS
-from .section_faults import section_faults, section_warnings
+from .section_faults import section_faults, section_warnings, threshold_faults
 
 _LARGEST_VOXEL, _SMALLEST_VOXEL = 1e-4, 1e-9
 _VOXEL_TOLERANCE = 0.01
@@ -68,6 +68,7 @@ def validate(acquisition: Acquisition) -> list[Diagnostic]:
             faults.append(Diagnostic(acquisition.place("voxel_size", PATHS), message, remedy))
     if "images" in acquisition:
         faults += section_faults(acquisition, _names(acquisition))
+        faults = faults or threshold_faults(acquisition, _names(acquisition))
     if acquisition.truth is not None and "images" in acquisition:
         faults += truth_faults(
             acquisition.truth, acquisition["images"].shape, voxel_of(acquisition), acquisition.source

@@ -16,7 +16,7 @@ from unflat.recon.experiments.configs import load_config
 from unflat.recon.experiments.shape.cell_table import sections_agreement
 from unflat.recon.experiments.shape.cells import CellBatch, to_cell_batch
 from unflat.recon.experiments.shape.config import ShapeAcquisition, ShapeSettings
-from unflat.recon.experiments.shape.network.conditioning import SectionConditioning
+from unflat.recon.experiments.shape.network.conditioning import nearest_draws
 from unflat.recon.experiments.shape.network.next_section import CANDIDATES, expected_reductions
 from unflat.recon.experiments.shape.network.predict import predict
 from unflat.recon.experiments.shape.network.section_constraints import SectionConstraints
@@ -24,6 +24,7 @@ from unflat.recon.experiments.shape.network.shape_code import decode, encode, pi
 from unflat.recon.experiments.shape.read import read
 from unflat.recon.experiments.shape.read_folder import read_folder
 from unflat.recon.experiments.shape.schema import SCHEMA
+from unflat.recon.experiments.shape.section_figure import draw_further_sections
 from unflat.recon.experiments.shape.sections import (
     HEIGHT,
     IMAGES,
@@ -114,6 +115,7 @@ def test_simulated_sections_are_cut_from_the_truth(tmp_path: Path) -> None:
         load_config(tmp_path / "c.yaml")
 
 
+NOISE = np.random.default_rng(3).random((1, EDGE, EDGE))
 NAN = np.full((1, 1, EDGE, EDGE), np.nan, np.float32)
 
 
@@ -137,6 +139,9 @@ FAULTS: list[tuple[Any, str]] = [
     (lambda a: {MASK: None}, "there is neither section_mask nor section_images"),
     (lambda a: {"voxel_size": None, HEIGHT: np.array([[1e-6]])}, "the voxel's size is unknown"),
     (lambda a: {MASK: NAN, IMAGES: np.ones_like(NAN)}, "section 0 of cell_0: every pixel is 1"),
+    (lambda a: {MASK: None, IMAGES: 0.1 * a[MASK]}, "its plane crosses the first mask, and it is darker than"),
+    (lambda a: {MASK: None, IMAGES: 1 + a[MASK]}, "brighter everywhere than the outline of the first picture"),
+    (lambda a: {MASK: None, IMAGES: a[MASK], "images": NOISE}, r"no threshold of the first picture .* \(IoU 0"),
 ]
 
 
@@ -154,6 +159,28 @@ def test_empty_masks_beyond_the_cell_are_taken_with_a_warning(tmp_path: Path, ca
     write(acquired([(cut(SectionPlane.tilted(10 * STEP)),)]), SCHEMA, tmp_path / "a.h5")
     read(ShapeSettings(), tmp_path / "a.h5")
     assert "does not reach their plane: cell_0 (0)" in caplog.text
+
+
+def test_masks_are_drawn_from_pictures_at_the_threshold_of_the_first(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from scipy.ndimage import gaussian_filter
+
+    acquisition = acquired([(cut(UPRIGHT),)])
+    first, mask = (gaussian_filter(one.astype(float), 1.0) for one in (acquisition["mask"][0], acquisition[MASK][0, 0]))
+    arrays = {**acquisition.arrays, "images": 7 + 50 * first[None], IMAGES: (7 + 50 * mask)[None, None]}
+    del arrays[MASK]
+    write(replace(acquisition, arrays=arrays), SCHEMA, tmp_path / "a.h5")
+    again = read(ShapeSettings(), tmp_path / "a.h5")
+    assert "the masks of 1 section is drawn" not in caplog.text
+    assert "1 section are drawn" not in caplog.text
+    assert "the mask of 1 section is drawn from its picture" in caplog.text
+    assert MASK not in again.arrays  # A file says what was measured.
+    (section,) = to_cell_batch(again).sections[0]
+    assert not section.has_own_mask
+    assert section.mask is not None
+    known = acquisition[MASK][0, 0] > 0.5
+    assert (known ^ (section.mask > 0.5)).sum() < 0.05 * known.sum()
 
 
 def test_images_of_several_cells_have_no_further_sections(tmp_path: Path) -> None:
@@ -183,7 +210,8 @@ def test_draws_agree_with_all_sections_and_their_spread_shrinks() -> None:
     section = Section(0, UPRIGHT, cut_section(truth, UPRIGHT, 64, voxel).astype(np.float32))
     mask = truth[32][None].astype(np.float32)
     cells = CellBatch(mask, mask, ["a"], [""], sections=[(section,)])
-    conditioned = SectionConditioning.of_ensemble(codes, SectionConstraints.of_cell(cells, 0)).apply(codes)
+    nearest, conditioning = nearest_draws(codes, SectionConstraints.of_cell(cells, 0), 15)
+    conditioned = conditioning.apply(nearest)
 
     def inside(own: np.ndarray) -> np.ndarray:
         return np.stack([decode(code, Z, ACROSS, ACROSS) < 0 for code in own])
@@ -195,6 +223,12 @@ def test_draws_agree_with_all_sections_and_their_spread_shrinks() -> None:
     agreement = [sections_agreement(one, cells, 0, mask[0])["sections_agreement"] for one in (before, after)]
     assert agreement[0] < 0.8
     assert agreement[1] > 0.97
+    chosen = [i for i, code in enumerate(codes) if any(np.array_equal(code, one) for one in nearest)]
+    assert np.abs(heights[chosen] - 17).max() <= np.sort(np.abs(heights - 17))[14]
+    other = codes.copy()
+    other[chosen] *= 1.001  # The gain comes from other draws than those that it is applied to.
+    again = nearest_draws(other, SectionConstraints.of_cell(cells, 0), 15)[1]
+    np.testing.assert_array_equal(again.gain, conditioning.gain)
 
 
 def test_the_expected_gain_is_that_of_the_section_that_tells() -> None:
@@ -209,7 +243,7 @@ def test_the_expected_gain_is_that_of_the_section_that_tells() -> None:
 
 def test_predictions_use_all_sections_and_leave_single_ones_as_they_were(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(
-        "kind: shape\npredict: {draws: 3}\nvolume: {edge: 32}\nsimulate: {cells: 3, classes: [cell_cluster, "
+        "kind: shape\npredict: {draws: 3, steps: 1}\nvolume: {edge: 32}\nsimulate: {cells: 3, classes: [cell_cluster, "
         "knizocyte], pixels: 64, section_height: [0], section_tilt: [['90 deg', '0 deg']]}\n"
     )
     settings = load_config(tmp_path / "c.yaml")
@@ -217,7 +251,7 @@ def test_predictions_use_all_sections_and_leave_single_ones_as_they_were(tmp_pat
     masks = two[MASK].copy()
     masks[1] = np.roll(masks[1], 12, axis=1)  # It contradicts the first section.
     masks[2] = np.nan  # It is lacking.
-    two = replace(two, arrays={**two.arrays, MASK: masks})
+    two = replace(two, arrays={**two.arrays, MASK: masks, IMAGES: np.where(np.isnan(masks), np.nan, two[IMAGES])})
     one = replace(two, arrays={name: a for name, a in two.arrays.items() if not name.startswith("section_")})
     outcomes, rows = {}, {}
     for name, acquisition in (("one", one), ("two", two)):
@@ -237,9 +271,11 @@ def test_predictions_use_all_sections_and_leave_single_ones_as_they_were(tmp_pat
     assert 0 < outcomes["two"].numbers["next_section_gain"] < 1
     assert any("a further section would narrow the draws most in" in note for note in outcomes["two"].notes)
     assert {"next_section_height [um]", "next_section_gain"} <= set(rows["one"][0])
+    assert draw_further_sections(tmp_path / "two" / "volume.h5").axes
     mean = settings.model_copy(update={"predict": settings.predict.model_copy(update={"mean": True})})
-    with (
-        RunFolder.create(tmp_path / "mean", fingerprint={}) as folder,
-        pytest.raises(ConfigError, match="the cells have further ones"),
-    ):
-        predict(RunContext(mean, folder, two))
+    first = {name: array[:1] for name, array in two.arrays.items() if name not in ("voxel_size", MASK)}
+    pictures = replace(two, arrays={**first, "voxel_size": two["voxel_size"]})
+    with RunFolder.create(tmp_path / "mean", fingerprint={}) as folder:
+        numbers = predict(RunContext(mean, folder, pictures)).numbers
+    assert numbers["draws"] == 1
+    assert numbers["sections_agreement"] > 0.85

@@ -14,7 +14,7 @@ from ....runs import RunContext
 from .next_section import CANDIDATES
 from .shape_code import EDGE
 
-_VERSION = 2
+_VERSION = 3
 """Version of the draws: those of one picture and seed differ between versions, and are not mixed."""
 
 

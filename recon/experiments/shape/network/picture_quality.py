@@ -25,7 +25,10 @@ def picture_numbers(picture: PictureInput, pixel: float | None, trained: float |
         trained: [m] Pixel size of the training; None if unknown.
     """
     inside = picture.section < 0
-    numbers = {"contrast": _contrast(picture.image, inside), "mask_correlation": _correlation(picture.image, inside)}
+    numbers = {
+        "contrast": _contrast(picture.image, inside),
+        "mask_correlation": mask_correlation(picture.image, inside),
+    }
     numbers["outline_at_border"] = _share_at_border(inside)
     if pixel is not None and trained is not None:
         numbers["pixel_deviation"] = max(pixel / trained, trained / pixel)
@@ -42,8 +45,8 @@ def _contrast(image: np.ndarray, inside: Bool[np.ndarray, "y x"]) -> float:
     return difference / deviation if deviation > 0 else float(np.sign(difference)) * 1e3
 
 
-def _correlation(image: np.ndarray, inside: Bool[np.ndarray, "y x"]) -> float:
-    """Correlation of the picture with the blurred mask; 0 where one of the two is flat."""
+def mask_correlation(image: np.ndarray, inside: Bool[np.ndarray, "y x"]) -> float:
+    """Compute the correlation of a picture with its blurred mask; 0 where one of the two is flat."""
     soft = gaussian_filter(inside.astype(np.float64), _MASK_BLUR)
     if np.ptp(image) == 0 or np.ptp(soft) == 0:
         return 0.0

@@ -61,6 +61,20 @@ class CodeSampler:
             return codes
         return np.stack([vary_relief(code, own) for code, (_, own) in zip(codes, deviations, strict=False)])
 
+    def complete(
+        self, cell: int, codes: Float[np.ndarray, "known z y x"], count: int
+    ) -> Float[np.ndarray, "draw z y x"]:
+        """Continue the draws of a cell up to a number.
+
+        Args:
+            cell: Number of the cell.
+            codes: Codes of its first draws.
+            count: Number of draws to have; more are kept.
+        """
+        missing = [(cell, draw) for draw in range(len(codes), count)]
+        more = [self.sample(missing[i : i + BATCH]) for i in range(0, len(missing), BATCH)]
+        return np.concatenate([codes, *more])
+
     def _noise(self, cell: int, draw: int) -> tuple[Float[np.ndarray, "z y x"], tuple[float, float]]:
         """Draw the noise of a code, and the deviations of height and relief; zeros for the mean."""
         if self._settings.mean:

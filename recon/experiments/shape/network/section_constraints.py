@@ -57,8 +57,8 @@ class SectionConstraints:
             number: Number of the cell.
         """
         first = SectionPlane.tilted(0.0), cells.masks[number]
-        further = [(one.plane, one.mask) for one in cells.sections[number] if one.mask is not None]
-        parts = [plane_points(plane, mask, cells.voxel_lengths) for plane, mask in (first, *further)]
+        every = (first, *cells.further_masks(number))
+        parts = [plane_points(plane, mask, cells.voxel_lengths) for plane, mask in every]
         return cls(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
     @cached_property
