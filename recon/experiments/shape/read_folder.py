@@ -1,7 +1,7 @@
 """Cells of folders and archives with ``image/``, ``mask/`` and perhaps ``obj/``."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from ...errors import ConfigError, DataError, Diagnostic
 from .cell_crops import (
-    SMALLEST,
     CellCrop,
     CellPlace,
     LoadedCells,
@@ -18,15 +17,16 @@ from .cell_crops import (
     normalise_mask,
     read_selected,
     select_cells,
+    with_sections,
 )
 from .config import ShapeAcquisition
 from .cut_out import count_cells, cut_out
+from .folder_sections import further_planes, read_further, require_shape, shape_text, value_faults
 from .labels import CellNotes, list_some, note_sentences
 from .masks import interpret_mask
-from .schema import PATHS
 from .section_files import SectionFile, Sections, open_sections, read_file
 from .section_images import FolderImage
-from .sections import PICTURES, PLACES
+from .sections import SectionPlane
 
 _log = logging.getLogger(__name__)
 _SIZE_TOLERANCE = 0.01
@@ -79,15 +79,15 @@ def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
         ConfigError: If there are no such cells.
     """
     voxel = _configured_voxel(settings)
-    _require_one_section(settings)
     notes = _FolderNotes()
     with open_sections(path) as sections:
         files, pairs = sections.files, None
+        planes = further_planes(settings, files)
         if settings.cells != "all":
             pairs = select_cells(settings, [_count_cells(settings, sections, file) for file in files])
         numbers = range(len(files)) if pairs is None else dict.fromkeys(file for file, _ in pairs)
         selected, faults = read_selected(
-            numbers, pairs, lambda number: _read_crops(settings, sections, files[number], voxel, notes)
+            numbers, pairs, lambda number: _read_crops(settings, sections, files[number], voxel, planes, notes)
         )
     for remark, names in notes.remarks.items():
         _log.info("%s: %s", remark, list_some(names))
@@ -110,27 +110,13 @@ def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
     return LoadedCells(selected, settings.size, settings.several, {}, places, faults, warnings)
 
 
-def _require_one_section(settings: ShapeAcquisition) -> None:
-    """Refuse further sections, which folders do not hold.
-
-    Raises:
-        ConfigError: If the config gives their places or names their arrays.
-    """
-    for name in (*PICTURES, *PLACES):
-        source = getattr(settings, name)
-        if source is not None and not source.is_default(PATHS[name]):
-            message = "further sections are read from HDF5 files, and this is a folder of images"
-            remedy = "stack images and masks in an HDF5 file, or set it to null"
-            raise ConfigError(Diagnostic(f"acquisition.{name}", message, remedy))
-
-
 def _count_cells(settings: ShapeAcquisition, sections: Sections, file: SectionFile) -> int:
     """Count the cells of a mask; 1 if it cannot be read, so that the selection can leave it out."""
     name = file.parts["mask"]
     place = sections.place(name)
     try:
         values = read_file(sections, name, "mask", settings).values
-        _require_shape(values, "mask", place)
+        require_shape(values, "mask", place)
     except DataError:
         return 1
     return count_cells(values, settings, file.label, place, has_labels=file.has_labels)
@@ -141,6 +127,7 @@ def _read_crops(
     sections: Sections,
     file: SectionFile,
     voxel: tuple[float, float, float] | None,
+    planes: Sequence[SectionPlane],
     notes: _FolderNotes,
 ) -> list[CellCrop]:
     """Read the cells of the files of one name.
@@ -151,10 +138,10 @@ def _read_crops(
     where = {part: sections.place(name) for part, name in file.parts.items()}
     images = {part: read_file(sections, name, part, settings) for part, name in file.parts.items()}
     for part, read in images.items():
-        _require_shape(read.values, part, where[part])
+        require_shape(read.values, part, where[part])
         for remark in read.remarks:
             notes.remarks.setdefault(remark, []).append(file.parts[part])
-    faults = [fault for part, image in images.items() for fault in _value_faults(image.values, part, where[part])]
+    faults = [fault for part, image in images.items() for fault in value_faults(image.values, part, where[part])]
     faults += _size_faults(images, where)
     if faults:
         raise DataError(*faults)
@@ -178,53 +165,20 @@ def _read_crops(
     )
     crops, places = cut_out(crop, mask, settings)
     notes.cells.add(places)
-    return crops
+    return with_sections(crops, read_further(settings, sections, file, planes, image.values), image.values.shape)
 
 
 def _size_faults(images: Mapping[str, FolderImage], where: Mapping[str, str]) -> list[Diagnostic]:
     """Find masks and volumes that are not of the size of their image."""
     faults, image, mask = [], images["image"].values, images["mask"].values
     if image.shape != mask.shape:
-        message = f"the mask is {_shape_text(mask)} pixels, its image {_shape_text(image)}"
+        message = f"the mask is {shape_text(mask)} pixels, its image {shape_text(image)}"
         faults.append(Diagnostic(where["mask"], message, "make both of one section"))
     if "obj" in images and images["obj"].values.shape[1:] != image.shape:
-        volume = _shape_text(images["obj"].values)
-        message = f"the volume is {volume} voxels (z, y, x), its image {_shape_text(image)}"
+        volume = shape_text(images["obj"].values)
+        message = f"the volume is {volume} voxels (z, y, x), its image {shape_text(image)}"
         faults.append(Diagnostic(where["obj"], message, "its middle slice must be the image's section"))
     return faults
-
-
-def _require_shape(values: np.ndarray, part: str, where: str) -> None:
-    """Refuse what is neither an image (y, x), nor a volume (z, y, x).
-
-    Raises:
-        DataError: If it is neither.
-    """
-    if values.dtype.kind not in "biuf":
-        message = f"holds {values.dtype}; expected real numbers"
-        raise DataError(Diagnostic(where, message, "export it as plain grey values"))
-    if part == "obj" and values.ndim != 3:
-        message = f"has the shape {values.shape}; a volume (z, y, x) is expected"
-        raise DataError(Diagnostic(where, message, "a stack of slices has as many pages as slices"))
-    if part != "obj" and min(values.shape) < SMALLEST:
-        message = f"has the shape {values.shape}; an image (y, x) of at least {SMALLEST} pixels is expected"
-        raise DataError(Diagnostic(where, message, "give the section at z = 0, one image a file"))
-
-
-def _value_faults(values: np.ndarray, part: str, where: str) -> list[Diagnostic]:
-    """Find values that are not finite or negative, and images without contrast."""
-    finite = np.isfinite(values)
-    if not finite.all():
-        count, first = int((~finite).sum()), [int(i) for i in np.argwhere(~finite)[0]]
-        many = "1 number is" if count == 1 else f"{count} numbers are"
-        return [Diagnostic(where, f"{many} NaN or infinite, the first at {first}", "give such pixels a value")]
-    if part != "mask" and values.min() < 0:
-        return [
-            Diagnostic(where, f"its smallest number is {values.min():g}", "none may be negative: add the dark level")
-        ]
-    if part == "image" and values.max() == values.min():
-        return [Diagnostic(where, f"every pixel is {values.max():g}: nothing is to be seen", "take the cell away")]
-    return []
 
 
 def _configured_voxel(settings: ShapeAcquisition) -> tuple[float, float, float] | None:
@@ -266,7 +220,3 @@ def _stored_voxel(
 def _stored_step(volume: FolderImage) -> float | None:
     """[m] Distance between the slices of a volume; None if it is unknown."""
     return volume.voxel[0] if volume.voxel and np.isfinite(volume.voxel[0]) else None
-
-
-def _shape_text(values: np.ndarray) -> str:
-    return " x ".join(map(str, values.shape))

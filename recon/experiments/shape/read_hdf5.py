@@ -33,7 +33,7 @@ from .masks import Mask, interpret_mask
 from .places import read_place
 from .schema import OCCUPANCY, PATHS, SCHEMA
 from .section_faults import section_faults
-from .sections import read_sections
+from .sections import ROTATION, TILT, read_sections
 from .validate import truth_faults
 
 _log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def _read_entries(settings: ShapeAcquisition, path: Path, entries: list[int] | N
             return {}
         return {"cell": entries}
 
-    names = {entry.name: getattr(settings, entry.name) for entry in SCHEMA}
+    names = {entry.name: getattr(settings, entry.name) for entry in SCHEMA} | _unused_places(settings)
     acquisition, faults = read_all(path, SCHEMA, names, "shape", select, choice=settings.choice)
     if not faults and acquisition.truth is not None:
         shape = (sizes["cell"], *acquisition["images"].shape[1:])
@@ -96,6 +96,13 @@ def _read_entries(settings: ShapeAcquisition, path: Path, entries: list[int] | N
     if faults:
         raise DataError(*faults)
     return acquisition, sizes["cell"]
+
+
+def _unused_places(settings: ShapeAcquisition) -> dict[str, None]:
+    """Arrays of a file that are not read: its tilts where the config gives rotations, and the other way round."""
+    given = {name: source for name in (TILT, ROTATION) if (source := getattr(settings, name)) is not None}
+    usual = {name: None for name, source in given.items() if source.is_default(PATHS[name])}
+    return usual if len(given) == 2 and len(usual) == 1 else {}
 
 
 def _count_cells(settings: ShapeAcquisition, path: Path) -> list[int] | None:

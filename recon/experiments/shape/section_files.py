@@ -3,7 +3,8 @@
     cells/image/discocyte_01.tif  cells/mask/discocyte_01.tif  cells/obj/discocyte_01.tif
 
 They may lie in ``train/`` and ``test/`` trees, or in a zip archive of any of these. Files are TIFF, PNG, JPEG, BMP or
-NPY. The class of a cell is the text before the number in its name.
+NPY. The class of a cell is the text before the number in its name. Further sections of the cells lie beside them, in
+``section_0/image``, ``section_0/mask``, ``section_1/mask`` and so on, under the same names.
 
 Masks of segmentation programs may also lie beside their images, or in a folder of masks below them, under the names
 that these programs give: ``plate_cp_masks.png`` of cellpose for ``plate.tif``, ``Count Masks of plate.tif`` of Fiji.
@@ -14,7 +15,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ....physics.phantoms.red_blood_cells.cell import CLASSES
@@ -64,11 +65,13 @@ class SectionFile:
             ``a/train/discocyte_01`` beside ``b/train/discocyte_01``.
         parts: Paths of the files by ``image``, ``mask``, ``obj``.
         has_labels: Whether the name of the mask is that of a label image.
+        further: Paths of the files of each further section, by its number.
     """
 
     name: str
     parts: Mapping[str, str]
     has_labels: bool = False
+    further: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -171,6 +174,8 @@ def describe_folder(path: Path) -> list[str] | None:
         total, content = len(sections.files), "label image" if labelled else "cell"
         lines = [f"{path}: sections of {total} {content}{'s' * (total > 1)}, for the kind shape"]
         lines += [f"  {count} of {label}" for label, count in sorted(counts.items())]
+        further = Counter(number for file in sections.files for number in file.further)
+        lines += [f"  section_{number}: a further section of {further[number]}" for number in sorted(further)]
         for part, name in sections.files[0].parts.items():
             lines += _describe_file(sections, name, part)
     return lines
@@ -213,6 +218,11 @@ def _group_by_cell(path: Path, names: Sequence[str]) -> tuple[list[SectionFile],
         for part, stem, name, other in sections.doubled
     ]
     faults += _missing_parts(path, sections.cells)
+    for (tree, stem), own in sections.further.items():
+        if (tree, stem) not in sections.cells:
+            name = next(iter(next(iter(own.values())).values()))
+            message = f"is a further section of {stem!r}, which has no first section"
+            faults.append(Diagnostic(f"{path}:{name}", message, "add it to image and mask, or take this one away"))
     if faults:
         raise DataError(*limit_faults(faults, path))
     if not sections.cells:
@@ -223,6 +233,7 @@ def _group_by_cell(path: Path, names: Sequence[str]) -> tuple[list[SectionFile],
             (prefixes[tree] / stem).as_posix(),
             {part: name for part, name in parts.items() if part != "pickle"},
             (tree, stem) in sections.labelled,
+            sections.further.get((tree, stem), {}),
         )
         for (tree, stem), parts in sections.cells.items()
     ]

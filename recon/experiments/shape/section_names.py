@@ -33,6 +33,8 @@ _BY_PRODUCTS = re.compile(
     r".+[ _-](?:cp_output|cp_flows?|flows?|cp_outlines|outlines|overlay|probabilities|uncertainty)", re.IGNORECASE
 )
 """Names of further files of such programs, which are neither image nor mask."""
+_FURTHER = re.compile(r"section[ _-]?(?P<number>\d{1,3})", re.IGNORECASE)
+"""Names of folders with the images and masks of a further section."""
 _PICKLES = re.compile(r"(?P<stem>.+)_seg\.npy")
 """Names of the files of cellpose's window."""
 _EXTENSION = re.compile(r"(?:\.ome)?\.(?:tiff?|png|jpe?g|bmp|gif|czi|nd2|lif|lsm|oib|oif)$", re.IGNORECASE)
@@ -49,12 +51,14 @@ class NamedSections:
         labelled: Keys of the cells whose mask has the name of a label image.
         doubled: Part, name and paths of two files that are one part of a cell.
         unmasked: Images without a mask, where others have one by the name of a program.
+        further: Parts of the further sections of a cell, by the number in the name of their folder.
     """
 
     cells: dict[Key, dict[str, str]] = field(default_factory=dict)
     labelled: set[Key] = field(default_factory=set)
     doubled: list[tuple[str, str, str, str]] = field(default_factory=list)
     unmasked: list[str] = field(default_factory=list)
+    further: dict[Key, dict[int, dict[str, str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ def match_files(names: Iterable[str]) -> NamedSections:
     plain = {(tree, _plain_image(stem)): stem for tree, stem in images}
     for own in parsed:
         _assign(own, images, plain, sections)
+    _take_further(sections)
     _drop_others(sections)
     return sections
 
@@ -152,6 +157,17 @@ def _assign(own: _Name, images: set[Key], plain: Mapping[Key, str], sections: Na
     elif part == "mask" and own.subject and own.has_labels:
         sections.labelled.add(key)
     parts.setdefault(part, own.path)
+
+
+def _take_further(sections: NamedSections) -> None:
+    """Move the cells of folders of further sections, beside those of the first, to the sections of their cells."""
+    trees = {tree for tree, _ in sections.cells}
+    for key in list(sections.cells):
+        folder = PurePosixPath(key[0])
+        match, tree = _FURTHER.fullmatch(folder.name), folder.parent.as_posix()
+        if match is not None and tree in trees:
+            own = sections.further.setdefault((tree, key[1]), {})
+            own[int(match["number"])] = sections.cells.pop(key)
 
 
 def _drop_others(sections: NamedSections) -> None:

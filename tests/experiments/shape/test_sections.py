@@ -25,6 +25,7 @@ from unflat.recon.experiments.shape.read import read
 from unflat.recon.experiments.shape.read_folder import read_folder
 from unflat.recon.experiments.shape.schema import SCHEMA
 from unflat.recon.experiments.shape.section_figure import draw_further_sections
+from unflat.recon.experiments.shape.section_files import describe_folder
 from unflat.recon.experiments.shape.sections import (
     HEIGHT,
     IMAGES,
@@ -184,8 +185,6 @@ def test_masks_are_drawn_from_pictures_at_the_threshold_of_the_first(
 
 
 def test_images_of_several_cells_have_no_further_sections(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"acquisition\.section_height: further sections are read from HDF5 files"):
-        read_folder(ShapeAcquisition(section_height=["1 um"]), tmp_path)
     labels = np.zeros((1, EDGE, EDGE), np.uint8)
     labels[0, 4:12, 4:12], labels[0, 18:28, 18:28] = 1, 2
     with h5py.File(tmp_path / "f.h5", "w") as file:
@@ -194,6 +193,68 @@ def test_images_of_several_cells_have_no_further_sections(tmp_path: Path) -> Non
     settings = ShapeSettings(acquisition=ShapeAcquisition(section_height=["1 um"], voxel_size="0.2 um"))
     with pytest.raises(DataError, match="further sections belong to images of one cell"):
         read(settings, tmp_path / "f.h5")
+
+
+def folder_of_sections(root: Path) -> dict[str, np.ndarray]:
+    """Write a folder with a cell of which section 0 has a mask and section 1 a picture."""
+    import tifffile
+
+    cell = ellipsoid((8, 10, 12))
+    first, upright = cell[EDGE // 2], cut_section(cell, UPRIGHT, EDGE, VOXEL)
+    files = {"image/a": 20 + 200 * first, "mask/a": 255 * first, "section_0/mask/a": 255 * upright}
+    files["section_1/image/a"] = 20 + 200 * cell[EDGE // 2 + 4]
+    for name, values in files.items():
+        path = root / f"{name}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, values.astype(np.uint8))
+    return files
+
+
+PLACES_OF_FOLDER = {"section_height": ["0 um", "0.8 um"], "section_tilt": [["90 deg", 0], [0, 0]]}
+
+
+def test_further_sections_of_a_folder_are_read_at_the_places_of_the_config(tmp_path: Path) -> None:
+    files = folder_of_sections(tmp_path / "f")
+    options = {"voxel_size": "0.2 um", "size": EDGE, **PLACES_OF_FOLDER}
+    acquisition = read(ShapeSettings(acquisition=ShapeAcquisition(**options)), tmp_path / "f")
+    write(acquisition, SCHEMA, tmp_path / "f.h5")
+    again = read(ShapeSettings(acquisition=ShapeAcquisition(**options)), tmp_path / "f.h5")  # The tilts of the config.
+    upright, parallel = to_cell_batch(again).sections[0]
+    np.testing.assert_array_equal(upright.mask, files["section_0/mask/a"] > 0)
+    np.testing.assert_allclose(upright.plane.rotation, UPRIGHT.rotation, atol=1e-12)
+    assert parallel.plane.height == pytest.approx(0.8e-6)
+    assert not parallel.has_own_mask
+    assert parallel.mask is not None
+    assert ((parallel.mask > 0.5) ^ ellipsoid((8, 10, 12))[EDGE // 2 + 4]).sum() < 40
+    assert any("section_1: a further section of 1" in line for line in describe_folder(tmp_path / "f") or ())
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ({}, "the places of 2 sections are unknown"),
+        ({"section_height": ["1 um"]}, "gives 1 places, and the folder has 2 sections"),
+        ({**PLACES_OF_FOLDER, "section_mask": "/masks"}, "names an array of an HDF5 file"),
+    ],
+)
+def test_places_that_do_not_fit_the_folder_are_refused(places: Any, message: str, tmp_path: Path) -> None:
+    folder_of_sections(tmp_path)
+    with pytest.raises(ConfigError, match=message):
+        read_folder(ShapeAcquisition(**places), tmp_path)
+
+
+def test_further_sections_that_do_not_fit_their_cell_are_refused(tmp_path: Path) -> None:
+    import tifffile
+
+    folder_of_sections(tmp_path)
+    tifffile.imwrite(tmp_path / "section_0" / "mask" / "b.tif", np.ones((EDGE, EDGE), np.uint8))
+    with pytest.raises(DataError, match="is a further section of 'b', which has no first section"):
+        read_folder(ShapeAcquisition(**PLACES_OF_FOLDER), tmp_path)
+    (tmp_path / "section_0" / "mask" / "b.tif").rename(tmp_path / "section_0" / "mask" / "a.tif")
+    tifffile.imwrite(tmp_path / "section_1" / "image" / "a.tif", np.ones((EDGE, 20), np.uint8))
+    settings = ShapeSettings(acquisition=ShapeAcquisition(**PLACES_OF_FOLDER))
+    with pytest.raises(DataError, match="is 32 x 20 pixels, and the first section 32 x 32"):
+        read(settings, tmp_path)
 
 
 def codes_of(shapes: list[np.ndarray]) -> np.ndarray:
