@@ -5,10 +5,8 @@ split-step microscope in NumPy (`numpy_ssnp`) on voxels of half a pixel, with no
 are the even ones of one acquisition and the odd ones of the next. Crystals are in `series_crystals`.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +20,11 @@ from unflat.recon.visualization import series_strip
 from unflat.recon.volume import Volume, centred_axis
 
 from . import numpy_ssnp, series_crystals
-from .commands import Options, assigned, unflat
+from .commands import Options
 from .ledger import Ledger, Numbers
 from .numpy_ssnp import Ellipsoid
 from .pictures import save_small
+from .series_fits import LEFT_OUT, STEP, SeriesFits, count_better
 from .table import spread
 
 NAME = "series of a cell (simulated)"
@@ -34,7 +33,7 @@ OPTIONS: Options = {
     "volume.depth": "8 um",
     "fit.sign": "nonnegative",
     "physics.absorption": False,
-    "fit.series.smoothness": 4,
+    "fit.steps": 240,
 }
 TINY: Options = {"fit.steps": 3}
 
@@ -87,7 +86,7 @@ def simulate_cells(seed: int, folder: Path) -> list[Path]:
         images = numpy_ssnp.images(parts, light, PIXELS, DEPTH)
         counts = rng.poisson(PHOTONS * images).astype(np.float32)
         path = folder / f"t{number}.h5"
-        write(_acquisition(parts, counts, light, 10.0 * number), get_experiment("cell").schema, path)
+        write(_acquisition(parts, counts, light, STEP * number), get_experiment("cell").schema, path)
         paths.append(path)
     return paths
 
@@ -137,31 +136,55 @@ def run(ledger: Ledger) -> None:
 
 def _run_cells(ledger: Ledger) -> None:
     """Fit the series of each seed as one model, and each acquisition alone, from half of the views and from all."""
-    chosen = {**OPTIONS, **ledger.choose({}, TINY)}
-    results: list[Numbers] = []
-    for seed in ledger.choose(SEEDS, SEEDS[:1]):
-        settings = {"seed": seed, "options": chosen, "photons": PHOTONS, "pixels": PIXELS}
-        results.append(ledger.part(f"cell {seed}", settings, partial(_compare_cell, ledger, seed, chosen)))
+    options = {**OPTIONS, **ledger.choose({}, TINY)}
+    settings = {"photons": PHOTONS, "pixels": PIXELS}
+    results = [
+        SeriesFits(
+            *(ledger, "cell", seed, options, settings),
+            *(simulate_cells, halve, lambda model: model.volume(model.grid()), ("snr",)),
+        ).numbers()
+        for seed in ledger.choose(SEEDS, SEEDS[:1])
+    ]
+    seeds = ", ".join(map(str, SEEDS[: len(results)]))
     for number in range(ACQUISITIONS):
-        own = {name: [result[name][number] for result in results] for name in results[0]}
+        own = {name: [result[name]["snr"][number] for result in results] for name in ("series", "half", "all")}
         ledger.row(
-            f"SNR at {10 * number} s, one model from half of the views",
+            f"SNR at {STEP * number:g} s, one model from half of the views",
             float(np.mean(own["series"])),
             name=NAME,
             unit="dB",
             digits=1,
             reference=f"alone, half of the views: {_of(own['half'])}; alone, all views: {_of(own['all'])}",
             goal=(">", float(np.mean(own["half"]))),
-            how=f"mean of seeds {', '.join(map(str, SEEDS[: len(results)]))}: {_of(own['series'])}",
+            how=f"mean of seeds {seeds}: {_of(own['series'])}",
         )
-    better = [a > b for result in results for a, b in zip(result["series"], result["half"], strict=True)]
+    _add_left_out(ledger, results)
+    better, count = count_better(results, "snr")
     ledger.row(
         "acquisitions that the series finds better than alone",
-        float(np.mean(better)),
+        better / count,
         name=NAME,
         digits=2,
         goal=(">", 0.99),
-        how=f"{sum(better)} of {len(better)}, from the same half of the views",
+        how=f"{better} of {count}, from the same half of the views; {_chosen(results)}",
+    )
+    figure = series_strip(read_model_series(ledger.scratch / f"cell-{SEEDS[0]}" / "series"))
+    save_small(figure, ledger.figure("series"))
+
+
+def _add_left_out(ledger: Ledger, results: Sequence[Numbers]) -> None:
+    """Add the row of the acquisition that is left out."""
+    left_out = {name: [result["left out"][name]["snr"] for result in results] for name in ("model", "mean")}
+    measured = [result["series"]["snr"][LEFT_OUT] for result in results]
+    ledger.row(
+        f"SNR at {STEP * LEFT_OUT:g} s of a series without that acquisition",
+        float(np.mean(left_out["model"])),
+        name=NAME,
+        unit="dB",
+        digits=1,
+        reference=f"mean of its neighbours, voxel by voxel: {_of(left_out['mean'])}; with it: {_of(measured)}",
+        goal=(">", float(np.mean(left_out["mean"]))),
+        how=f"between neighbours {2 * STEP:g} s apart: {_of(left_out['model'])}",
     )
 
 
@@ -169,23 +192,6 @@ def _of(values: Sequence[float]) -> str:
     return f"{np.mean(values):.1f} dB ({spread(values, 1)})"
 
 
-def _compare_cell(ledger: Ledger, seed: int, options: Options) -> Numbers:
-    """Simulate a series, and compute the SNR of each acquisition by each fit."""
-    folder = ledger.scratch / f"cell-{seed}"
-    half = folder / "halves"
-    half.mkdir(parents=True, exist_ok=True)
-    config = folder / "config.yaml"
-    config.write_text("kind: cell\n", encoding="utf-8")
-    whole = simulate_cells(seed, folder)
-    halves = halve(whole, half)
-    words = ["--force", "--device", ledger.device, *assigned(options)]
-    numbers: Numbers = {}
-    for name, paths, own in (("series", halves, ["--series", "time"]), ("half", halves, []), ("all", whole, [])):
-        output = folder / name
-        unflat("fit", config, *paths, "-o", output, *own, *words, log=folder / f"{name}.log")
-        runs = [(output / "series" if own else output) / path.stem for path in paths]
-        numbers[name] = [json.loads((place / "metrics.json").read_text("utf-8"))["snr"] for place in runs]
-    figure = series_strip(read_model_series(folder / "series"))
-    if seed == SEEDS[0]:
-        save_small(figure, ledger.figure("series"))
-    return numbers
+def _chosen(results: Sequence[Numbers]) -> str:
+    """Write the strengths that the series chose by the withheld views."""
+    return "chosen smoothness " + ", ".join(f"{result['series']['series_smoothness']:g}" for result in results)

@@ -5,10 +5,8 @@ code of the reconstruction. Its fields of displacement grow by different factors
 of one curve and the odd ones of the next; the others are masked.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +15,13 @@ from unflat.physics.diffraction.bragg_geometry import real_space_steps
 from unflat.physics.phantoms.crystals import Crystal, density, random_crystal
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.crystal.model import sample_volume
 from unflat.recon.experiments.crystal.simulate import sample_truth
 from unflat.recon.io.write import write
 
-from .commands import Options, assigned, unflat
+from .commands import Options
 from .ledger import Ledger, Numbers
+from .series_fits import LEFT_OUT, STEP, SeriesFits, count_better
 from .table import spread
 from .uneven_curves import FINENESS, direct_sum
 
@@ -30,7 +30,6 @@ SEEDS = (1, 2, 3)
 OPTIONS: Options = {
     "fit.steps": 200,
     "fit.pyramid.levels": 4,
-    "fit.series.smoothness": 1,
     "acquisition.doubtful": "warn",
     "acquisition.centre": "none",
 }
@@ -90,7 +89,7 @@ def simulate_crystals(seed: int, folder: Path) -> list[Path]:
         counts = rng.poisson(intensity * (COUNTS / intensity.sum())).astype(np.float32)
         arrays = {"images": counts, "mask": np.zeros(shape, np.uint8)}
         arrays |= {"reciprocal_basis": _BASIS, "bragg_vector": _G}
-        truth, time = sample_truth(crystal, _SPACING), {"time": f"{10 * number} s"}
+        truth, time = sample_truth(crystal, _SPACING), {"time": f"{STEP * number:g} s"}
         path = folder / f"t{number}.h5"
         write(Acquisition("crystal", arrays, "simulation", truth, time), get_experiment("crystal").schema, path)
         paths.append(path)
@@ -114,64 +113,101 @@ def halve(paths: Sequence[Path], folder: Path) -> list[Path]:
 def run(ledger: Ledger) -> None:
     """Fit the series of each seed as one model, and each curve alone, from half of the frames and from all."""
     options = {**OPTIONS, **ledger.choose({}, TINY)}
-    results: list[Numbers] = []
-    for seed in ledger.choose(SEEDS, SEEDS[:1]):
-        settings = {"seed": seed, "options": options, "counts": COUNTS, "edge": EDGE, "strength": STRENGTH}
-        results.append(ledger.part(f"crystal {seed}", settings, partial(_compare, ledger, seed, options)))
-    for number in range(ACQUISITIONS):
-        _add_rows(ledger, number, results)
-    better = [
-        a > b
-        for result in results
-        for a, b in zip(result["series"]["correlation"], result["half"]["correlation"], strict=True)
+    settings = {"counts": COUNTS, "edge": EDGE, "strength": STRENGTH}
+    results = [
+        SeriesFits(
+            *(ledger, "crystal", seed, options, settings),
+            *(simulate_crystals, halve, lambda model: sample_volume(model, model.grid()), FIGURES),
+        ).numbers()
+        for seed in ledger.choose(SEEDS, SEEDS[:1])
     ]
-    ledger.row(
-        "curves that the series finds better than alone",
-        float(np.mean(better)),
-        name=NAME,
-        digits=2,
-        goal=(">", 0.99),
-        how=f"{sum(better)} of {len(better)}, by correlation, from the same half of the frames",
-    )
-
-
-def _add_rows(ledger: Ledger, number: int, results: Sequence[Numbers]) -> None:
-    """Add the rows of one time: correlation and error of the strain."""
-    for figure, label, factor, unit, digits in (
-        ("correlation", "correlation with the truth", 1.0, "", 3),
-        ("strain_error", "error of strain", 1e4, "·10⁻⁴", 2),
-    ):
-        own = {
-            name: [factor * result[name][figure][number] for result in results] for name in ("series", "half", "all")
-        }
-        text = {name: f"{np.mean(values):.{digits}f} ({spread(values, digits)})" for name, values in own.items()}
-        limit = float(np.mean(own["half"]))
+    for figure in _FIGURES:
+        for number in range(ACQUISITIONS):
+            _add_row(ledger, number, results, figure)
+        _add_left_out(ledger, results, figure)
+        better, count = count_better(results, figure.name, figure.sign)
         ledger.row(
-            f"{label} at {10 * number} s, one model from half of the frames",
-            float(np.mean(own["series"])),
+            f"curves whose {figure.short} the series finds better than alone",
+            better / count,
             name=NAME,
-            unit=unit,
-            digits=digits,
-            reference=f"alone, half of the frames: {text['half']}; alone, all frames: {text['all']}",
-            goal=(">" if figure == "correlation" else "<", limit),
-            how=f"mean of {len(results)} crystals: {text['series']}",
+            digits=2,
+            goal=(">", 0.99),
+            how=f"{better} of {count}, from the same half of the frames",
         )
 
 
-def _compare(ledger: Ledger, seed: int, options: Options) -> Numbers:
-    """Simulate a series, and compare each fit with the truth."""
-    folder = ledger.scratch / f"crystal-{seed}"
-    (folder / "halves").mkdir(parents=True, exist_ok=True)
-    config = folder / "config.yaml"
-    config.write_text("kind: crystal\n", encoding="utf-8")
-    whole = simulate_crystals(seed, folder)
-    halves = halve(whole, folder / "halves")
-    words = ["--force", "--device", ledger.device, *assigned(options)]
-    numbers: Numbers = {}
-    for name, paths, own in (("series", halves, ["--series", "time"]), ("half", halves, []), ("all", whole, [])):
-        output = folder / name
-        unflat("fit", config, *paths, "-o", output, *own, *words, log=folder / f"{name}.log")
-        runs = [(output / "series" if own else output) / path.stem for path in paths]
-        read = [json.loads((place / "metrics.json").read_text("utf-8")) for place in runs]
-        numbers[name] = {figure: [metrics[figure] for metrics in read] for figure in FIGURES}
-    return numbers
+@dataclass(frozen=True)
+class _Figure:
+    """Number that is compared.
+
+    Args:
+        name: Name in ``metrics.json``.
+        label: Label of a row.
+        short: Name in a sentence.
+        sign: 1 if larger is better, -1 if smaller is.
+        factor: Factor to the unit.
+        unit: Unit.
+        digits: Number of decimals.
+    """
+
+    name: str
+    label: str
+    short: str
+    sign: int
+    factor: float = 1.0
+    unit: str = ""
+    digits: int = 3
+
+    def text(self, values: Sequence[float]) -> str:
+        """Write the mean and the spread."""
+        scaled = [self.factor * value for value in values]
+        return f"{np.mean(scaled):.{self.digits}f} ({spread(scaled, self.digits)})"
+
+    def mean(self, values: Sequence[float]) -> float:
+        """Average in the unit."""
+        return self.factor * float(np.mean(values))
+
+    def goal(self, limit: Sequence[float]) -> tuple[str, float]:
+        """Goal of a row that is to be better than other values."""
+        return (">" if self.sign > 0 else "<", self.mean(limit))
+
+
+_FIGURES = (
+    _Figure("correlation", "correlation with the truth", "density", 1),
+    _Figure("strain_error", "error of strain", "strain", -1, 1e4, "·10⁻⁴", 2),
+)
+
+
+def _add_row(ledger: Ledger, number: int, results: Sequence[Numbers], figure: _Figure) -> None:
+    """Add the row of one time."""
+    own = {name: [result[name][figure.name][number] for result in results] for name in ("series", "half", "all")}
+    text = {name: figure.text(values) for name, values in own.items()}
+    truth = ""
+    if figure.name == "strain_error":
+        truth = f"; true strain {figure.text([result['series']['strain_truth'][number] for result in results])}"
+    ledger.row(
+        f"{figure.label} at {STEP * number:g} s, one model from half of the frames",
+        figure.mean(own["series"]),
+        name=NAME,
+        unit=figure.unit,
+        digits=figure.digits,
+        reference=f"alone, half of the frames: {text['half']}; alone, all frames: {text['all']}{truth}",
+        goal=figure.goal(own["half"]),
+        how=f"mean of {len(results)} crystals: {text['series']}",
+    )
+
+
+def _add_left_out(ledger: Ledger, results: Sequence[Numbers], figure: _Figure) -> None:
+    """Add the row of the curve that is left out."""
+    model, mean = ([result["left out"][name][figure.name] for result in results] for name in ("model", "mean"))
+    measured = figure.text([result["series"][figure.name][LEFT_OUT] for result in results])
+    ledger.row(
+        f"{figure.label} at {STEP * LEFT_OUT:g} s of a series without that curve",
+        figure.mean(model),
+        name=NAME,
+        unit=figure.unit,
+        digits=figure.digits,
+        reference=f"mean of its neighbours' densities: {figure.text(mean)}; with it: {measured}",
+        goal=figure.goal(mean),
+        how=f"between neighbours {2 * STEP:g} s apart: {figure.text(model)}",
+    )
