@@ -7,12 +7,15 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from unflat.recon.api import configure
 from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.run import RunOptions, run_method
+from unflat.recon.experiments.series_input import SeriesInput
 from unflat.recon.io.model_file import read_model_series
 from unflat.recon.model import Model
 from unflat.recon.volume import Volume
 
-from .commands import Options, assigned, unflat
+from .commands import Options
 from .ledger import Ledger, Numbers
 
 LEFT_OUT = 2
@@ -57,7 +60,6 @@ class SeriesFits:
         """Whole acquisitions, and the halves."""
         half = self.folder / "halves"
         half.mkdir(parents=True, exist_ok=True)
-        (self.folder / "config.yaml").write_text(f"kind: {self.kind}\n", encoding="utf-8")
         whole = self.simulate(self.seed, self.folder)
         return whole, self.halve(whole, half)
 
@@ -73,33 +75,30 @@ class SeriesFits:
         parts = {way: self.ledger.part(f"{self.kind} {self.seed}, {way}", settings, ways[way]) for way in ways}
         return {**parts, "seed": self.seed}
 
-    def _fit(self, name: str, paths: Sequence[Path], *words: str) -> Path:
-        """Fit some acquisitions by the command, each alone unless it says otherwise."""
-        output, device = self.folder / name.replace(" ", "-"), ["--device", self.ledger.device]
-        more = ["--force", *device, *assigned(self.options), *words]
-        unflat("fit", self.folder / "config.yaml", *paths, "-o", output, *more, log=output.with_suffix(".log"))
-        return output
+    def _fit(self, measured: Path | SeriesInput, name: str) -> dict[str, float]:
+        """Fit an acquisition or a series in a folder of the name, without a report, which takes as long."""
+        settings = configure(self.kind, {**self.options, "device": self.ledger.device})
+        return dict(
+            run_method("fit", settings, measured, RunOptions(self.folder / name, force=True, report=False)).numbers
+        )
 
     def _alone(self, name: str) -> Numbers:
-        paths = self._files[0 if name == "all" else 1]
-        output = self._fit(name, paths)
-        return self._read([output / path.stem for path in paths])
+        read = [self._fit(path, f"{name}/{path.stem}") for path in self._files[0 if name == "all" else 1]]
+        return {figure: [metrics[figure] for metrics in read] for figure in self.figures}
 
     def _series(self) -> Numbers:
         paths = self._files[1]
-        output = self._fit("series", paths, "--series", "time")
-        metrics = json.loads((output / "metrics.json").read_text("utf-8"))
-        chosen = {name: value for name, value in metrics.items() if name.startswith("series_")}
-        return self._read([output / "series" / path.stem for path in paths]) | chosen
-
-    def _read(self, runs: Sequence[Path]) -> Numbers:
+        whole = self._fit(SeriesInput(tuple(paths), "time"), "series")
+        runs = [self.folder / "series" / "series" / path.stem for path in paths]
         read = [json.loads((run / "metrics.json").read_text("utf-8")) for run in runs]
-        return {figure: [metrics[figure] for metrics in read] for figure in self.figures}
+        chosen = {name: value for name, value in whole.items() if name.startswith("series_")}
+        return chosen | {figure: [metrics[figure] for metrics in read] for figure in self.figures}
 
     def _left_out(self) -> Numbers:
         """Fit the series without one acquisition, and compare the model there with the mean of its neighbours."""
         whole, paths = self._files
-        series = read_model_series(self._fit("left out", paths[:LEFT_OUT] + paths[LEFT_OUT + 1 :], "--series", "time"))
+        self._fit(SeriesInput((*paths[:LEFT_OUT], *paths[LEFT_OUT + 1 :]), "time"), "left-out")
+        series = read_model_series(self.folder / "left-out")
         experiment = get_experiment(self.kind)
         truth = experiment.read(experiment.default_config(), whole[LEFT_OUT]).truth
         neighbours = [self.volume(series.at(STEP * (LEFT_OUT + side))) for side in (-1, 1)]

@@ -2,8 +2,11 @@
 
 Half of the frames are too few to phase a curve by itself. Curves with other frames complete it: the completed curve is
 phased, and its density is one start of the curve's own phasing, that of a neighbour another. The withheld pixels
-decide between what comes out and the completed curve's density, so that unlike neighbours do little harm. What a curve
-withholds is in no completed curve.
+decide between what comes out, the completed curve's density and the neighbour's as it is, so that unlike neighbours do
+little harm. What a curve withholds is in no completed curve.
+
+Where a curve has changed much, as the last one of a series may, the completed curve fits no crystal, and phasing half
+of the frames leaves the neighbour's density for one that fits those frames alone: the neighbour's itself is better.
 """
 
 import logging
@@ -60,9 +63,14 @@ def find_series_guess(
     own = _phase_from(settings, scan, [guess for guess in (completed, neighbour) if guess is not None], should_stop)
     if completed is None:
         return own
-    misfits = [_withheld_misfit(settings, scan, guess) for guess in (completed, own)]
-    _log.info("withheld pixels: deviance %.4g of the completed curve's density, %.4g of its own", *misfits)
-    return completed if misfits[0] < misfits[1] else own
+    guesses = {"its own density": own, "the completed curve's": completed}
+    if neighbour is not None:
+        guesses["the neighbour's"] = _with_counts(neighbour, scan)
+    misfits = {name: _withheld_misfit(settings, scan, guess) for name, guess in guesses.items()}
+    best = min(misfits, key=lambda name: misfits[name])
+    listed = ", ".join(f"{misfit:.4g} of {name}" for name, misfit in misfits.items())
+    _log.info("withheld pixels: deviance %s: starts from %s", listed, best)
+    return guesses[best]
 
 
 def _phase_from(
@@ -89,7 +97,11 @@ def _completed_guess(
         return None
     added = np.mean(completed.good & ~scan.good)
     _log.info("neighbours add %.0f %% of the voxels: the completed curve is phased first", 100 * added)
-    guess = _phase_from(settings, completed, [] if neighbour is None else [neighbour], should_stop)
+    return _with_counts(_phase_from(settings, completed, [] if neighbour is None else [neighbour], should_stop), scan)
+
+
+def _with_counts(guess: InitialGuess, scan: PreprocessedScan) -> InitialGuess:
+    """Scale a guess to the counts of a curve."""
     scale = np.linalg.norm(_scaled(guess, scan)) / np.linalg.norm(guess.density)
     return replace(guess, density=scale * guess.density)
 
