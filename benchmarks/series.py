@@ -194,4 +194,5 @@ def _of(values: Sequence[float]) -> str:
 
 def _chosen(results: Sequence[Numbers]) -> str:
     """Write the strengths that the series chose by the withheld views."""
-    return "chosen smoothness " + ", ".join(f"{result['series']['series_smoothness']:g}" for result in results)
+    pairs = [[result["series"][f"series_{name}"] for name in ("smoothness", "spatial")] for result in results]
+    return "chosen smoothness and factor of fit.tv: " + ", ".join(f"{a:g}, {b:g}" for a, b in pairs)

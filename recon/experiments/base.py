@@ -149,7 +149,7 @@ class Experiment(Presentation):
         """Estimate memory and time of the fit of a series from shapes alone."""
         largest = max(acquisitions, key=lambda acquisition: acquisition.nbytes)
         sizes = [acquisition.nbytes for acquisition in acquisitions]
-        trials = series_trial_steps(config.fit.steps) if config.fit.series.smoothness == "auto" else 0
+        trials = series_trial_steps(config.fit.steps, config.fit.series.trials)
         return self.estimate(config, largest).of_series(sizes, trials / config.fit.steps)
 
     def plan(self, config: Any, acquisition: Acquisition | None) -> "Plan":

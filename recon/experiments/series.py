@@ -8,7 +8,7 @@ from ..acquisition import Acquisition
 from ..model_series import ModelSeries
 from ..optimize.fit import fit_field
 from ..optimize.series_likelihood import PREFIX, SeriesLikelihood
-from ..optimize.steps import SERIES_STRENGTHS, series_trial_steps
+from ..optimize.steps import SERIES_FACTORS, SERIES_STRENGTHS, series_trial_steps
 from ..optimize.trial import BegunFit, Trial
 from ..runs.contents import SERIES
 from ..runs.context import RunContext, RunOutcome
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 DEFAULT_STRENGTH = 4.0
 """Strength where nothing is withheld, or the steps are too few to choose."""
-_CHOSEN = "series_smoothness"
+_SMOOTHNESS, _SPATIAL = "series_smoothness", "series_spatial"
 
 
 def fit_series(experiment: Experiment, context: RunContext, series: Series) -> RunOutcome:
@@ -40,7 +40,7 @@ def fit_series(experiment: Experiment, context: RunContext, series: Series) -> R
     parts = tuple(experiment.series_likelihoods(contexts))
     moves = context.config.fit.series.motion and experiment.series_moves
     likelihood = SeriesLikelihood(parts, series.axis, series.names, DEFAULT_STRENGTH, moves)
-    likelihood, begun = _with_strength(likelihood, context)
+    likelihood, begun = _with_strengths(likelihood, context)
 
     def compare(model: ModelSeries, _truth: object) -> dict[str, float]:
         return _truth_numbers(experiment, model, series.acquisitions)
@@ -48,7 +48,7 @@ def fit_series(experiment: Experiment, context: RunContext, series: Series) -> R
     outcome = fit_field(likelihood, context, compare, begun)
     context.folder.remove_trials()
     whole, each = _split_numbers(outcome.numbers, len(series.acquisitions))
-    whole |= {_CHOSEN: likelihood.smoothness} | _means(each, whole)
+    whole |= {_SMOOTHNESS: likelihood.smoothness, _SPATIAL: likelihood.spatial} | _means(each, whole)
     verdicts = [Verdict.of(experiment.assess(numbers)) for numbers in each]
     write_acquisitions(experiment, context, series, each, verdicts)
     specimens = tuple(
@@ -72,27 +72,67 @@ def _verdict_of_all(verdicts: Sequence[Verdict]) -> Verdict:
     return Verdict.of(reasons.values())
 
 
-def _with_strength(likelihood: SeriesLikelihood, context: RunContext) -> tuple[SeriesLikelihood, BegunFit | None]:
-    """Take the strength of the config, or the one whose begun fit predicts the withheld views best.
+def _with_strengths(likelihood: SeriesLikelihood, context: RunContext) -> tuple[SeriesLikelihood, BegunFit | None]:
+    """Take the strengths of the config, or those whose begun fit predicts the withheld data best.
+
+    First the smoothness is tried, then, with the best, the factor of the priors in space.
 
     Raises:
         Stopped: If the run was asked to end early.
     """
     fit, earlier = context.config.fit, context.folder.read_choices()
-    if fit.series.smoothness != "auto":
-        return likelihood.with_smoothness(fit.series.smoothness), None
-    if _CHOSEN in earlier:
-        return likelihood.with_smoothness(float(earlier[_CHOSEN])), None
-    if not len(likelihood.split().withheld) or not series_trial_steps(fit.steps):
-        _log.info("fit.series.smoothness: %g, as the steps or the views are too few to choose", likelihood.smoothness)
+    given = fit.series
+    smoothness = DEFAULT_STRENGTH if given.smoothness == "auto" else given.smoothness
+    likelihood = likelihood.with_strengths(smoothness, 1.0 if given.spatial == "auto" else given.spatial)
+    if not given.trials:
         return likelihood, None
-    trial = Trial(context, len(SERIES_STRENGTHS))
-    begun = {s: trial.begin(f"smoothness-{s:g}", likelihood.with_smoothness(s)) for s in SERIES_STRENGTHS}
-    best = min(begun, key=lambda strength: begun[strength].withheld)
-    residuals = ", ".join(f"{own.withheld:.4f} with {strength:g}" for strength, own in begun.items())
-    _log.info("fit.series.smoothness: %g (withheld residual %s)", best, residuals)
-    context.folder.write_choices(context.folder.read_choices() | {_CHOSEN: best})
-    return likelihood.with_smoothness(best), trial.choose(begun[best])
+    if _SMOOTHNESS in earlier:
+        chosen = (float(earlier.get(name, 1.0)) for name in (_SMOOTHNESS, _SPATIAL))
+        return likelihood.with_strengths(*chosen), None
+    if not len(likelihood.split().withheld) or not series_trial_steps(fit.steps, given.trials):
+        text = "fit.series.smoothness: %g, spatial: %g, as the steps or the views are too few to choose"
+        _log.info(text, likelihood.smoothness, likelihood.spatial)
+        return likelihood, None
+    trial = Trial(context, 1 + given.trials)
+    best = _best_of(trial, likelihood, SERIES_STRENGTHS if given.smoothness == "auto" else (smoothness,), "smoothness")
+    if given.spatial == "auto":
+        best = _best_of(trial, best[0], SERIES_FACTORS, "spatial", {SERIES_FACTORS[0]: best[1]})
+    likelihood, begun = best
+    strengths = {_SMOOTHNESS: likelihood.smoothness, _SPATIAL: likelihood.spatial}
+    context.folder.write_choices(context.folder.read_choices() | strengths)
+    return likelihood, trial.choose(begun)
+
+
+def _best_of(
+    trial: Trial,
+    likelihood: SeriesLikelihood,
+    values: Sequence[float],
+    name: str,
+    begun: Mapping[float, BegunFit] | None = None,
+) -> tuple[SeriesLikelihood, BegunFit]:
+    """Begin a fit with each value of a strength, and select the one that predicts the withheld data best.
+
+    Args:
+        trial: Trial in which the fits are begun.
+        likelihood: Likelihood of the series.
+        values: Values to try.
+        name: Name of the strength, as a setting.
+        begun: Fits that were begun before, by the value.
+
+    Raises:
+        Stopped: If the run was asked to end early.
+    """
+    own = {"smoothness": likelihood.smoothness, "spatial": likelihood.spatial}
+    each = {value: likelihood.with_strengths(**(own | {name: value})) for value in values}
+    fits = dict(begun or {})
+    for value, other in each.items():
+        if value not in fits:
+            fits[value] = trial.begin(f"smoothness-{other.smoothness:g}-spatial-{other.spatial:g}", other)
+    best = min(fits, key=lambda value: fits[value].withheld)
+    if len(values) > 1:
+        residuals = ", ".join(f"{fits[value].withheld:.4f} with {value:g}" for value in values)
+        _log.info("fit.series.%s: %g (withheld residual %s)", name, best, residuals)
+    return each[best], fits[best]
 
 
 def _truth_numbers(

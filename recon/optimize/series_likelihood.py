@@ -26,7 +26,7 @@ from ..series_axis import SeriesAxis
 from .likelihood import Batch, Likelihood, MetricNames, Nuisance, Split, Weights
 from .minibatches import batch_views, map_batches
 from .program import shared_losses
-from .series_program import ACQUISITION, SMOOTHNESS, SeriesLossFunction
+from .series_program import ACQUISITION, SMOOTHNESS, SPATIAL, SeriesLossFunction
 
 PREFIX = "acquisition_"
 """Beginning of the names of one acquisition's numbers: ``acquisition_0/residual_fitted``."""
@@ -42,6 +42,7 @@ class SeriesLikelihood:
         names: Name of each acquisition, as a part of a path.
         smoothness: Strength of the prior on changes from one acquisition to the next.
         moves: Whether the specimen may move, stretch and change its contrast as a whole.
+        spatial: Factor of the priors on each acquisition, as neighbours support it.
     """
 
     parts: tuple[Likelihood, ...]
@@ -49,10 +50,11 @@ class SeriesLikelihood:
     names: tuple[str, ...]
     smoothness: float
     moves: bool
+    spatial: float = 1.0
 
-    def with_smoothness(self, smoothness: float) -> "SeriesLikelihood":
-        """Return the likelihood of the same series with another strength of the prior."""
-        return replace(self, smoothness=smoothness)
+    def with_strengths(self, smoothness: float, spatial: float) -> "SeriesLikelihood":
+        """Return the likelihood of the same series with other strengths of the priors."""
+        return replace(self, smoothness=smoothness, spatial=spatial)
 
     @property
     def grid(self) -> FieldGrid:
@@ -162,6 +164,7 @@ class SeriesLikelihood:
                     part[name] = np.ones((len(own), *np.shape(template)[1:]), np.asarray(template).dtype)
             part[ACQUISITION] = np.full(len(own), number, np.int32)
             part[SMOOTHNESS] = np.full(len(own), self.smoothness, np.float32)
+            part[SPATIAL] = np.full(len(own), self.spatial, np.float32)
             parts.append(part)
         if len(parts) == 1:
             return parts[0]

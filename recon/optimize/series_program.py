@@ -20,9 +20,12 @@ from .likelihood import Batch, LossFunction, Nuisance
 from .program import LOSS_LIMIT, ROUNDING, FitProgram, sharded_losses, tikhonov, total_variation
 from .spectral_prior import SpectralPrior
 
-ACQUISITION, SMOOTHNESS = "acquisition", "smoothness"
-"""Entries of a batch: number of the acquisition of each view, and strength of the prior, which is no constant."""
-_OWN = (ACQUISITION, SMOOTHNESS)
+ACQUISITION, SMOOTHNESS, SPATIAL = "acquisition", "smoothness", "spatial"
+"""Entries of a batch: number of the acquisition of each view; strength of the prior, and factor of those in space.
+
+They are no constants of the program, which all trials share.
+"""
+_OWN = (ACQUISITION, SMOOTHNESS, SPATIAL)
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class SeriesProgram(FitProgram):
         expected: SpectralPrior | None = None,
     ) -> Float[Array, ""]:
         """Compute the mean loss of some views of each acquisition plus the priors; nothing is expected of a series."""
-        count, strength = self.series.count, batch[SMOOTHNESS][0]
+        count, strength, factor = self.series.count, batch[SMOOTHNESS][0], batch[SPATIAL][0]
         views = jax.tree.map(lambda leaf: leaf.reshape(count, len(leaf) // count, *leaf.shape[1:]), without_own(batch))
         before = jnp.zeros((len(self.scales), *self.grid.shape), jnp.float32)
         if self._functions.are_equal:
@@ -106,7 +109,7 @@ class SeriesProgram(FitProgram):
             terms = jnp.stack(each)
         data_loss, prior, change = jnp.mean(terms, axis=0)
         # As in FitProgram.loss. Of n acquisitions, n - 1 have one before.
-        total = prior + strength * change * count / (count - 1)
+        total = factor * prior + strength * change * count / (count - 1)
         loss: Array = data_loss + jnp.minimum(jax.lax.stop_gradient(data_loss), LOSS_LIMIT) * total
         return loss
 

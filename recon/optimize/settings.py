@@ -7,6 +7,7 @@ from pydantic import Field
 from ..config.base import Flag, Settings
 from ..config.units import Time
 from ..fields.config import FourierSettings, PyramidSettings
+from .steps import SERIES_FACTORS, SERIES_STRENGTHS
 
 
 class SeriesSettings(Settings):
@@ -17,11 +18,23 @@ class SeriesSettings(Settings):
         description="Strength with which neighbouring acquisitions are held alike, relative to the noise. auto: fits "
         "with several strengths are begun, and the one that predicts the withheld data best goes on.",
     )
+    spatial: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
+        "auto",
+        description="Factor of fit.tv and fit.tikhonov in a series, whose acquisitions support each other. auto: 1 and "
+        "0.25 are tried, and the one that predicts the withheld data best goes on.",
+    )
     motion: Flag = Field(
         True,
         description="Whether the specimen as a whole may move, stretch along z, y and x, and change its contrast: "
         "these are then fitted.",
     )
+
+    @property
+    def trials(self) -> int:
+        """Number of fits that are begun to choose the strengths left open, besides the one that goes on."""
+        return (len(SERIES_STRENGTHS) - 1) * (self.smoothness == "auto") + (len(SERIES_FACTORS) - 1) * (
+            self.spatial == "auto"
+        )
 
 
 class FieldSettings(Settings):

@@ -8,6 +8,8 @@ LEAST_TRIAL = 50
 """Steps that a trial needs to tell models apart, if the fit has as many."""
 SERIES_STRENGTHS = (2.0, 8.0, 32.0)
 """Strengths of the prior on a series that are tried where the config leaves it open."""
+SERIES_FACTORS = (1.0, 0.25)
+"""Factors of the priors in space that are tried where the config leaves them open."""
 _SHARE = 1 / 4
 """Share of the steps that every model is tried for."""
 
@@ -17,6 +19,11 @@ def trial_steps(steps: int) -> int:
     return min(steps, max(LEAST_TRIAL, round(_SHARE * steps / VALIDATE_EVERY) * VALIDATE_EVERY))
 
 
-def series_trial_steps(steps: int) -> int:
-    """Compute the number of steps of the trials of a series that its fit does not go on from; 0 where none are made."""
-    return 0 if steps < 2 * LEAST_TRIAL else (len(SERIES_STRENGTHS) - 1) * trial_steps(steps)
+def series_trial_steps(steps: int, trials: int) -> int:
+    """Compute the number of steps of the trials of a series that its fit does not go on from; 0 where none are made.
+
+    Args:
+        steps: Steps of the fit.
+        trials: Number of those trials.
+    """
+    return 0 if steps < 2 * LEAST_TRIAL else trials * trial_steps(steps)

@@ -45,7 +45,7 @@ class Estimate:
         count = len(sizes)
         # Besides the arrays of one: the measurement, as read and as fitted, and the specimen, of each of the others.
         memory = self.memory_bytes + 3 * sum(sizes)
-        also = f", and {100 * trials:.0f} % more to choose the smoothness" if trials else ""
+        also = f", and {100 * trials:.0f} % more to choose the strengths of its priors" if trials else ""
         lines = [*self.lines, f"series of {count} acquisitions: their data, and {count} times the steps of one{also}"]
         return replace(self, memory_bytes=memory, seconds=count * (1 + trials) * self.seconds, lines=lines)
 

@@ -99,7 +99,7 @@ def estimate_series(settings: CrystalSettings, acquisitions: Sequence[Acquisitio
     times = sum(1 + _is_incomplete(own) for own in acquisitions) if settings.fit.start == "phase" else 0
     whole = one.of_series([acquisition.nbytes for acquisition in acquisitions])
     fit, count = settings.fit, len(acquisitions)
-    steps = fit.steps + (series_trial_steps(fit.steps) if fit.series.smoothness == "auto" else 0)
+    steps = fit.steps + series_trial_steps(fit.steps, fit.series.trials)
     lines = [*one.lines, f"series of {count} curves: {times} phasings, and {steps} steps of all"]
     seconds = times * one.seconds + count * steps * _step_seconds(settings, largest)
     return replace(whole, seconds=seconds, lines=lines)
