@@ -21,7 +21,7 @@ from unflat.recon.io.write import write
 
 from .commands import Options
 from .ledger import Ledger, Numbers
-from .series_fits import LEFT_OUT, STEP, SeriesFits, count_better
+from .series_fits import LEFT_OUT, LEFT_OUT_SEED, STEP, SeriesFits, count_better
 from .table import spread
 from .uneven_curves import FINENESS, direct_sum
 
@@ -199,8 +199,9 @@ def _add_row(ledger: Ledger, number: int, results: Sequence[Numbers], figure: _F
 
 def _add_left_out(ledger: Ledger, results: Sequence[Numbers], figure: _Figure) -> None:
     """Add the row of the curve that is left out."""
-    model, mean = ([result["left out"][name][figure.name] for result in results] for name in ("model", "mean"))
-    measured = figure.text([result["series"][figure.name][LEFT_OUT] for result in results])
+    result = next(result for result in results if "left out" in result)
+    model, mean = ([result["left out"][name][figure.name]] for name in ("model", "mean"))
+    measured = figure.text([result["series"][figure.name][LEFT_OUT]])
     ledger.row(
         f"{figure.label} at {STEP * LEFT_OUT:g} s of a series without that curve",
         figure.mean(model),
@@ -209,5 +210,5 @@ def _add_left_out(ledger: Ledger, results: Sequence[Numbers], figure: _Figure) -
         digits=figure.digits,
         reference=f"mean of its neighbours' densities: {figure.text(mean)}; with it: {measured}",
         goal=figure.goal(mean),
-        how=f"between neighbours {2 * STEP:g} s apart: {figure.text(model)}",
+        how=f"between neighbours {2 * STEP:g} s apart; seed {LEFT_OUT_SEED}",
     )

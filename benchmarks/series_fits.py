@@ -18,8 +18,8 @@ from unflat.recon.volume import Volume
 from .commands import Options
 from .ledger import Ledger, Numbers
 
-LEFT_OUT = 2
-"""Number of the acquisition that is left out, to see how wrong the model is there."""
+LEFT_OUT, LEFT_OUT_SEED = 2, 1
+"""Number of the acquisition that is left out, to see how wrong the model is there, and seed of the series."""
 STEP = 10.0
 """[s] Time from one acquisition to the next."""
 
@@ -70,10 +70,11 @@ class SeriesFits:
             "half": partial(self._alone, "half"),
             "all": partial(self._alone, "all"),
             "series": self._series,
-            "left out": self._left_out,
         }
+        if self.seed == LEFT_OUT_SEED:
+            ways["left out"] = self._left_out
         parts = {way: self.ledger.part(f"{self.kind} {self.seed}, {way}", settings, ways[way]) for way in ways}
-        return {**parts, "seed": self.seed}
+        return parts
 
     def _fit(self, measured: Path | SeriesInput, name: str) -> dict[str, float]:
         """Fit an acquisition or a series in a folder of the name, without a report, which takes as long."""

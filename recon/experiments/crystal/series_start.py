@@ -29,6 +29,8 @@ from .warm_start import scale_to_counts, with_ramp
 
 LEAST_GAIN = 0.05
 """Share of the voxels that neighbours must add to a curve for it to be phased completed."""
+UNEQUAL_FLUX = 1.25
+"""Ratio of two fluxes from which they are not taken as equal without a warning."""
 _COMMON_COUNTS = 1000.0
 """Counts in the pixels that two curves share from which their fluxes are compared."""
 
@@ -66,11 +68,28 @@ def find_series_guess(
     guesses = {"its own density": own, "the completed curve's": completed}
     if neighbour is not None:
         guesses["the neighbour's"] = _with_counts(neighbour, scan)
+        _check_flux(scans, number, guesses["the neighbour's"], neighbour)
     misfits = {name: _withheld_misfit(settings, scan, guess) for name, guess in guesses.items()}
     best = min(misfits, key=lambda name: misfits[name])
     listed = ", ".join(f"{misfit:.4g} of {name}" for name, misfit in misfits.items())
     _log.info("withheld pixels: deviance %s: starts from %s", listed, best)
     return guesses[best]
+
+
+def _check_flux(scans: Sequence[PreprocessedScan], number: int, scaled: InitialGuess, neighbour: InitialGuess) -> None:
+    """Warn of fluxes that had to be taken as equal, where the neighbour's density contradicts that."""
+    beside = [scans[i] for i in (number - 1, number + 1) if 0 <= i < len(scans)]
+    ratio = float(np.linalg.norm(scaled.density) / np.linalg.norm(neighbour.density)) ** 2
+    _log.info("flux relative to the neighbour's, by its density: %.3g", ratio)
+    is_equal = 1 / UNEQUAL_FLUX < ratio < UNEQUAL_FLUX
+    if not is_equal and any(
+        flux_ratio(scans[number], other, scans[number].good & other.good) is None for other in beside
+    ):
+        _log.warning(
+            "acquisition %d has %.3g times the flux of its neighbour, by its density, but the completed curve "
+            "took their fluxes as equal, as they share no pixels: scale the counts to one flux",
+            *(number + 1, ratio),
+        )
 
 
 def _phase_from(
@@ -131,16 +150,14 @@ def complete_curve(
     if any(scan.positions is not None for scan in scans) or refine.angles or refine.rolls or refine.flux:
         return None
     own, counts = _fitted(settings, scans[number])
-    flux, good = scans[number].normalized_counts, own.copy()
+    good = own.copy()
     for distance in range(1, len(scans)):
         beside = [scans[i] for i in (number - distance, number + distance) if 0 <= i < len(scans)]
         total, weight = np.zeros(own.shape), np.zeros(own.shape)
         for other in beside:
             fitted, values = _fitted(settings, other)
-            common = fitted & own
-            shared = float(values[common].sum())
-            ratio = float(flux[common].sum()) / shared if shared > _COMMON_COUNTS else 1.0
-            total += np.where(fitted, ratio * values, 0)
+            ratio = flux_ratio(scans[number], other, fitted & own)
+            total += np.where(fitted, (1.0 if ratio is None else ratio) * values, 0)
             weight += fitted
         new = ~good & (weight > 0)
         counts[new] = total[new] / weight[new]
@@ -149,6 +166,35 @@ def complete_curve(
         return None
     even = np.ones_like(scans[number].exposure)
     return replace(scans[number], counts=counts.astype(np.float32), good=good, exposure=even)
+
+
+def flux_ratio(scan: PreprocessedScan, other: PreprocessedScan, common: Bool[np.ndarray, "frame y x"]) -> float | None:
+    """Estimate the flux of a curve relative to another's by their pixels in common, or by all counts.
+
+    A crystal scatters as many counts however it is strained. Every other frame has half of them, if the crystal is at
+    most half as thick as the array along the curve.
+
+    Args:
+        scan: The curve.
+        other: The other one.
+        common: Mask of the pixels that both have.
+
+    Returns:
+        The ratio; None where neither tells, as curves without common pixels have other frames than every other one.
+    """
+    shared = float(other.normalized_counts[common].sum())
+    if shared > _COMMON_COUNTS:
+        return float(scan.normalized_counts[common].sum()) / shared
+    if not (_is_alternate(scan) and _is_alternate(other)):
+        return None
+    own, others = (float(each.normalized_counts[each.good].sum()) for each in (scan, other))
+    return own / others if others > 0 else None
+
+
+def _is_alternate(scan: PreprocessedScan) -> bool:
+    """Whether every other frame of a curve is measured."""
+    steps = np.diff(np.flatnonzero(scan.good.any(axis=(1, 2))))
+    return len(steps) > 0 and bool((steps == 2).all())
 
 
 def _fitted(
