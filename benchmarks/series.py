@@ -176,13 +176,14 @@ def _add_left_out(ledger: Ledger, results: Sequence[Numbers]) -> None:
     """Add the row of the acquisition that is left out."""
     result = next(result for result in results if "left out" in result)
     model, mean = (float(result["left out"][name]["snr"]) for name in ("model", "mean"))
+    measured = result["series"]["snr"][LEFT_OUT]
     ledger.row(
         f"SNR at {STEP * LEFT_OUT:g} s of a series without that acquisition",
         model,
         name=NAME,
         unit="dB",
         digits=1,
-        reference=f"mean of its neighbours, voxel by voxel: {mean:.1f} dB; with it: {result['series']['snr'][LEFT_OUT]:.1f}",
+        reference=f"mean of its neighbours, voxel by voxel: {mean:.1f} dB; with it: {measured:.1f} dB",
         goal=(">", mean),
         how=f"between neighbours {2 * STEP:g} s apart; seed {LEFT_OUT_SEED}",
     )

@@ -73,8 +73,7 @@ class SeriesFits:
         }
         if self.seed == LEFT_OUT_SEED:
             ways["left out"] = self._left_out
-        parts = {way: self.ledger.part(f"{self.kind} {self.seed}, {way}", settings, ways[way]) for way in ways}
-        return parts
+        return {way: self.ledger.part(f"{self.kind} {self.seed}, {way}", settings, ways[way]) for way in ways}
 
     def _fit(self, measured: Path | SeriesInput, name: str) -> dict[str, float]:
         """Fit an acquisition or a series in a folder of the name, without a report, which takes as long."""
