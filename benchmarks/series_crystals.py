@@ -111,7 +111,7 @@ def halve(paths: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def run(ledger: Ledger) -> None:
-    """Fit the series of each seed as one model, and each curve alone, from half of the frames and from all."""
+    """Fit the series of each seed as one model, and each curve alone, from half of the frames."""
     options = {**OPTIONS, **ledger.choose({}, TINY)}
     settings = {"counts": COUNTS, "edge": EDGE, "strength": STRENGTH}
     results = [
@@ -180,7 +180,7 @@ _FIGURES = (
 
 def _add_row(ledger: Ledger, number: int, results: Sequence[Numbers], figure: _Figure) -> None:
     """Add the row of one time."""
-    own = {name: [result[name][figure.name][number] for result in results] for name in ("series", "half", "all")}
+    own = {name: [result[name][figure.name][number] for result in results] for name in ("series", "half")}
     text = {name: figure.text(values) for name, values in own.items()}
     truth = ""
     if figure.name == "strain_error":
@@ -191,7 +191,7 @@ def _add_row(ledger: Ledger, number: int, results: Sequence[Numbers], figure: _F
         name=NAME,
         unit=figure.unit,
         digits=figure.digits,
-        reference=f"alone, half of the frames: {text['half']}; alone, all frames: {text['all']}{truth}",
+        reference=f"each alone, the same half: {text['half']}{truth}",
         goal=figure.goal(own["half"]),
         how=f"mean of {len(results)} crystals: {text['series']}",
     )

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,7 @@ class SeriesFits:
         """Numbers of every fit; those of all acquisitions by their names: lists in the order of the times."""
         settings = {"seed": self.seed, "options": dict(self.options), **self.settings}
         ways: dict[str, Callable[[], Numbers]] = {
-            "half": partial(self._alone, "half"),
-            "all": partial(self._alone, "all"),
+            "half": self._half,
             "series": self._series,
         }
         if self.seed == LEFT_OUT_SEED:
@@ -82,8 +81,8 @@ class SeriesFits:
             run_method("fit", settings, measured, RunOptions(self.folder / name, force=True, report=False)).numbers
         )
 
-    def _alone(self, name: str) -> Numbers:
-        read = [self._fit(path, f"{name}/{path.stem}") for path in self._files[0 if name == "all" else 1]]
+    def _half(self) -> Numbers:
+        read = [self._fit(path, f"half/{path.stem}") for path in self._files[1]]
         return {figure: [metrics[figure] for metrics in read] for figure in self.figures}
 
     def _series(self) -> Numbers:

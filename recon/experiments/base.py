@@ -16,7 +16,6 @@ from ..acquisition import Acquisition
 from ..config.base import KindSettings
 from ..config.entries import Entry
 from ..errors import ConfigError, DataError, Diagnostic
-from ..optimize.steps import series_trial_steps
 from ..runs.context import Progress, RunContext, RunOutcome, silent
 from ..runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from ..runs.verdict import Reason
@@ -149,8 +148,8 @@ class Experiment(Presentation):
         """Estimate memory and time of the fit of a series from shapes alone."""
         largest = max(acquisitions, key=lambda acquisition: acquisition.nbytes)
         sizes = [acquisition.nbytes for acquisition in acquisitions]
-        trials = series_trial_steps(config.fit.steps, config.fit.series.trials)
-        return self.estimate(config, largest).of_series(sizes, trials / config.fit.steps)
+        trials = config.fit.series_trial_steps / config.fit.steps
+        return self.estimate(config, largest).of_series(sizes, trials)
 
     def plan(self, config: Any, acquisition: Acquisition | None) -> "Plan":
         """Plan an experiment from its geometry alone: resolution, parts of Fourier space, counts, cost.

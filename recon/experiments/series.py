@@ -8,7 +8,6 @@ from ..acquisition import Acquisition
 from ..model_series import ModelSeries
 from ..optimize.fit import fit_field
 from ..optimize.series_likelihood import PREFIX, SeriesLikelihood
-from ..optimize.steps import SERIES_FACTORS, SERIES_STRENGTHS, series_trial_steps
 from ..optimize.trial import BegunFit, Trial
 from ..runs.contents import SERIES
 from ..runs.context import RunContext, RunOutcome
@@ -81,22 +80,20 @@ def _with_strengths(likelihood: SeriesLikelihood, context: RunContext) -> tuple[
         Stopped: If the run was asked to end early.
     """
     fit, earlier = context.config.fit, context.folder.read_choices()
-    given = fit.series
-    smoothness = DEFAULT_STRENGTH if given.smoothness == "auto" else given.smoothness
-    likelihood = likelihood.with_strengths(smoothness, 1.0 if given.spatial == "auto" else given.spatial)
-    if not given.trials:
+    smoothnesses, factors = fit.series_smoothnesses, fit.series_factors
+    likelihood = likelihood.with_strengths(DEFAULT_STRENGTH if len(smoothnesses) > 1 else smoothnesses[0], factors[0])
+    if len(smoothnesses) == len(factors) == 1:
         return likelihood, None
     if _SMOOTHNESS in earlier:
         chosen = (float(earlier.get(name, 1.0)) for name in (_SMOOTHNESS, _SPATIAL))
         return likelihood.with_strengths(*chosen), None
-    if not len(likelihood.split().withheld) or not series_trial_steps(fit.steps, given.trials):
+    if not len(likelihood.split().withheld) or not fit.series_trial_steps:
         text = "fit.series.smoothness: %g, spatial: %g, as the steps or the views are too few to choose"
         _log.info(text, likelihood.smoothness, likelihood.spatial)
         return likelihood, None
-    trial = Trial(context, 1 + given.trials)
-    best = _best_of(trial, likelihood, SERIES_STRENGTHS if given.smoothness == "auto" else (smoothness,), "smoothness")
-    if given.spatial == "auto":
-        best = _best_of(trial, best[0], SERIES_FACTORS, "spatial", {SERIES_FACTORS[0]: best[1]})
+    trial = Trial(context, len(smoothnesses) + len(factors) - 1)
+    best = _best_of(trial, likelihood, smoothnesses, "smoothness")
+    best = _best_of(trial, best[0], factors, "spatial", {factors[0]: best[1]})
     likelihood, begun = best
     strengths = {_SMOOTHNESS: likelihood.smoothness, _SPATIAL: likelihood.spatial}
     context.folder.write_choices(context.folder.read_choices() | strengths)

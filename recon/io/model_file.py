@@ -117,6 +117,15 @@ def read_model_series(path: str | os.PathLike[str]) -> ModelSeries:
     return model
 
 
+def read_whole_model(path: str | os.PathLike[str]) -> Model | ModelSeries:
+    """Read a model file as `read_model` does, but a series as a whole.
+
+    Raises:
+        DataError: If the file is missing, truncated, not a model, or fails its self-test.
+    """
+    return _read(_file_of(path))
+
+
 def _last(axis: SeriesAxis) -> str:
     return f"the last acquisition, {axis.describe(axis.positions[-1])}"
 

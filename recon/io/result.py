@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ..errors import ConfigError, DataError, Diagnostic
 from ..model import Model
+from ..model_series import ModelSeries
 from ..volume import Volume
 from . import model_file
 from .file_names import distinct_file_names, natural_order
@@ -77,6 +78,17 @@ def read_result(path: Path, options: VolumeOptions | None = None) -> Model | Vol
     if options.at is not None and not options.is_hint:
         raise ConfigError(Diagnostic(str(path), "is no model of a series, and has no position", "leave out --at"))
     return read_volume_with(path, options)
+
+
+def read_whole_result(path: Path) -> Model | ModelSeries | Volume:
+    """Read a result as `read_result` does, but the model of a series as a whole.
+
+    Raises:
+        ConfigError: If the extension of the file is unknown.
+        DataError: If the path does not exist, or holds neither a model nor a volume.
+    """
+    file = path / model_file.FILE_NAME if path.is_dir() else path
+    return model_file.read_whole_model(file) if file.is_file() and _is_model(file) else read_result(path)
 
 
 def require_result_name(path: Path) -> None:

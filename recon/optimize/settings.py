@@ -7,7 +7,7 @@ from pydantic import Field
 from ..config.base import Flag, Settings
 from ..config.units import Time
 from ..fields.config import FourierSettings, PyramidSettings
-from .steps import SERIES_FACTORS, SERIES_STRENGTHS
+from .steps import LEAST_TRIAL, SERIES_FACTORS, SERIES_STRENGTHS, trial_steps
 
 
 class SeriesSettings(Settings):
@@ -28,13 +28,6 @@ class SeriesSettings(Settings):
         description="Whether the specimen as a whole may move, stretch along z, y and x, and change its contrast: "
         "these are then fitted.",
     )
-
-    @property
-    def trials(self) -> int:
-        """Number of fits that are begun to choose the strengths left open, besides the one that goes on."""
-        return (len(SERIES_STRENGTHS) - 1) * (self.smoothness == "auto") + (len(SERIES_FACTORS) - 1) * (
-            self.spatial == "auto"
-        )
 
 
 class FieldSettings(Settings):
@@ -86,6 +79,25 @@ class FieldSettings(Settings):
     series: SeriesSettings = Field(
         default_factory=SeriesSettings, description="Series of acquisitions of one specimen (unflat fit --series)."
     )
+
+    @property
+    def series_smoothnesses(self) -> tuple[float, ...]:
+        """Strengths of the prior on a series that are tried."""
+        return SERIES_STRENGTHS if self.series.smoothness == "auto" else (self.series.smoothness,)
+
+    @property
+    def series_factors(self) -> tuple[float, ...]:
+        """Factors of the priors in space that are tried in a series; 1 alone where there are no such priors."""
+        if self.series.spatial != "auto":
+            return (self.series.spatial,)
+        return SERIES_FACTORS if self.tv or self.tikhonov else SERIES_FACTORS[:1]
+
+    @property
+    def series_trial_steps(self) -> int:
+        """Steps of the trials of a series that its fit does not go on from; 0 where none are made."""
+        trials = len(self.series_smoothnesses) + len(self.series_factors) - 2
+        return trials * trial_steps(self.steps) if self.steps >= 2 * LEAST_TRIAL else 0
+
     gate: float | None = Field(
         None, gt=0, description="Residual of the withheld data above which the command exits with 5, or null."
     )

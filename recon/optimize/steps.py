@@ -17,13 +17,3 @@ _SHARE = 1 / 4
 def trial_steps(steps: int) -> int:
     """Compute the number of steps of a trial: a multiple of the steps between validations, at most all."""
     return min(steps, max(LEAST_TRIAL, round(_SHARE * steps / VALIDATE_EVERY) * VALIDATE_EVERY))
-
-
-def series_trial_steps(steps: int, trials: int) -> int:
-    """Compute the number of steps of the trials of a series that its fit does not go on from; 0 where none are made.
-
-    Args:
-        steps: Steps of the fit.
-        trials: Number of those trials.
-    """
-    return 0 if steps < 2 * LEAST_TRIAL else trials * trial_steps(steps)

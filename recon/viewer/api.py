@@ -141,6 +141,7 @@ class Api:
             "spacing": first.spacing,
             "draws": result.draws,
             "draws_name": dict(zip(("one", "many"), result.draws_name, strict=True)),
+            "series": _series_json(result),
             "cells": result.cells,
             "names": result.names,
             "quantities": [_quantity_json(result, quantity, selection.cell) for quantity in result.quantities],
@@ -223,7 +224,8 @@ class Api:
         if not kind or not entry.path.is_dir():
             return []
         draw = "mean" if selection.draw == "spread" else selection.draw
-        specimen = result.sampler(Selection("", draw, selection.cell)).specimen if result else None
+        chosen = Selection("", draw, selection.cell, selection.position)
+        specimen = result.sampler(chosen).specimen if result else None
         return list(get_experiment(kind).view_panels(PanelSubject(entry.path, specimen, selection.cell)))
 
 
@@ -243,6 +245,14 @@ def _summary(entry: CatalogEntry) -> dict[str, Any]:
         "is_preview": entry.is_preview,
         "changed": entry.changed,
     }
+
+
+def _series_json(result: OpenResult) -> dict[str, Any] | None:
+    """Describe the coordinate of a series; None for any other result."""
+    if result.series is None:
+        return None
+    axis = result.series.axis
+    return {"name": axis.name, "unit": axis.unit, "positions": axis.positions, "default": result.series.default}
 
 
 def _quantity_json(result: OpenResult, quantity: Quantity, cell: int) -> dict[str, Any]:

@@ -79,8 +79,9 @@ class Query:
         return self.values.get(name, default)
 
     def selection(self) -> Selection:
-        """Read quantity, draw and specimen."""
-        return Selection(self.text("quantity"), self._draw(), self.integer("cell", 0))
+        """Read quantity, draw, specimen, and position in a series."""
+        position = self.number("at") if "at" in self.values else None
+        return Selection(self.text("quantity"), self._draw(), self.integer("cell", 0), position)
 
     def plane(self) -> SlicePlane:
         """Read a plane."""

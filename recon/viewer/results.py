@@ -12,8 +12,9 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, Diagnostic
 from ..io.model_file import read_model
-from ..io.result import model_files, read_result
+from ..io.result import model_files, read_whole_result
 from ..model import UNCERTAINTY, Model
+from ..model_series import ModelSeries
 from ..runs.contents import MODEL_PREVIEW
 from ..sampled import Quantity, Sampled
 from ..visualization.colour_scale import ColourScale
@@ -36,11 +37,13 @@ class Selection:
         quantity: Name of the quantity; empty for the main one.
         draw: Draw.
         cell: Number of the specimen.
+        position: Position in a series; None for the last acquisition. It means nothing for any other result.
     """
 
     quantity: str = ""
     draw: Draw = "mean"
     cell: int = 0
+    position: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,17 @@ class OpenResult:
     Args:
         path: Folder or file.
         files: Models of the specimens of a run of several; empty for any other result.
-        first: First specimen, or the volume of many.
+        first: First specimen, or the volume of many; of a series the last acquisition.
+        series: The series, of which a specimen is the model at a position; None for any other result.
     """
 
     path: Path
     files: list[Path]
     first: Model | Volume
+    series: ModelSeries | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _specimens: "OrderedDict[tuple[int, Draw], Sampled]" = field(default_factory=OrderedDict, repr=False)
+    _specimens: "OrderedDict[tuple[int, Draw, float | None], Sampled]" = field(default_factory=OrderedDict, repr=False)
+    _series_scales: dict[str, ColourScale] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, path: Path) -> "OpenResult":
@@ -80,10 +86,12 @@ class OpenResult:
             DataError: If it is damaged, or holds no real quantity.
         """
         files = _models(path)
-        first = read_model(files[0]) if files else read_result(path)
+        whole = read_whole_result(files[0] if files else path)
+        series = whole if isinstance(whole, ModelSeries) else None
+        first = whole.at(whole.default) if isinstance(whole, ModelSeries) else whole
         if not first.real_quantities:
             raise DataError(Diagnostic(str(path), "holds no real quantity to show", "name another result"))
-        return cls(path, files, first)
+        return cls(path, files, first, series)
 
     @property
     def kind(self) -> str:
@@ -139,24 +147,38 @@ class OpenResult:
             if spread is None:
                 raise ConfigError(f"no spread of {name} is known: there is one {self.draws_name[0]} only")
             quantity = spread
-        return Sampler(self._specimen(selection.cell, selection.draw), quantity)
+        return Sampler(self._specimen(selection.cell, selection.draw, selection.position), quantity)
 
     def scale(self, selection: Selection) -> ColourScale:
-        """Colours of a quantity, of the mean of all draws, or of their spread."""
-        sampler = self.sampler(selection if selection.draw == "spread" else replace(selection, draw="mean"))
-        return colour_scale(sampler.specimen, sampler.quantity.name)
+        """Colours of a quantity, of the mean of all draws, or of their spread; one scale for a whole series."""
+        chosen = selection if selection.draw == "spread" else replace(selection, draw="mean")
+        if self.series is None:
+            sampler = self.sampler(chosen)
+            return colour_scale(sampler.specimen, sampler.quantity.name)
+        return self._series_scale(chosen.quantity or self.quantities[0].name)
 
-    def _specimen(self, cell: int, draw: Draw) -> Sampled:
+    def _series_scale(self, name: str) -> ColourScale:
+        """Colours for the values at the first, the middle and the last acquisition."""
         with self._lock:
-            key = (cell, draw)
+            if name not in self._series_scales and self.series is not None:
+                positions = self.series.axis.positions
+                ends = {positions[0], positions[len(positions) // 2], positions[-1]}
+                scales = [colour_scale(self.series.at(position), name) for position in ends]
+                limits = min(scale.low for scale in scales), max(scale.high for scale in scales)
+                self._series_scales[name] = scales[0].within(limits)
+            return self._series_scales[name]
+
+    def _specimen(self, cell: int, draw: Draw, position: float | None) -> Sampled:
+        with self._lock:
+            key = (cell, draw, None if self.series is None else position)
             if key not in self._specimens:
-                self._specimens[key] = self._open_specimen(cell, draw)
+                self._specimens[key] = self._open_specimen(*key)
                 while len(self._specimens) > 4 * OPEN_RESULTS:
                     self._specimens.popitem(last=False)
             self._specimens.move_to_end(key)
             return self._specimens[key]
 
-    def _open_specimen(self, cell: int, draw: Draw) -> Sampled:
+    def _open_specimen(self, cell: int, draw: Draw, position: float | None) -> Sampled:
         count = self.cells or 1
         if not 0 <= cell < count:
             raise ConfigError(f"there is no specimen {cell}: they are numbered 0 to {count - 1}")
@@ -167,6 +189,8 @@ class OpenResult:
                 return _spread(self.first, cell)
             return self.first.cell(cell, _number(draw))
         model = read_model(self.files[cell]) if cell and self.files else self.first
+        if self.series is not None and position is not None:
+            model = self.series.at(position)
         if not isinstance(draw, int) or len(model.members) == 1:
             return model
         return list(model.split_members())[draw]

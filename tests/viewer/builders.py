@@ -9,6 +9,8 @@ import numpy as np
 from unflat.recon.frame import ModelFrame
 from unflat.recon.io.model_file import write_model
 from unflat.recon.model import DRAWS, Model, ModelQuantity
+from unflat.recon.model_series import ModelSeries
+from unflat.recon.series_axis import SeriesAxis
 
 FRAME = ModelFrame((-2e-6, -3e-6, -4e-6), (1e-6, 3e-6, 5e-6), (0.2e-6, 0.3e-6, 0.25e-6), {"medium_index": 1.337})
 INDEX = ModelQuantity("refractive_index", "1", "real part of the refractive index", 1.337, 0.05)
@@ -24,7 +26,13 @@ def voxel_model(seed: int = 0, members: int = 1, *, draws: bool = False, kind: s
     return Model.ensemble(architecture, weights, FRAME, (INDEX,), kind, {})
 
 
-def write_run(folder: Path, model: Model | None = None, sentinel: str = "DONE", **metrics: Any) -> Path:
+def voxel_series(kind: str = "cell") -> ModelSeries:
+    """Series over time of models with random values, at 0, 10 and 30 s."""
+    models = [voxel_model(seed, kind=kind) for seed in range(3)]
+    return ModelSeries.join(models, SeriesAxis("time", "s", (0.0, 10.0, 30.0)), ["grid"], None)
+
+
+def write_run(folder: Path, model: Model | ModelSeries | None = None, sentinel: str = "DONE", **metrics: Any) -> Path:
     """Write what a run leaves: config, metrics, log, model and sentinel."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text("kind: cell\nseed: 0\n", "utf-8")

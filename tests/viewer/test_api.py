@@ -21,9 +21,10 @@ from unflat.recon.viewer.api import Api, Response
 from unflat.recon.viewer.catalog import Catalog
 from unflat.recon.viewer.files import read_inside
 from unflat.recon.visualization.slices import orthogonal_slices
+from unflat.recon.visualization.specimen_scale import colour_scale
 from unflat.recon.volume import Volume
 
-from .builders import FRAME, voxel_model, write_run
+from .builders import FRAME, voxel_model, voxel_series, write_run
 
 PLANE = {"origin": "0,0,0", "right": "0,0,1e-7", "down": "0,1e-7,0", "width": "20", "height": "10"}
 
@@ -99,6 +100,23 @@ def test_draws_their_mean_and_their_spread(tmp_path: Path) -> None:
     np.testing.assert_allclose(client.plane(draw="mean"), draws.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(client.plane(draw="spread"), draws.std(axis=0, ddof=1), atol=1e-6)
     assert client.ask("runs/RUN/plane", **PLANE, draw=3).status == 400
+
+
+def test_a_series_is_sampled_at_a_position(tmp_path: Path) -> None:
+    series = voxel_series()
+    client = Client(write_run(tmp_path / "RUN", series))
+    described = client.json("runs/RUN")
+    expected = {"name": "time", "unit": "s", "positions": [0, 10, 30], "default": 30}
+    assert described["series"] == expected
+    y, x = 1e-7 * (np.arange(10) - 4.5), 1e-7 * (np.arange(20) - 9.5)
+    for query, position in (({}, 30.0), ({"at": 10}, 10.0), ({"at": 4}, 4.0)):
+        plane = series.at(position).sample(np.zeros(1), y, x)[0]
+        np.testing.assert_allclose(client.plane(**query), plane, atol=1e-6)
+    low, high = (described["quantities"][0][name] for name in ("low", "high"))
+    assert all(colour_scale(series.at(p)).low >= low and colour_scale(series.at(p)).high <= high for p in (0, 10, 30))
+    refusal = client.ask("runs/RUN/plane", **PLANE, at=31)
+    assert refusal.status == 400
+    assert b"outside the series" in refusal.body
 
 
 def crystal_volume(**values: np.ndarray) -> Volume:

@@ -20,7 +20,7 @@ from unflat.recon.viewer.catalog import Catalog
 from unflat.recon.viewer.server import PAGE, ViewServer
 from unflat.recon.visualization.projection import view_rotation
 
-from .builders import write_run
+from .builders import voxel_series, write_run
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install 'unflat[test]'")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
@@ -111,6 +111,40 @@ def page(first_page: Page, driver: Any) -> Iterator[Page]:
     yield first_page
     errors = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
     assert errors == []
+
+
+@pytest.fixture(scope="module")
+def series_page(driver: Any, first_page: Page, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """The page of a series, in a tab of its own."""
+    own, folder = driver.current_window_handle, write_run(tmp_path_factory.mktemp("series") / "RUN", voxel_series())
+    server = ViewServer(Api(Catalog([folder])))
+    thread = server.start()
+    driver.switch_to.new_window("tab")
+    page = Page(driver, server.url)
+    page.open()
+    yield page
+    driver.close()
+    driver.switch_to.window(own)
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
+
+
+def test_a_slider_goes_over_a_series(series_page: Page) -> None:
+    page, series = series_page, voxel_series()
+    slider = "unflat.side.controls.at"
+    assert page.js(f"[{slider}.min, {slider}.max, {slider}.value]") == ["0", "30", "30"]
+    assert_picture_is_the_model(page, "z", series.at(30.0))
+    page.js(f"({slider}.value = 12, {slider}.dispatchEvent(new Event('input')))")
+    page.settle()
+    assert page.view["at"] == 12
+    assert page.js("unflat.side.controls.atText.textContent") == "time = 12 s"
+    for panel in ("z", "y", "x"):
+        assert_picture_is_the_model(page, panel, series.at(12.0))
+    page.driver.refresh()  # The address holds the position.
+    page.settle()
+    assert page.view["at"] == 12
+    assert page.js("unflat.session.source().at") == 12
 
 
 def colours(values: np.ndarray, low: float, high: float, name: str = "inferno") -> np.ndarray:

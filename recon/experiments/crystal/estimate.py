@@ -8,7 +8,6 @@ import numpy as np
 from ...acquisition import Acquisition
 from ...devices import usable_cores
 from ...memory import format_bytes
-from ...optimize.steps import series_trial_steps
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import CrystalSettings
 from .geometry_checks import require_spacing
@@ -99,7 +98,7 @@ def estimate_series(settings: CrystalSettings, acquisitions: Sequence[Acquisitio
     times = sum(1 + _is_incomplete(own) for own in acquisitions) if settings.fit.start == "phase" else 0
     whole = one.of_series([acquisition.nbytes for acquisition in acquisitions])
     fit, count = settings.fit, len(acquisitions)
-    steps = fit.steps + series_trial_steps(fit.steps, fit.series.trials)
+    steps = fit.steps + fit.series_trial_steps
     lines = [*one.lines, f"series of {count} curves: {times} phasings, and {steps} steps of all"]
     seconds = times * one.seconds + count * steps * _step_seconds(settings, largest)
     return replace(whole, seconds=seconds, lines=lines)

@@ -31,6 +31,8 @@ LEAST_GAIN = 0.05
 """Share of the voxels that neighbours must add to a curve for it to be phased completed."""
 UNEQUAL_FLUX = 1.25
 """Ratio of two fluxes from which they are not taken as equal without a warning."""
+LEAST_FLUX = 1.1
+"""Ratio of all counts of two curves up to which their fluxes are equal: errors of the ratio are worse."""
 _COMMON_COUNTS = 1000.0
 """Counts in the pixels that two curves share from which their fluxes are compared."""
 
@@ -187,8 +189,13 @@ def flux_ratio(scan: PreprocessedScan, other: PreprocessedScan, common: Bool[np.
         return float(scan.normalized_counts[common].sum()) / shared
     if not (_is_alternate(scan) and _is_alternate(other)):
         return None
-    own, others = (float(each.normalized_counts[each.good].sum()) for each in (scan, other))
-    return own / others if others > 0 else None
+    # Pixels that are masked in some of the measured frames are left out in both.
+    lines = np.logical_and(*(each.good.sum(axis=0) == each.good.any(axis=(1, 2)).sum() for each in (scan, other)))
+    own, others = (float(each.normalized_counts[:, lines].sum(where=each.good[:, lines])) for each in (scan, other))
+    if others <= _COMMON_COUNTS:
+        return None
+    # Strain moves counts to and from the masked pixels: a small difference is the error of this estimate.
+    return own / others if max(own / others, others / own) > LEAST_FLUX else 1.0
 
 
 def _is_alternate(scan: PreprocessedScan) -> bool:

@@ -4,7 +4,7 @@ import { COLOUR_MAPS, isCyclic } from "./colours.js";
 import { ColourRange } from "./colour_range.js";
 import { button, checkbox, element, labelled, select, setOptions } from "./dom.js";
 import { HOME } from "./session.js";
-import { capital, drawTitle, meanTitle, quantityTitle } from "./titles.js";
+import { capital, drawTitle, meanTitle, positionTitle, quantityTitle } from "./titles.js";
 import { TransferEditor } from "./transfer.js";
 import { axisUnit, formatNumber } from "./units.js";
 
@@ -31,10 +31,14 @@ export class Controls {
       store.set({ compare: { ...this.session.view.compare, plane } }));
     this.contours = checkbox("Outlines of the draws", (contours) => store.set({ contours }), "Outline of each at the level of the surface, over the slices");
     this.cellField = labelled("Cell", this.cell);
+    this.at = element("input", { type: "range", step: "any", list: "acquisitions", oninput: () => store.set({ at: Number(this.at.value) }) });
+    this.acquisitions = element("datalist", { id: "acquisitions" });
+    this.atText = element("output", { class: "value" });
+    this.seriesField = element("div", {}, labelled("Series", this.at), this.atText, this.acquisitions);
     this.drawField = labelled("Draw", this.draw);
     this.compareField = labelled("Side by side", this.compare);
     this.planeField = labelled("Plane side by side", this.comparePlane);
-    return group("Values", labelled("Quantity", this.quantity), this.meaning, this.cellField, this.drawField, this.compareField, this.planeField, this.contours);
+    return group("Values", labelled("Quantity", this.quantity), this.meaning, this.cellField, this.seriesField, this.drawField, this.compareField, this.planeField, this.contours);
   }
 
   #compareWith(value) {
@@ -106,6 +110,7 @@ export class Controls {
     const cells = Array.from({ length: run.cells ?? 0 }, (_, i) => [String(i), run.names[i] || `cell ${i}`]);
     setOptions(this.cell, cells, String(view.cell ?? 0));
     this.cellField.hidden = cells.length < 2;
+    this.#refreshSeries(run);
     const isSingle = run.draws < 2;
     const draws = isSingle ? [] : Array.from({ length: run.draws }, (_, i) => [String(i), capital(drawTitle(run, i))]);
     const spread = this.session.hasSpread ? [["spread", isSingle ? "Uncertainty" : "Spread (standard deviation)"]] : [];
@@ -123,6 +128,19 @@ export class Controls {
     this.compareField.hidden = options.length < 2;
     this.planeField.hidden = compare.kind === "none";
     this.comparePlane.value = compare.plane;
+  }
+
+  #refreshSeries({ series }) {
+    this.seriesField.hidden = !series;
+    if (!series) return;
+    const { positions } = series;
+    this.seriesField.querySelector("label").textContent = capital(series.name);
+    const options = positions.map((position) => [String(position), positionTitle(series, position)]);
+    setOptions(this.acquisitions, options, undefined);
+    Object.assign(this.at, { min: positions[0], max: positions.at(-1) });
+    if (document.activeElement !== this.at) this.at.value = this.session.at;
+    this.atText.textContent = positionTitle(series, this.session.at);
+    this.at.setAttribute("aria-valuetext", this.atText.textContent);
   }
 
   #refreshVolume(run, view) {

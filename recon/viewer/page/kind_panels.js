@@ -30,7 +30,7 @@ export class KindPanels {
       this.#panels = run.panels.map((panel) => new KindPanel(this.session, panel));
       this.element.replaceChildren(...this.#panels.map((panel) => panel.element));
     }
-    if (isShown) for (const panel of this.#panels) panel.refresh(JSON.stringify([run.id, changed[run.id], view.cell, view.draw]));
+    if (isShown) for (const panel of this.#panels) panel.refresh(JSON.stringify([run.id, changed[run.id], view.cell, view.draw, view.at]));
   }
 }
 
@@ -71,7 +71,7 @@ class KindPanel {
 
   #ask() {
     const { description: run, view } = this.session;
-    const query = { ...this.values, cell: view.cell, draw: view.draw };
+    const query = { ...this.values, cell: view.cell, draw: view.draw, at: this.session.at };
     this.element.classList.add("waiting");
     this.#queue.run(async () => {
       try {

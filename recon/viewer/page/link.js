@@ -77,6 +77,7 @@ const VIEW = {
   quantity: isText,
   draw: (value) => /^(mean|spread|\d+)$/.test(value),
   cell: orNull((value) => Number.isInteger(value) && value >= 0),
+  at: orNull(isNumber),
   point: orNull(isVector),
   view: orNull(isVector),
   scale: (value) => isNumber(value) && value >= 0,

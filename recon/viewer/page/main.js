@@ -127,7 +127,7 @@ class App {
       const isOnlyVolume = changed.size === 1 && changed.has("volume");
       const bodyMatters = session.masked || session.view.contours;
       if (!isOnlyVolume || bodyMatters) for (const panel of this.shownSlices) panel.refresh();
-      const volumeParts = ["volume", "run", "quantity", "draw", "cell", "ranges", "colours", "point", "planes", "mask", "layout", "compare"];
+      const volumeParts = ["volume", "run", "quantity", "draw", "cell", "at", "ranges", "colours", "point", "planes", "mask", "layout", "compare"];
       if (volumeParts.some((name) => changed.has(name)) || !changed.size) this.volume.refresh();
     }
     this.side.refresh();

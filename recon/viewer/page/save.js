@@ -8,7 +8,7 @@ import { PlaneFrame } from "./plane_frame.js";
 import { placeText } from "./slice_panel.js";
 import { viewSource } from "./sources.js";
 import { showError, showMessage } from "./status.js";
-import { quantityTitle, valuesTitle } from "./titles.js";
+import { positionTitle, quantityTitle, valuesTitle } from "./titles.js";
 import { axisUnit, formatNumber } from "./units.js";
 import { paintBefore, paintBehind } from "./volume_marks.js";
 
@@ -36,7 +36,8 @@ function fileName(panel) {
   const { description, quantity, query } = sourceOf(panel);
   const draw = description.draws > 1 ? `${description.draws_name.one}_${query.draw}` : query.draw === "spread" ? "spread" : "";
   const clean = (text) => text.replace(/[^\w.-]+/g, "_");
-  return [description.name, quantity.name, draw, panel.name ?? "volume"].filter(Boolean).map(clean).join("_");
+  const when = description.series ? `${description.series.name}_${query.at}` : "";
+  return [description.name, quantity.name, draw, when, panel.name ?? "volume"].filter(Boolean).map(clean).join("_");
 }
 
 /** Values that a panel shows. */
@@ -73,9 +74,10 @@ async function composed(panel, density, frame = panel.frame?.()) {
 export function captionOf(panel, frame) {
   const { description: run, quantity, query, colouring } = sourceOf(panel);
   const cell = run.cells > 1 ? [run.names[query.cell] || `cell ${query.cell}`] : [];
+  const when = run.series ? [positionTitle(run.series, query.at)] : [];
   const place = frame ? placeText(frame, panel.session.unit, true) : panel.heading.textContent;
   const draw = run.draws > 1 || query.draw === "spread" ? [valuesTitle(run, query.draw)] : [];
-  return { title: [run.name, ...cell, place].join(" · "), values: [quantityTitle(quantity), ...draw].join(", "), unit: quantity.unit, colouring };
+  return { title: [run.name, ...cell, ...when, place].join(" · "), values: [quantityTitle(quantity), ...draw].join(", "), unit: quantity.unit, colouring };
 }
 
 async function paintSlice(context, panel, frame, density) {

@@ -84,13 +84,14 @@ export class Session {
 
   /** Choices of the view that a run does not offer, replaced. */
   #valid(run) {
-    const { quantity, draw, cell, compare } = this.view;
+    const { quantity, draw, cell, at, compare } = this.view;
     const names = run.quantities.map((each) => each.name);
     const isDraw = draw === "mean" || draw === "spread" || (run.draws > 1 && /^\d+$/.test(draw) && Number(draw) < run.draws);
     return {
       quantity: names.includes(quantity) ? quantity : (names[0] ?? ""),
       draw: isDraw ? draw : "mean",
       cell: run.cells === null ? null : Math.min(cell ?? 0, run.cells - 1),
+      at: at === null ? null : positionIn(run, at),
       compare: compare.kind === "draws" && run.draws < 2 ? { ...compare, kind: "none" } : compare,
     };
   }
@@ -126,6 +127,11 @@ export class Session {
   /** Draw that is shown: the mean where the quantity has no spread. */
   get draw() {
     return this.view.draw === "spread" && !this.hasSpread ? "mean" : this.view.draw;
+  }
+
+  /** Position in the series that is shown; null for any other result. */
+  get at() {
+    return this.run ? positionIn(this.run, this.view.at) : null;
   }
 
   /** Draw of the body: that of the values, or the mean beside a spread. */
@@ -190,7 +196,7 @@ export class Session {
   /** Parameters of a request for values. */
   source(changes = {}) {
     const { quantity, cell } = this.view;
-    return { quantity, draw: this.draw, cell, ...changes };
+    return { quantity, draw: this.draw, cell, at: this.at, ...changes };
   }
 
   /** Centre of the planes: the box's until one is chosen. */
@@ -227,6 +233,12 @@ export class Session {
 
 /** Position and size of a view that shows the whole box. */
 export const HOME = { point: null, view: null, scale: 0, planes: uprightPlanes(), line: null };
+
+/** Position of a run's series that is nearest to another, or its default; null for a run of no series. */
+export function positionIn({ series }, at) {
+  if (!series) return null;
+  return Math.min(Math.max(at ?? series.default, series.positions[0]), series.positions.at(-1));
+}
 
 /** Value on the surface: 0 of a distance with both signs, or the middle between the background and the far end. */
 export function defaultLevel({ low, high, background, level }) {

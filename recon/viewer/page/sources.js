@@ -1,6 +1,6 @@
 /** Values that a slice panel shows: of the view, of one draw, or of another run. */
 
-import { isBelow } from "./session.js";
+import { isBelow, positionIn } from "./session.js";
 
 /** Values of the view. */
 export const viewSource = (session) => (session.run ? source(session, session.run, {}) : null);
@@ -16,7 +16,7 @@ export function runSource(session, run) {
   const quantity = run.quantities.find(({ name }) => name === session.view.quantity);
   if (!session.run || !quantity || (session.draw === "spread" && !quantity.spread)) return null;
   const isThere = session.draw === "spread" || Number(session.draw) < run.draws;
-  return source(session, run, { draw: isThere ? session.draw : "mean", cell: run.cells === null ? null : session.view.cell });
+  return source(session, run, { draw: isThere ? session.draw : "mean", cell: run.cells === null ? null : session.view.cell, at: positionIn(run, session.view.at) });
 }
 
 function source(session, run, changes) {

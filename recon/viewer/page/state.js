@@ -6,6 +6,7 @@
  * @property {string} quantity Name of the quantity; empty for the main one.
  * @property {string} draw `mean`, `spread`, or the number of a draw.
  * @property {number|null} cell Number of the cell.
+ * @property {number|null} at Position in a series; null for its last acquisition.
  * @property {number[]|null} point Common point of the three planes.
  * @property {number[]|null} view Point at the centre of the panels; each panel shows its foot on the plane.
  * @property {number} scale Metres a CSS pixel, the same in all panels.
@@ -30,6 +31,7 @@ export function defaultView() {
     quantity: "",
     draw: "mean",
     cell: null,
+    at: null,
     point: null,
     view: null,
     scale: 0,

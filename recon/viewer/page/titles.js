@@ -1,4 +1,6 @@
-/** Titles of quantities and draws. */
+/** Titles of quantities, draws and positions. */
+
+import { withMinus } from "./units.js";
 
 /** Title of a quantity for lists: `phase (rad)`; lengths are shown in a unit that suits their values, and have none here. */
 export function quantityTitle({ name, unit }) {
@@ -17,6 +19,9 @@ export function valuesTitle(run, draw) {
   if (draw === "spread") return run.draws > 1 ? `standard deviation of the ${run.draws} ${run.draws_name.many}` : "uncertainty";
   return draw === "mean" ? meanTitle(run) : drawTitle(run, draw);
 }
+
+/** Place in a series: `time = 12.5 s`. */
+export const positionTitle = ({ name, unit }, at) => `${name} = ${withMinus(String(Number(at.toPrecision(6))))}${unit ? ` ${unit}` : ""}`;
 
 /** Text with a capital letter. */
 export const capital = (text) => text[0].toUpperCase() + text.slice(1);
