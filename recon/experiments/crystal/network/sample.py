@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float
 
+from ....phase_retrieval.lost_frames import SAME, WIDE
 from ..oversampling import estimate_oversampling
 from ..preprocess import PreprocessedScan
 from . import flow
@@ -38,7 +39,37 @@ def resample_scan(scan: PreprocessedScan, fraction: float, seed: int) -> Resampl
     """
     visible = scan.good & ~scan.data.free_pixels(fraction, seed)
     counts = scan.normalized_counts
+    if scan.positions is not None:
+        counts, visible = interpolate_frames(counts, visible, scan.positions[:, 0])
     return resample_pattern(counts, visible, estimate_oversampling(counts, visible))
+
+
+def interpolate_frames(
+    counts: Float[np.ndarray, "frame y x"], good: Bool[np.ndarray, "frame y x"], along: Float[np.ndarray, " frame"]
+) -> tuple[Float[np.ndarray, "frame y x"], Bool[np.ndarray, "frame y x"]]:
+    """Interpolate amplitudes to even steps, as a network knows no others; phasing takes the frames as measured.
+
+    Args:
+        counts: Counts.
+        good: True where a voxel was measured.
+        along: Positions of the frames along the curve [step], from that of the even frame ``n // 2``.
+
+    Returns:
+        Counts and good voxels at even steps; voxels in gaps of lost frames are not good.
+    """
+    count, order = len(along), np.argsort(along, kind="stable")
+    counts, good, along = counts[order], good[order], along[order]
+    even = np.arange(count, dtype=np.float64) - count // 2
+    upper = np.clip(np.searchsorted(along, even), 1, count - 1)
+    lower = upper - 1
+    gap = along[upper] - along[lower]
+    share = np.clip((even - along[lower]) / np.maximum(gap, 1e-9), 0, 1)[:, None, None]
+    amplitude = np.sqrt(np.maximum(counts, 0))
+    distance = np.minimum(np.abs(even - along[lower]), np.abs(along[upper] - even))
+    near = ((gap <= WIDE) & (distance <= WIDE / 2)) | (distance <= SAME)
+    is_seen = (good[lower] | (share == 1)) & (good[upper] | (share == 0)) & near[:, None, None]
+    between = ((1 - share) * amplitude[lower] + share * amplitude[upper]) ** 2
+    return np.asarray(np.where(is_seen, between, 0), counts.dtype), is_seen
 
 
 def draw_samples(

@@ -33,6 +33,7 @@ from unflat.recon.experiments.crystal.network.denoiser import (
     project,
 )
 from unflat.recon.experiments.crystal.network.inputs import crop_or_pad, normalize_pattern, resample_pattern
+from unflat.recon.experiments.crystal.network.sample import interpolate_frames
 from unflat.recon.experiments.crystal.network.simulated_data import TrainingCrystal, centre_mass, simulate_crystal
 from unflat.recon.experiments.crystal.oversampling import Oversampling, estimate_oversampling
 from unflat.recon.io.network_file import Network
@@ -142,6 +143,17 @@ def test_an_answer_comes_back_in_counts_on_any_array(crystal: TrainingCrystal, s
     modelled = np.abs(np.fft.fftn(back)) ** 2
     lost = np.sum((np.sqrt(modelled) - ifftshift3(np.sqrt(counts))) ** 2) / counts.sum()
     assert np.sqrt(lost) < 0.1  # The box cuts off ringing, and a longer array its rim.
+
+
+def test_uneven_frames_are_interpolated_for_the_network() -> None:
+    along = np.array([-4, -3.4, -2, -1.2, 0, 0.7, 0.5, 3])
+    amplitude = 20.0 + along[:, None, None] * np.ones((1, 2, 2))
+    good = np.ones((8, 2, 2), bool)
+    good[1, 0, 0] = False
+    counts, is_seen = interpolate_frames(amplitude**2, good, along)
+    np.testing.assert_array_equal(is_seen[:, 1, 1], [1, 1, 1, 1, 1, 0, 0, 1])
+    np.testing.assert_array_equal(is_seen[:3, 0, 0], [1, 0, 1])
+    np.testing.assert_allclose(np.sqrt(counts[is_seen[:, 1, 1], 1, 1]), 20 + np.array([-4, -3, -2, -1, 0, 3.0]))
 
 
 def test_an_undersampled_axis_is_taken_to_fill_the_box() -> None:
