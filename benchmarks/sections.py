@@ -35,6 +35,11 @@ SETS: Mapping[str, Sequence[tuple[float, float, float]]] = {
     "three, orthogonal": ((0.0, QUARTER, 0.0), (0.0, 0.0, QUARTER)),
 }
 """Further sections of each set: height [voxel], and tilts about y and x [rad]."""
+PARALLEL: Mapping[str, Sequence[tuple[float, float, float]]] = {
+    "two, parallel at a quarter of the cube": ((2 * HEIGHT, 0.0, 0.0),),
+    "three, parallel": ((1.5 * HEIGHT, 0.0, 0.0), (-1.5 * HEIGHT, 0.0, 0.0)),
+}
+"""Further sets, of what parallel planes need; their heights were chosen on the first fold."""
 GOALS, COVERED = {"overlap_error": 0.33, "volume": 0.15}, (80.0, 97.0)
 LABELS = {"overlap_error": "1 − IoU", "volume": "volume error"}
 
@@ -43,8 +48,8 @@ def run(ledger: Ledger) -> None:
     """Predict the cells of each fold from each set of sections."""
     source = shared("shapes/red_blood_cells_108.zip")
     networks = ledger.folder / ".cache" / "shapes" / "networks"
-    sets = dict(list(SETS.items())[: ledger.choose(None, 2)])
-    rows: dict[str, list[Numbers]] = {name: [] for name in sets}
+    groups = {"": dict(list(SETS.items())[: ledger.choose(None, 2)]), "-parallel": ledger.choose(PARALLEL, {})}
+    rows: dict[str, list[Numbers]] = {name: [] for sets in groups.values() for name in sets}
     lacking = []
     for seed in SEEDS[: ledger.choose(None, 1)]:
         for fold in range(FOLDS):
@@ -52,11 +57,12 @@ def run(ledger: Ledger) -> None:
             if not network.is_file():
                 lacking.append(network.name)
                 continue
-            known = {"cells": digest(source), "network": digest(network), "fold": fold, "seed": seed, "sets": sets}
-            compute = partial(_fold, source, network, fold, seed, sets, ledger.choose(None, 1))
-            part = ledger.part(f"seed-{seed}-fold-{fold}", known, compute)
-            for name in sets:
-                rows[name] += [{**cell, "fold": fold, "seed": seed} for cell in part[name]]
+            for suffix, sets in groups.items():
+                known = {"cells": digest(source), "network": digest(network), "fold": fold, "seed": seed, "sets": sets}
+                compute = partial(_fold, source, network, fold, seed, sets, ledger.choose(None, 1))
+                part = ledger.part(f"seed-{seed}-fold-{fold}{suffix}", known, compute)
+                for name in sets:
+                    rows[name] += [{**cell, "fold": fold, "seed": seed} for cell in part[name]]
     if lacking:
         raise Skipped(f"networks of the benchmark shapes are not here: {', '.join(lacking)}; run it first")
     fold = ledger.choose(1, 0)
