@@ -267,6 +267,7 @@ BUILDERS: dict[str, Callable[[GivenFiles, Path], None]] = {
     "stack.tif": _image_stack,
     "leds.csv": _led_positions,
     "read_model.py": _copy("docs/read_model.py"),
+    "cell.h5-network": _copy("recon/networks/shipped/cell.h5"),
     "shape.h5-network": _copy("recon/networks/shipped/shape.h5"),
     "points.csv": _text("z,y,x\n0,0,0\n10,0,-5\n"),
 }
