@@ -8,6 +8,7 @@ import numpy as np
 from ...acquisition import Acquisition
 from ...devices import usable_cores
 from ...memory import format_bytes
+from ...phase_retrieval.settings import PhaseSettings
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import CrystalSettings
 from .geometry_checks import require_spacing
@@ -28,6 +29,8 @@ UNEVEN_COPIES = 8
 """Number of further complex arrays in the loop where frames are each at their own q."""
 PRODUCT_RATE = 2.5e10
 """[1/s] Floating-point operations of the products along the frames of such a curve."""
+FRAME_FIT_COST = 8 * (180 + 60 * REFINEMENT_COST + 4 * 30 * 2 * REFINEMENT_COST)
+"""Time of the fit of the frames, relative to a projection: rounds of projections, refinement and joint steps."""
 STEP_PRODUCTS = 24
 """Floating-point operations of a fit's step for each complex product of its transforms, forwards and backwards."""
 STEP_SECONDS = 1.5e-7
@@ -63,10 +66,11 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     refining_cost = REFINEMENT_COST * (refinements + 2 * max(extension - 1, 0) * phase.refine.iterations)
     cores = usable_cores()
     # The FFT runs along one axis after the other: a second core helps little.
-    seconds = 2 * voxels * np.log2(voxels) * FFT_SECONDS * (full_projections + refining_cost) / min(cores, 2) ** 0.5
-    uneven = OFFSETS in acquisition
-    iterations = full_projections + refining_cost
-    seconds += uneven * iterations * 2 * 8 * frame * voxels / PRODUCT_RATE
+    iterations, frame_fit = full_projections + refining_cost, _frame_fit_cost(phase)
+    seconds = 2 * voxels * np.log2(voxels) * FFT_SECONDS * (iterations + frame_fit) / min(cores, 2) ** 0.5
+    own_q = (OFFSETS in acquisition) * iterations + frame_fit
+    seconds += own_q * 2 * 8 * frame * voxels / PRODUCT_RATE
+    uneven = own_q > 0
     images = acquisition["images"]
     selected = min(phase.keep, phase.starts)
     loops = 8 * voxels * ((COPIES + UNEVEN_COPIES * uneven) * max(extension, 1.0) + SOLUTION_COPIES * selected)
@@ -78,9 +82,22 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
         f"{phase.starts} starts of {projections // phase.starts} iterations, {refinements} refining ones",
         f"time is that of {min(cores, 2)} CPU cores; an accelerator is many times faster",
     ]
-    if uneven:
+    if OFFSETS in acquisition:
         lines.append("each frame at its own q, since the curve is not even: iterations take two to four times as long")
+    if frame_fit:
+        lines.append(f"{_names_of_fits(phase)} fitted with the crystal, in up to 8 rounds")
     return Estimate(int(memory), float(seconds), lines, {"starts": phase.starts}, shared_on_cpu=False)
+
+
+def _frame_fit_cost(phase: PhaseSettings) -> float:
+    """Return the time of the fit of the frames in projections; without withheld pixels nothing could judge it."""
+    is_fitted = any(phase.refine.fitted_frames) and phase.free > 0 and phase.refine.iterations > 0
+    return FRAME_FIT_COST if is_fitted else 0.0
+
+
+def _names_of_fits(phase: PhaseSettings) -> str:
+    names = ("angles", "rolls", "fluxes")
+    return ", ".join(name for name, active in zip(names, phase.refine.fitted_frames, strict=True) if active)
 
 
 def estimate_series(settings: CrystalSettings, acquisitions: Sequence[Acquisition]) -> Estimate:

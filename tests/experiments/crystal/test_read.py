@@ -457,6 +457,15 @@ class TestSize:
 
         assert memory(starts=100, keep=4) == memory(starts=4, keep=4) < memory(starts=8, keep=8)
 
+    def test_a_fit_of_the_frames_is_named_and_counted(self) -> None:
+        plain, fitted = (
+            estimate(settings(phase={"refine": {"angles": angles, "flux": angles}}), acquired(pattern()))
+            for angles in (False, True)
+        )
+        assert "angles, fluxes fitted with the crystal, in up to 8 rounds" in fitted.lines
+        assert not any("fitted" in line for line in plain.lines)
+        assert fitted.seconds > 1.5 * plain.seconds
+
     def test_a_spacing_far_finer_than_a_voxel_is_refused_before_any_work(self) -> None:
         made = acquired(pattern(), reciprocal_basis=BASIS)
         shape: tuple[int, int, int] = SHAPE

@@ -1,0 +1,155 @@
+"""Joint fit of a density and of the angle, roll and flux of each frame, by Gauss–Newton steps.
+
+Density and frames must move together: a density that was found under wrong angles explains the counts best there, and
+steps of the one and the other by turns hardly leave them. Two things keep the density from following wrong angles:
+
+- a support as tight as the object, in one piece. Jitter of the angles spreads the density along the frames, and a loose
+  support has room for it;
+- a relative error `MODEL_ERROR` of the model beside the counting noise, so that the bright middle of the pattern, which
+  voxels with hard edges never explain to its noise, does not outvote the speckles.
+
+With the residuals 2(√(C + ⅜) − √(I + ⅜)) / √(1 + ε²I), of variance 1 under Poisson noise, a step solves the normal
+equations of density and frames by conjugate gradients, without a matrix. Arrays are (z, y, x) in FFT order.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Complex, Float
+from scipy import ndimage
+
+from .frame_fit import PRIOR, FrameParameters, corrected_pattern
+from .pattern import DevicePattern, PointSpread, predict_counts
+from .support import shrink_wrap
+
+MODEL_ERROR = 0.1
+"""ε, relative error of the modelled counts."""
+STEPS = 4
+"""Gauss–Newton steps of one fit."""
+_INNER = 30
+"""Iterations of conjugate gradients in a step."""
+_DAMPING = 1e-2
+_DENSITY_UNIT, _FRAME_UNIT = 0.05, 0.02
+"""Changes that count alike in the damping: of the density, relative to its rms, and of the frames [step, pixel, 1]."""
+_TIGHT, _TIGHT_SIGMA = 0.3, 1.0
+"""Threshold of the tight support, relative to the object's rms, and width of its blur [voxel]."""
+_SHARES = (0.0, 0.125, 0.25, 0.5, 1.0)
+_ANSCOMBE = 0.375
+
+
+class _Unknowns(NamedTuple):
+    """Unknowns of the fit, in their units."""
+
+    real: Float[Array, "z y x"]
+    imag: Float[Array, "z y x"]
+    frames: Float[Array, "frame 4"]
+
+
+def tight_support(density: Complex[np.ndarray, "z y x"]) -> np.ndarray:
+    """Find the largest connected part of a centred density, on the host."""
+    amplitude = np.abs(density)
+    bright = jnp.asarray(amplitude > _TIGHT * amplitude.max(), jnp.float32)
+    inside = np.asarray(shrink_wrap(jnp.asarray(density), bright, _TIGHT_SIGMA, _TIGHT)) > 0
+    labels, count = ndimage.label(inside)
+    sizes = ndimage.sum(inside, labels, range(1, count + 1))
+    return np.asarray(labels == 1 + int(np.argmax(sizes)))
+
+
+def fit_jointly(
+    density: Complex[Array, "z y x"],
+    support: Float[Array, "z y x"],
+    point_spread: PointSpread,
+    stated: DevicePattern,
+    corrections: FrameParameters,
+    active: tuple[bool, bool, bool],
+) -> tuple[Complex[Array, "z y x"], FrameParameters]:
+    """Fit a density and the frames to the fitted pixels.
+
+    Args:
+        density: Density, centred about the origin.
+        support: Tight support; 1 inside.
+        point_spread: Point-spread function and background, which stay as they are.
+        stated: Pattern as the instrument states it, with positions.
+        corrections: Present corrections.
+        active: Whether to fit the angles, the rolls and the fluxes.
+    """
+    angles, rolls, fluxes = (float(each) for each in active)
+    mask = jnp.asarray([angles, rolls, rolls, fluxes], jnp.float32)
+    frames = jnp.concatenate([corrections.offsets, corrections.flux[:, None]], axis=1)
+    now = (density, frames)
+    for _ in range(STEPS):
+        now = _step(*now, support, point_spread, stated, mask)
+    density, frames = now
+    return density, FrameParameters(frames[:, :3], frames[:, 3])
+
+
+@jax.jit
+def _step(
+    density: Complex[Array, "z y x"],
+    frames: Float[Array, "frame 4"],
+    support: Float[Array, "z y x"],
+    point_spread: PointSpread,
+    stated: DevicePattern,
+    active: Float[Array, "4"],
+) -> tuple[Complex[Array, "z y x"], Float[Array, "frame 4"]]:
+    power = jnp.sum(stated.counts / stated.exposure) / stated.counts.size
+    scale = _DENSITY_UNIT * jnp.sqrt(power / jnp.maximum(jnp.sum(support), 1.0))
+    inside, prior = support * scale, active / jnp.asarray(PRIOR, jnp.float32)
+
+    def parts(x: _Unknowns) -> tuple[Complex[Array, "z y x"], Float[Array, "frame 4"]]:
+        return lax.complex(x.real * inside, x.imag * inside), _FRAME_UNIT * x.frames * active[None, :]
+
+    def residuals(x: _Unknowns) -> tuple[Array, Array]:
+        trial, own = parts(x)
+        pattern = corrected_pattern(stated, FrameParameters(own[:, :3], own[:, 3]))
+        counts = predict_counts(trial, point_spread, pattern.exposure, pattern.curve)
+        error = 2 * (jnp.sqrt(jnp.maximum(counts, 0.0) + _ANSCOMBE) - jnp.sqrt(stated.counts + _ANSCOMBE))
+        return stated.fitted * error * lax.rsqrt(1 + MODEL_ERROR**2 * stated.counts), own * prior[None, :]
+
+    x = _Unknowns(density.real * support / scale, density.imag * support / scale, frames / _FRAME_UNIT)
+    step = _gauss_newton_step(residuals, x)
+
+    def cost(share: Float[Array, ""]) -> Float[Array, ""]:
+        return _energy(residuals(_add(x, step, share)))
+
+    shares = jnp.asarray(_SHARES, jnp.float32)
+    return parts(_add(x, step, shares[jnp.argmin(lax.map(cost, shares))]))
+
+
+def _gauss_newton_step(residuals: Callable[[_Unknowns], tuple[Array, Array]], x: _Unknowns) -> _Unknowns:
+    """Solve the damped normal equations by conjugate gradients."""
+    now, forward = jax.linearize(residuals, x)
+    transpose = jax.linear_transpose(forward, x)
+
+    def product(v: _Unknowns) -> _Unknowns:
+        return _add(transpose(forward(v))[0], v, jnp.asarray(_DAMPING, jnp.float32))
+
+    zero = jax.tree.map(jnp.zeros_like, x)
+    rest = _add(zero, transpose(now)[0], jnp.asarray(-1.0, jnp.float32))
+
+    def iterate(_: Array, state: tuple[_Unknowns, _Unknowns, _Unknowns]) -> tuple[_Unknowns, _Unknowns, _Unknowns]:
+        solution, rest, direction = state
+        along, before = product(direction), _energy(rest)
+        length = before / jnp.maximum(_inner(direction, along), 1e-30)
+        solution, rest = _add(solution, direction, length), _add(rest, along, -length)
+        return solution, rest, _add(rest, direction, _energy(rest) / jnp.maximum(before, 1e-30))
+
+    solution: _Unknowns = lax.fori_loop(0, _INNER, iterate, (zero, rest, rest))[0]
+    return solution
+
+
+def _add(a: _Unknowns, b: _Unknowns, factor: Float[Array, ""]) -> _Unknowns:
+    total: _Unknowns = jax.tree.map(lambda u, v: u + factor * v, a, b)
+    return total
+
+
+def _inner(a: tuple[Array, ...], b: tuple[Array, ...]) -> Float[Array, ""]:
+    return jnp.sum(jnp.stack([jnp.vdot(u, v) for u, v in zip(a, b, strict=True)]))
+
+
+def _energy(a: tuple[Array, ...]) -> Float[Array, ""]:
+    return _inner(a, a)
