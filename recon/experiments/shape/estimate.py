@@ -37,7 +37,7 @@ def estimate(settings: ShapeSettings, acquisition: Acquisition | None) -> Estima
     pool = pool_size(max(draws, DRAWS))
     voxels = cells * shapes * settings.volume.edge**3
     seconds = cells * drawn * steps * _STEP_SECONDS
-    more = 2 * pool if section.refine else pool - (0 if section.mean else draws)
+    more = pool if section.mean else 2 * pool if section.refine else pool - draws
     seconds += conditioned * more * (section.steps or STEPS) * _STEP_SECONDS
     seconds += cells * _COMBINING_SECONDS * (not section.mean)
     seconds += cells * shapes * _REFINING_SECONDS * section.refine_steps * section.refine
@@ -46,5 +46,7 @@ def estimate(settings: ShapeSettings, acquisition: Acquisition | None) -> Estima
     if not section.mean:
         lines.append(f"the consensus of a cell is of {DRAWS} draws, whatever number is written")
     if conditioned:
-        lines.append(f"{conditioned} cells of several sections: the draws are taken from a pool of {pool} of each")
+        many = "1 cell" if conditioned == 1 else f"{conditioned} cells"
+        use = "the mean is changed by" if section.mean else "the draws are taken from"
+        lines.append(f"{many} of several sections: {use} a pool of {pool} draws of each")
     return Estimate(int(PROGRAM_BYTES + 4 * voxels), float(seconds), lines, {"draws of a call": min(drawn, BATCH)})

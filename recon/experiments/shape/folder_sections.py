@@ -8,13 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...acquisition import Acquisition
+from ...config.source import Source
 from ...errors import ConfigError, DataError, Diagnostic
 from .cell_crops import SMALLEST, largest_number, normalise_image
 from .config import ShapeAcquisition
 from .masks import interpret_mask
 from .schema import PATHS
+from .section_faults import angle_faults, count_sections
 from .section_files import SectionFile, Sections, read_file
-from .sections import PICTURES, PLACES, Section, SectionPlane, planes_of
+from .sections import HEIGHT, IMAGES, MASK, PICTURES, PLACES, ROTATION, TILT, Section, SectionPlane, planes_of
+
+_SHAPES = {HEIGHT: (), TILT: (2,), ROTATION: (3, 3)}
+"""Shape of the place of one section."""
+_PARTS = {"image": IMAGES, "mask": MASK}
+"""Name in the config of each part of a section."""
 
 
 def further_planes(settings: ShapeAcquisition, files: Sequence[SectionFile]) -> list[SectionPlane]:
@@ -27,7 +34,30 @@ def further_planes(settings: ShapeAcquisition, files: Sequence[SectionFile]) -> 
     Raises:
         ConfigError: If places and folders do not match, or the config names arrays, which folders do not hold.
     """
-    count = 1 + max((number for file in files for number in file.further), default=-1)
+    count = 1 + max((number for file in files for number in _used_parts(settings, file)), default=-1)
+    places = _configured_places(settings)
+    if places and not count:
+        message = "further sections are read from section_0/image and section_0/mask, and there are no such folders"
+        raise ConfigError(Diagnostic(f"acquisition.{next(iter(places))}", message, "add them, or set it to null"))
+    if not count:
+        return []
+    if not places:
+        message = f"the places of {count_sections(count)} are unknown"
+        remedy = "set it, and acquisition.section_tilt or section_rotation"
+        raise ConfigError(Diagnostic("acquisition.section_height", message, remedy))
+    arrays = {name: _place_array(name, source, count) for name, source in places.items()}
+    acquisition = Acquisition("shape", arrays, "", places={name: f"acquisition.{name}" for name in arrays})
+    if faults := angle_faults(acquisition):
+        raise ConfigError(*faults)
+    return planes_of(acquisition, 1, count)[0]
+
+
+def _configured_places(settings: ShapeAcquisition) -> dict[str, Source]:
+    """Return the places of sections that the config gives, by name.
+
+    Raises:
+        ConfigError: If the config names arrays, which folders do not hold.
+    """
     given = {name: source for name in (*PICTURES, *PLACES) if (source := getattr(settings, name)) is not None}
     places = {name: source for name, source in given.items() if not source.is_default(PATHS[name])}
     for name, source in places.items():
@@ -35,21 +65,30 @@ def further_planes(settings: ShapeAcquisition, files: Sequence[SectionFile]) -> 
             message = f"{source} names an array of an HDF5 file, and this is a folder of images"
             remedy = "put the images into section_0/image and section_0/mask, and write places into the config"
             raise ConfigError(Diagnostic(f"acquisition.{name}", message, remedy))
-    if places and not count:
-        message = "further sections are read from section_0/image and section_0/mask, and there are no such folders"
-        raise ConfigError(Diagnostic(f"acquisition.{next(iter(places))}", message, "add them, or set it to null"))
-    if not count:
-        return []
-    if not places:
-        message = f"the places of {count} sections are unknown"
-        remedy = "set it, and acquisition.section_tilt or section_rotation"
-        raise ConfigError(Diagnostic("acquisition.section_height", message, remedy))
-    for name, source in places.items():
-        if len(np.atleast_1d(source.value)) != count:
-            message = f"gives {len(np.atleast_1d(source.value))} places, and the folder has {count} sections"
-            raise ConfigError(Diagnostic(f"acquisition.{name}", message, "give one for each section_0, section_1, …"))
-    arrays = {name: np.asarray(source.value, np.float64) for name, source in places.items()}
-    return planes_of(Acquisition("shape", arrays, ""), 1, count)[0]
+    return places
+
+
+def _place_array(name: str, source: Source, count: int) -> np.ndarray:
+    """Return heights, tilts or rotations of the config.
+
+    Raises:
+        ConfigError: If there is not one for each section.
+    """
+    values, shape = np.asarray(source.value, np.float64), (count, *_SHAPES[name])
+    if values.shape != shape:
+        message = f"has the shape {values.shape}, and the folder has {count_sections(count)}: expected {shape}"
+        raise ConfigError(Diagnostic(f"acquisition.{name}", message, "give one for each section_0, section_1, …"))
+    return values
+
+
+def _used_parts(settings: ShapeAcquisition, file: SectionFile) -> dict[int, dict[str, str]]:
+    """Paths of the files of each further section of a cell, without the parts that the config sets to null."""
+    unused = {part for part, name in _PARTS.items() if getattr(settings, name) is None}
+    used = {
+        number: {part: path for part, path in parts.items() if part not in unused}
+        for number, parts in sorted(file.further.items())
+    }
+    return {number: parts for number, parts in used.items() if parts}
 
 
 def read_further(
@@ -73,7 +112,7 @@ def read_further(
     """
     factor = float(normalise_image(first, largest_number(first)).max(initial=0)) / (float(first.max(initial=0)) or 1.0)
     read = []
-    for number, parts in sorted(file.further.items()):
+    for number, parts in _used_parts(settings, file).items():
         arrays = {part: _read_part(settings, sections, name, part, first) for part, name in parts.items()}
         image, values = arrays.get("image"), arrays.get("mask")
         mask = None if values is None else interpret_mask(values, None, settings, sections.place(parts["mask"])).share

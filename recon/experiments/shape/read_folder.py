@@ -26,7 +26,7 @@ from .labels import CellNotes, list_some, note_sentences
 from .masks import interpret_mask
 from .section_files import SectionFile, Sections, open_sections, read_file
 from .section_images import FolderImage
-from .sections import SectionPlane
+from .sections import PICTURES, PLACES, SectionPlane
 
 _log = logging.getLogger(__name__)
 _SIZE_TOLERANCE = 0.01
@@ -101,7 +101,8 @@ def read_folder(settings: ShapeAcquisition, path: Path) -> LoadedCells:
         selected = [crop for crop in selected if crop.mask.any()]
     if not selected and not faults:
         raise DataError(Diagnostic(str(path), "no mask holds a cell", "draw one, or check acquisition.outside"))
-    places = {"mask": str(path), "images": str(path)}
+    places = {name: str(path) for name in ("mask", "images", *PICTURES)}
+    places |= {name: f"acquisition.{name}" for name in PLACES}
     warnings = notes.sentences(settings.smallest)
     if sections.unmasked:
         count = len(sections.unmasked)

@@ -33,7 +33,7 @@ from .masks import Mask, interpret_mask
 from .places import read_place
 from .schema import OCCUPANCY, PATHS, SCHEMA
 from .section_faults import section_faults
-from .sections import ROTATION, TILT, read_sections
+from .sections import MASK, ROTATION, TILT, read_sections
 from .validate import truth_faults
 
 _log = logging.getLogger(__name__)
@@ -166,7 +166,7 @@ def _read_crops(
     sections = [
         replace(
             one,
-            mask=None if one.mask is None else _filled_share(one.mask),
+            mask=None if one.mask is None else _section_share(one.mask, settings, acquisition.place(MASK, PATHS)),
             image=None if one.image is None else np.asarray(one.image * factor, np.float32),
         )
         for one in read_sections(acquisition)[index]
@@ -204,6 +204,13 @@ def _normalise_stored(image: np.ndarray) -> np.ndarray:
 def _filled_share(values: np.ndarray) -> np.ndarray:
     """Return values of 0…1 unchanged, larger ones relative to the maximum."""
     return normalise_mask(values) if values.max(initial=0) > 1 else np.asarray(values, np.float32)
+
+
+def _section_share(values: np.ndarray, settings: ShapeAcquisition, where: str) -> np.ndarray:
+    """Interpret the mask of a further section; shares of 0…1 stay as they are."""
+    if settings.outside == "auto" and values.max(initial=0) <= 1:
+        return np.asarray(values, np.float32)
+    return interpret_mask(values, None, settings, where).share
 
 
 def _occupancy(truth: Volume, number: int, where: str) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from ...acquisition import Acquisition
 from ...errors import Diagnostic
 from .cells import voxel_of
+from .labels import list_some
 from .picture_threshold import PictureThreshold, draw_masks
 from .schema import PATHS
 from .sections import (
@@ -46,8 +47,7 @@ def section_faults(acquisition: Acquisition, names: Sequence[str]) -> list[Diagn
     for name in PICTURES:
         if name in acquisition:
             faults += _picture_faults(acquisition, name, names)
-    if ROTATION in acquisition:
-        faults += _rotation_faults(acquisition)
+    faults += angle_faults(acquisition)
     heights = acquisition[HEIGHT] if HEIGHT in acquisition else np.zeros(1)
     if voxel_of(acquisition) is None and np.any(heights):
         message = f"heights up to {np.abs(heights).max() * 1e6:.4g} um, and the voxel's size is unknown"
@@ -88,7 +88,7 @@ def section_warnings(acquisition: Acquisition, names: Sequence[str]) -> list[str
         acquisition: Acquisition without faults.
         names: Name of each cell.
     """
-    return [*_drawn_masks(acquisition), *_empty_masks(acquisition, names)]
+    return [*_drawn_masks(acquisition), *_dark_pictures(acquisition, names), *_empty_masks(acquisition, names)]
 
 
 def _drawn_masks(acquisition: Acquisition) -> list[str]:
@@ -117,6 +117,23 @@ def _drawn_masks(acquisition: Acquisition) -> list[str]:
     return sentences
 
 
+def _dark_pictures(acquisition: Acquisition, names: Sequence[str]) -> list[str]:
+    """Warn of pictures from which an empty mask is drawn."""
+    dark = [
+        f"{names[i]} ({one.number})"
+        for i, sections in _without_masks(acquisition)
+        for one in draw_masks(sections, acquisition["images"][i], acquisition["mask"][i])
+        if one.mask is not None and not one.mask.any()
+    ]
+    if not dark:
+        return []
+    return [
+        f"{acquisition.place(IMAGES, PATHS)}: pictures of sections that are darker everywhere than the outline of the "
+        f"first picture are taken to say that the cell does not reach their plane: {list_some(dark)}; give the mask of "
+        "those that were exposed otherwise"
+    ]
+
+
 def _without_masks(acquisition: Acquisition) -> list[tuple[int, list[Section]]]:
     """List the cells that have sections with a picture alone, and these."""
     if IMAGES not in acquisition:
@@ -132,10 +149,9 @@ def _empty_masks(acquisition: Acquisition, names: Sequence[str]) -> list[str]:
     empty = [f"{names[i]} ({k})" for i, k in _masks(acquisition) if not (acquisition[MASK][i, k] > 0).any()]
     if not empty:
         return []
-    shown = ", ".join(empty[:5]) + (", …" if len(empty) > 5 else "")
     return [
         f"{acquisition.place(MASK, PATHS)}: empty masks of sections are taken to say that the cell does not reach "
-        f"their plane: {shown}; write NaN into those that were not segmented"
+        f"their plane: {list_some(empty)}; write NaN into those that were not segmented"
     ]
 
 
@@ -150,12 +166,9 @@ def _lacking_faults(acquisition: Acquisition) -> list[Diagnostic]:
         return [Diagnostic(acquisition.place(places[0], PATHS), message, remedy)]
     if not places:
         name = next(name for name in PICTURES if name in acquisition)
-        message = f"the places of {acquisition[name].shape[1]} sections are unknown"
+        message = f"the places of {count_sections(acquisition[name].shape[1])} are unknown"
         remedy = "set acquisition.section_height, and acquisition.section_tilt or section_rotation"
         return [Diagnostic(acquisition.place(name, PATHS), message, remedy)]
-    if TILT in acquisition and ROTATION in acquisition:
-        message = "tilts and rotations are given, of which one is enough"
-        return [Diagnostic(acquisition.place(TILT, PATHS), message, "set one of them to null")]
     return []
 
 
@@ -164,11 +177,12 @@ def _picture_faults(acquisition: Acquisition, name: str, names: Sequence[str]) -
     faults = []
     for i, own in enumerate(acquisition[name]):
         for k, values in enumerate(own):
-            gaps = np.isnan(values)
-            if gaps.all():
+            gaps = ~np.isfinite(values)
+            if np.isnan(values).all():
                 continue
             if gaps.any():
-                message, remedy = f"{gaps.sum()} of {gaps.size} pixels are NaN", "NaN in all of them: it is lacking"
+                message = f"{gaps.sum()} of {gaps.size} pixels are NaN or infinite"
+                remedy = "NaN in all of them: it is lacking"
             elif name == MASK and (values > values.max() / 2).all():
                 message, remedy = "the mask is full: nothing lies outside the cell", "0 must mean outside"
             elif name == IMAGES and values.max() == values.min():
@@ -177,6 +191,22 @@ def _picture_faults(acquisition: Acquisition, name: str, names: Sequence[str]) -
                 continue
             faults.append(Diagnostic(acquisition.place(name, PATHS), f"section {k} of {names[i]}: {message}", remedy))
     return faults
+
+
+def angle_faults(acquisition: Acquisition) -> list[Diagnostic]:
+    """Find tilts beside rotations, tilts in degrees, and matrices that are no rotations."""
+    if TILT in acquisition and ROTATION in acquisition:
+        message = "tilts and rotations are given, of which one is enough"
+        return [Diagnostic(acquisition.place(TILT, PATHS), message, "set one of them to null")]
+    if TILT in acquisition and (largest := float(np.abs(acquisition[TILT]).max(initial=0))) > 2 * np.pi:
+        message = f"its largest tilt is {largest:.4g} rad, more than a turn"
+        return [Diagnostic(acquisition.place(TILT, PATHS), message, "name the unit if it is in degrees: '90 deg'")]
+    return _rotation_faults(acquisition) if ROTATION in acquisition else []
+
+
+def count_sections(count: int) -> str:
+    """Write a number of further sections in words."""
+    return f"{count} further section{'s' * (count != 1)}"
 
 
 def _rotation_faults(acquisition: Acquisition) -> list[Diagnostic]:

@@ -53,16 +53,15 @@ def draw_further_sections(path: Path) -> "matplotlib.figure.Figure":
         path: Volume file of a run whose cells have several sections.
     """
     cells = _read_cut_cells(path)
-    columns = min(_MOST_SECTIONS, max(len(cell.sections) for cell in cells))
+    numbers = sorted({section.number for cell in cells for section in cell.sections})[:_MOST_SECTIONS]
     with house_style():
-        figure, tiles = tiled_figure(len(cells), columns, (TILE, TILE), MARGINS)
+        figure, tiles = tiled_figure(len(cells), len(numbers), (TILE, TILE), MARGINS)
         for row, cell in zip(tiles, cells, strict=True):
-            row[0].heading(shorten(cell.name, 3 * columns * 8), size=SIZE)
-            for tile, section in zip(row, cell.sections, strict=False):
-                _draw_section(tile, section, cell)
-            for tile in row[len(cell.sections) :]:
-                tile.axes.set_visible(False)
-        add_titles(tiles[0], [f"section {number}" for number in range(columns)])
+            row[0].heading(shorten(cell.name, 3 * len(numbers) * 8), size=SIZE)
+            for section in cell.sections:
+                if section.number in numbers:
+                    _draw_section(row[numbers.index(section.number)], section, cell)
+        add_titles(tiles[0], [f"section {number}" for number in numbers])
     return figure
 
 
@@ -93,7 +92,7 @@ def _read_cut_cells(path: Path) -> list[CutCell]:
         return [
             CutCell(
                 every[i],
-                sections[i][:_MOST_SECTIONS],
+                sections[i],
                 volume["occupancy"][i, :SHOWN_DRAWS] > 0.5,
                 None if own is None else own[i] > 0.5,
                 voxel,

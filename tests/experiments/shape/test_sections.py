@@ -136,7 +136,9 @@ FAULTS: list[tuple[Any, str]] = [
     (lambda a: {MASK: a[MASK][..., :-2]}, "section_mask"),
     (lambda a: {HEIGHT: np.array([[np.nan]])}, "section_height.*NaN"),
     (lambda a: {TILT: np.zeros((1, 1, 2))}, "tilts and rotations are given"),
-    (lambda a: {HEIGHT: None, ROTATION: None}, "the places of 1 sections are unknown"),
+    (lambda a: {TILT: np.array([[[90.0, 0]]]), ROTATION: None}, "its largest tilt is 90 rad, more than a turn"),
+    (lambda a: {IMAGES: np.where(a[MASK] > 0, np.inf, 0.1)}, "pixels are NaN or infinite"),
+    (lambda a: {HEIGHT: None, ROTATION: None}, "the places of 1 further section are unknown"),
     (lambda a: {MASK: None}, "there is neither section_mask nor section_images"),
     (lambda a: {"voxel_size": None, HEIGHT: np.array([[1e-6]])}, "the voxel's size is unknown"),
     (lambda a: {MASK: NAN, IMAGES: np.ones_like(NAN)}, "section 0 of cell_0: every pixel is 1"),
@@ -162,6 +164,25 @@ def test_empty_masks_beyond_the_cell_are_taken_with_a_warning(tmp_path: Path, ca
     assert "does not reach their plane: cell_0 (0)" in caplog.text
 
 
+def test_pictures_that_show_nothing_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    acquisition = acquired([(cut(SectionPlane.tilted(3 * STEP)),)])
+    arrays = {name: array for name, array in acquisition.arrays.items() if name != MASK}
+    dark = replace(acquisition, arrays={**arrays, IMAGES: 0.1 * acquisition[MASK]})  # Exposed a tenth as long.
+    write(dark, SCHEMA, tmp_path / "a.h5")
+    assert to_cell_batch(read(ShapeSettings(), tmp_path / "a.h5")).sections[0][0].mask is not None
+    assert "the cell does not reach their plane: cell_0 (0); give the mask" in caplog.text
+
+
+def test_masks_of_other_programs_may_be_labels(tmp_path: Path) -> None:
+    acquisition = acquired([(cut(UPRIGHT),)])
+    halves = acquisition[MASK] * np.where(np.arange(EDGE) < EDGE // 2, 1, 2)
+    write(replace(acquisition, arrays={**acquisition.arrays, MASK: halves}), SCHEMA, tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file.attrs["creator"] = "another program"
+    again = read(ShapeSettings(acquisition=ShapeAcquisition(size=EDGE)), tmp_path / "a.h5")
+    np.testing.assert_array_equal(again[MASK], acquisition[MASK])
+
+
 def test_masks_are_drawn_from_pictures_at_the_threshold_of_the_first(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -182,6 +203,25 @@ def test_masks_are_drawn_from_pictures_at_the_threshold_of_the_first(
     assert section.mask is not None
     known = acquisition[MASK][0, 0] > 0.5
     assert (known ^ (section.mask > 0.5)).sum() < 0.05 * known.sum()
+
+
+def test_the_figure_shows_each_section_under_its_number(tmp_path: Path) -> None:
+    cell, parallel = ellipsoid((8, 10, 12)), SectionPlane.tilted(2 * STEP)
+    own = [(cut(UPRIGHT), cut(parallel, number=2)), (cut(parallel, number=2),)]
+    arrays = acquired(own).arrays
+    with h5py.File(tmp_path / "volume.h5", "w") as file:
+        file["name"] = ["a", "b"]
+        file["volume/occupancy"] = np.broadcast_to(cell, (2, 1, *cell.shape)).astype(np.uint8)
+        for axis in "zyx":
+            file[f"volume/{axis}"] = STEP * np.arange(EDGE)
+        for name in ("images", "mask", MASK, HEIGHT, ROTATION):
+            file[f"seen/{name}"] = arrays[name]
+    figure = draw_further_sections(tmp_path / "volume.h5")
+    (axes,) = figure.axes
+    assert axes.get_visible()
+    assert [text.get_text() for text in axes.texts if "section" in text.get_text()] == ["section 0", "section 2"]
+    (a, first), (b,) = [[image.get_extent() for image in axes.images[i:j]] for i, j in ((0, 2), (2, 3))]
+    assert a[0] < first[0] == b[0]
 
 
 def test_images_of_several_cells_have_no_further_sections(tmp_path: Path) -> None:
@@ -227,13 +267,18 @@ def test_further_sections_of_a_folder_are_read_at_the_places_of_the_config(tmp_p
     assert parallel.mask is not None
     assert ((parallel.mask > 0.5) ^ ellipsoid((8, 10, 12))[EDGE // 2 + 4]).sum() < 40
     assert any("section_1: a further section of 1" in line for line in describe_folder(tmp_path / "f") or ())
+    null = ShapeAcquisition(**{"section_mask": None, **options})  # The masks are not used: section 0 has nothing else.
+    assert [one.number for one in read_sections(read(ShapeSettings(acquisition=null), tmp_path / "f"))[0]] == [1]
 
 
 @pytest.mark.parametrize(
     ("places", "message"),
     [
-        ({}, "the places of 2 sections are unknown"),
-        ({"section_height": ["1 um"]}, "gives 1 places, and the folder has 2 sections"),
+        ({}, "the places of 2 further sections are unknown"),
+        ({"section_height": ["1 um"]}, r"has the shape \(1,\), and the folder has 2 further sections: expected \(2,\)"),
+        ({"section_tilt": [["90 deg"], [0]]}, r"expected \(2, 2\)"),  # Not both angles.
+        ({"section_tilt": [[90, 0], [0, 0]]}, "its largest tilt is 90 rad"),
+        ({**PLACES_OF_FOLDER, "section_rotation": [np.eye(3).tolist()] * 2}, "tilts and rotations are given"),
         ({**PLACES_OF_FOLDER, "section_mask": "/masks"}, "names an array of an HDF5 file"),
     ],
 )

@@ -9,6 +9,7 @@ from ....io.network_file import Network, read
 from ....runs.verdict import SpecimenVerdict, Verdict
 from ..cells import CellBatch, to_cell_batch
 from ..config import ShapeSettings
+from ..section_faults import count_sections
 from ..sections import SectionPlane, contradiction
 from ..verdict import PICTURE_CRITERIA, assess_cell, list_reasons, summarize
 from .inputs import PictureInput, to_network_input
@@ -74,8 +75,14 @@ def _sections_note(cells: CellBatch) -> list[str]:
     heights = [section.plane.height * scale for section in sections]
     tilts = [np.rad2deg(np.arccos(np.clip(section.plane.rotation[0, 0], -1, 1))) for section in sections]
     masks = f"{len(sections) - drawn} with masks, {drawn} with pictures alone" if drawn else "all with masks"
-    places = f"{min(heights):.3g} to {max(heights):.3g} {unit} high, tilted by {min(tilts):.0f} to {max(tilts):.0f} deg"
-    return [f"{len(sections)} further sections of {having} of {len(cells)} cells, {masks}: {places}"]
+    places = f"{_range_text(heights, '.3g')} {unit} high, tilted by {_range_text(tilts, '.0f')} deg"
+    return [f"{count_sections(len(sections))} of {having} of {len(cells)} cells, {masks}: {places}"]
+
+
+def _range_text(values: Sequence[float], form: str) -> str:
+    """Write the smallest and the largest number, or one if they do not differ."""
+    low, high = format(min(values), form), format(max(values), form)
+    return low if low == high else f"{low} to {high}"
 
 
 def picture_warnings(names: Sequence[str], numbers: Sequence[dict[str, float]]) -> list[str]:
