@@ -8,6 +8,7 @@ states them. An interrupted run repeats it from its beginning, to the same numbe
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -96,7 +97,7 @@ def refine_with_frames(
             block_done((ROUNDS - i) * each)
             break
         block_done(each)
-        density, corrections = _fit_frames(now, stated, corrections, settings)
+        density, corrections = _fit_frames(now, stated, corrections, settings, block_done)
         pattern = corrected_pattern(stated, corrections)
         now = _refine(_project(density, pattern, block_done), pattern, settings, block_done)
         llk_free = free_llk(now, pattern)
@@ -113,7 +114,11 @@ def refine_with_frames(
 
 
 def _fit_frames(
-    state: RefinementState, stated: DevicePattern, corrections: FrameParameters, settings: RefineSettings
+    state: RefinementState,
+    stated: DevicePattern,
+    corrections: FrameParameters,
+    settings: RefineSettings,
+    block_done: Callable[[int], None],
 ) -> tuple[Complex[Array, "z y x"], FrameParameters]:
     """Fit density and frames within a tight support; the mean and the slope of the corrections are removed."""
     centred = fftshift3(np.asarray(state.density))
@@ -126,6 +131,7 @@ def _fit_frames(
         with_positions(stated),
         corrections,
         settings.fitted_frames,
+        partial(block_done, 0),
     )
     return _remove_gauge(density, corrections, stated)
 
@@ -160,6 +166,7 @@ def _project(
     for stage in _STAGES:
         block_done(0)
         state = run_stage(state, gapless, stage)
+        state.iterate.block_until_ready()  # A request to stop waits for one stage, not for all.
     return init_refinement(final_density(state, gapless), state.support, state.point_spread)
 
 

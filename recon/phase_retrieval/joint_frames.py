@@ -66,6 +66,7 @@ def fit_jointly(
     stated: DevicePattern,
     corrections: FrameParameters,
     active: tuple[bool, bool, bool],
+    step_starts: Callable[[], None] = lambda: None,
 ) -> tuple[Complex[Array, "z y x"], FrameParameters]:
     """Fit a density and the frames to the fitted pixels.
 
@@ -76,13 +77,16 @@ def fit_jointly(
         stated: Pattern as the instrument states it, with positions.
         corrections: Present corrections.
         active: Whether to fit the angles, the rolls and the fluxes.
+        step_starts: Callback before each step; it may raise to end the fit.
     """
     angles, rolls, fluxes = (float(each) for each in active)
     mask = jnp.asarray([angles, rolls, rolls, fluxes], jnp.float32)
     frames = jnp.concatenate([corrections.offsets, corrections.flux[:, None]], axis=1)
     now = (density, frames)
     for _ in range(STEPS):
+        step_starts()
         now = _step(*now, support, point_spread, stated, mask)
+        now[0].block_until_ready()  # A request to stop waits for one step, not for all.
     density, frames = now
     return density, FrameParameters(frames[:, :3], frames[:, 3])
 
