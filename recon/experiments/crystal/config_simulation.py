@@ -80,7 +80,7 @@ class SimulatedRocking(Settings):
     drift: float = Field(
         0.0, description="Bend of the course of the angles: deviation of the middle frame, in rocking steps."
     )
-    reversals: int = Field(0, ge=0, description="Number of steps that go back, by 0.2 to 0.8 rocking steps.")
+    reversals: int = Field(0, ge=0, description="Number of steps that go back, by 0.2 to 0.8 of a step forward.")
     lost: int = Field(0, ge=0, description="Number of frames that are lost, at random.")
     repeated: int = Field(0, ge=0, description="Number of frames that are there twice.")
     roll: float = Field(

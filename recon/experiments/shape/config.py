@@ -134,7 +134,7 @@ class ShapeAcquisition(Settings):
         unit="m",
         meaning="height of each further section above the first, along z of the laboratory",
         description="Heights (section) or (cell, section) of further sections above the first, such as ['2 um', "
-        "'-2 um']: along z of the laboratory, after the tilt. null: 0.",
+        "'-2 um']: along z of the laboratory, after the tilt. null: 0, with a warning.",
     )
     section_tilt: AngleSource | None = array_field(
         "/instrument/section_tilt",

@@ -3,6 +3,7 @@
 The files of a section have the name of the cell. A cell may lack a section, its mask or its picture.
 """
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,21 @@ from .masks import interpret_mask
 from .schema import PATHS
 from .section_faults import angle_faults, count_sections
 from .section_files import SectionFile, Sections, read_file
-from .sections import HEIGHT, IMAGES, MASK, PICTURES, PLACES, ROTATION, TILT, Section, SectionPlane, planes_of
+from .sections import (
+    HEIGHT,
+    IMAGES,
+    MASK,
+    PICTURES,
+    PLACES,
+    ROTATION,
+    TILT,
+    Section,
+    SectionPlane,
+    lacking_heights,
+    planes_of,
+)
+
+_log = logging.getLogger(__name__)
 
 _SHAPES = {HEIGHT: (), TILT: (2,), ROTATION: (3, 3)}
 """Shape of the place of one section."""
@@ -45,6 +60,8 @@ def further_planes(settings: ShapeAcquisition, files: Sequence[SectionFile]) -> 
         message = f"the places of {count_sections(count)} are unknown"
         remedy = "set it, and acquisition.section_tilt or section_rotation"
         raise ConfigError(Diagnostic("acquisition.section_height", message, remedy))
+    if HEIGHT not in places:
+        _log.warning("acquisition.%s: %s", HEIGHT, lacking_heights(count))
     arrays = {name: _place_array(name, source, count) for name, source in places.items()}
     acquisition = Acquisition("shape", arrays, "", places={name: f"acquisition.{name}" for name in arrays})
     if faults := angle_faults(acquisition):

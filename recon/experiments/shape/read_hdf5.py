@@ -32,7 +32,7 @@ from .labels import CellNotes, note_sentences
 from .masks import Mask, interpret_mask
 from .places import read_place
 from .schema import OCCUPANCY, PATHS, SCHEMA
-from .section_faults import section_faults
+from .section_faults import height_warnings, section_faults
 from .sections import MASK, ROTATION, TILT, read_sections
 from .validate import truth_faults
 
@@ -68,7 +68,7 @@ def read_hdf5(settings: ShapeAcquisition, path: Path) -> LoadedCells:
     selected, faults = read_selected(indices, pairs, read)
     size = _grid_size(settings, acquisition, path) if is_own else settings.size
     several = "keep" if is_own else settings.several
-    warnings = note_sentences(notes, settings.smallest)
+    warnings = [*height_warnings(acquisition), *note_sentences(notes, settings.smallest)]
     return LoadedCells(selected, size, several, acquisition.attributes, acquisition.places, faults, warnings)
 
 

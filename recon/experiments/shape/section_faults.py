@@ -21,6 +21,7 @@ from .sections import (
     Section,
     SectionPlane,
     has_sections,
+    lacking_heights,
     planes_of,
     read_sections,
 )
@@ -54,6 +55,18 @@ def section_faults(acquisition: Acquisition, names: Sequence[str]) -> list[Diagn
         remedy = "set acquisition.voxel_size"
         faults.append(Diagnostic(acquisition.place(HEIGHT, PATHS), message, remedy))
     return faults or _place_faults(acquisition, names)
+
+
+def height_warnings(acquisition: Acquisition) -> list[str]:
+    """Warn of sections without heights, which are taken to go through the centre of the first.
+
+    Args:
+        acquisition: Arrays as read, without faults.
+    """
+    if not has_sections(acquisition) or HEIGHT in acquisition:
+        return []
+    count = next(acquisition[name].shape[1] for name in PICTURES if name in acquisition)
+    return [f"{acquisition.place(HEIGHT, PATHS)}: {lacking_heights(count)}"]
 
 
 def threshold_faults(acquisition: Acquisition, names: Sequence[str]) -> list[Diagnostic]:

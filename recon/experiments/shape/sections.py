@@ -144,6 +144,13 @@ def has_sections(acquisition: Acquisition) -> bool:
     return any(name in acquisition for name in PICTURES)
 
 
+def lacking_heights(count: int) -> str:
+    """Sentence for sections without heights."""
+    zeros = ", ".join(["0 um"] * count)
+    which = "the height of 1 section is" if count == 1 else f"the heights of {count} sections are"
+    return f"{which} not given, and taken to be 0; state them, or acquisition.section_height: [{zeros}] if that is so"
+
+
 def planes_of(acquisition: Acquisition, cells: int, sections: int) -> list[list[SectionPlane]]:
     """Return the planes of each cell and section; heights and tilts that are absent are 0.
 

@@ -158,6 +158,22 @@ def test_faults_of_sections_are_named(change: Any, message: str, tmp_path: Path)
         read(ShapeSettings(), tmp_path / "a.h5")
 
 
+def test_heights_that_are_not_given_are_taken_to_be_zero_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    acquisition = acquired([(cut(UPRIGHT),)])
+    arrays = {name: array for name, array in acquisition.arrays.items() if name != HEIGHT}
+    write(replace(acquisition, arrays=arrays), SCHEMA, tmp_path / "a.h5")
+    read(ShapeSettings(), tmp_path / "a.h5")
+    assert "section_height: the height of 1 section is not given, and taken to be 0" in caplog.text
+    caplog.clear()
+    read(ShapeSettings(acquisition=ShapeAcquisition(section_height=["0 um"])), tmp_path / "a.h5")
+    assert "section_height" not in caplog.text
+    folder_of_sections(tmp_path / "f")
+    read_folder(ShapeAcquisition(section_tilt=PLACES_OF_FOLDER["section_tilt"]), tmp_path / "f")
+    assert "the heights of 2 sections are not given" in caplog.text
+
+
 def test_empty_masks_beyond_the_cell_are_taken_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(acquired([(cut(SectionPlane.tilted(10 * STEP)),)]), SCHEMA, tmp_path / "a.h5")
     read(ShapeSettings(), tmp_path / "a.h5")
