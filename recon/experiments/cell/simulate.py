@@ -167,7 +167,7 @@ def sample_truth(specimen: Specimen, config: CellSimulation) -> Volume:
     z, y, x = (centred_axis(n, d) for n, d in zip(counts, spacing, strict=True))
     contrast = specimen.sample(z, y, x)
     faces = (contrast[0], contrast[-1], contrast[:, 0], contrast[:, -1], contrast[:, :, 0], contrast[:, :, -1])
-    if any(np.any(face) for face in faces):
+    if any(np.any(face) for face in faces) or not np.any(contrast):
         _log.warning("the specimen does not fit into the box: raise simulate.depth or shape, or lower simulate.radius")
     values = {"refractive_index": contrast + np.float32(config.medium_index)}
     quantities = [REFRACTIVE_INDEX]

@@ -182,6 +182,10 @@ class CrystalSimulation(Settings):
         if rocking.lost > frames // 4 or rocking.repeated > frames // 2:
             message = f"rocking.lost {rocking.lost} and rocking.repeated {rocking.repeated}"
             raise ValueError(f"{message}: at most {frames // 4} and {frames // 2} of {frames} frames")
+        if rocking.jitter + abs(rocking.drift) > frames / 4 or rocking.roll > min(self.shape[1:]) / 8:
+            message = f"rocking.jitter {rocking.jitter:g}, drift {rocking.drift:g} and roll {rocking.roll:g}"
+            limits = f"jitter and drift at most {frames / 4:g} steps together, roll {min(self.shape[1:]) / 8:g} pixels"
+            raise ValueError(f"{message}: the frames leave the modelled q; {limits}")
         detector = self.detector
         if detector.psf[0] or detector.aliens or detector.missing:
             raise ValueError("rocking: a psf along the frames, aliens and missing frames need an even curve")

@@ -238,6 +238,9 @@ def test_a_specimen_beyond_its_box_is_warned_of(caplog: pytest.LogCaptureFixture
     logging.getLogger("unflat").propagate = True
     small("simulate.radius=2.5 um")
     assert "does not fit into the box" in caplog.text
+    caplog.clear()
+    small("simulate.series.time=40 s", "simulate.series.drift=1 mm")  # Nothing of it is left in the box.
+    assert "does not fit into the box" in caplog.text
 
 
 def test_voxels_too_coarse_for_the_light_are_refused() -> None:

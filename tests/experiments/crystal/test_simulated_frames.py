@@ -95,6 +95,8 @@ def test_strain_grows_and_frames_are_masked_along_a_series() -> None:
         ({"frame": "orthogonal", "rocking": {"jitter": 0.1}}, "an orthogonal frame has no angles"),
         ({"rocking": {"reversals": 12}}, r"rocking\.reversals 12: at most 9 of 24 frames"),
         ({"rocking": {"lost": 7}}, r"rocking\.lost 7 and rocking\.repeated 0: at most 6 and 12"),
+        ({"rocking": {"jitter": 2, "drift": -5}}, "jitter and drift at most 6 steps together"),
+        ({"rocking": {"roll": 3}}, r"roll 2\.5 pixels"),
         ({"rocking": {"jitter": 0.1}, "detector": {"missing": 0.2}}, "missing frames need an even curve"),
         ({"series": {"time": "50 s"}}, r"time 50 s is beyond the duration of the change, 40 s"),
         ({"series": {"views": "30:"}}, r"'30:' selects none of 24 views"),
