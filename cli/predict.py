@@ -30,8 +30,8 @@ def command(config: Any, inputs: Inputs, options: "RunOptions") -> int | None:
     With --adapt, the network is first tuned to this measurement, without any truth; where that does not worsen it on
     simulated crystals, it is written beside the result as network.h5, for predict.network of the next scan.
 
-    Cell: the network completes the linear answer; its mean is the result, and its draws differ where the light did not
-    see. With --refine, a fit goes on from the mean.
+    Cell: the network completes the beginning of a fit, or at once the linear answer (predict.start: linear); its mean
+    is the result, and its draws differ where the light did not see. With --refine, a fit goes on from the mean.
 
     Shape: all draws are kept, as one continuous model for each cell; use them together. With --refine, each draw is
     fitted to its picture.

@@ -51,7 +51,7 @@ class Choices:
         self._earlier = context.folder.read_choices()
         self._light = ""
         corrects_light = self._corrects_light and _CORRECTION not in self._earlier
-        self._trial = Trial(context, 1 + self._tries_signs + corrects_light + tried_models(context.config))
+        self._trial = Trial(context, 1 + self._tries_signs + corrects_light + tried_models(likelihood.settings))
 
     @property
     def _corrects_light(self) -> bool:
@@ -104,6 +104,10 @@ class Choices:
         corrections = {"array": np.array(self._earlier[_CORRECTION], np.float32)}
         self.likelihood = replace(self.likelihood, first_corrections=corrections)
         self._light = "corrected-"
+
+    def begin(self) -> BegunFit:
+        """Begin a fit under the choices, where none of them needed one."""
+        return self._begin(self.likelihood)
 
     def _begin(self, likelihood: CellLikelihood) -> BegunFit:
         """Try a model, whose name tells its absorption and its sign."""

@@ -117,6 +117,11 @@ class CellFit(FitSettings):
 class CellPredict(PredictSettings):
     """Prediction by a network."""
 
+    start: Literal["fit", "linear"] = Field(
+        "fit",
+        description="Input of the network: a fit of the first quarter of fit.steps, at least 50, or at once the linear "
+        "answer, which tells far less.",
+    )
     draws: int = Field(8, ge=2, description="Number of samples to draw; their spread is the uncertainty.")
     refine: Flag = Field(
         False, description="Whether a fit (section fit) goes on from the answer through the physics of the images."

@@ -103,7 +103,7 @@ class CellExperiment(Experiment):
         return check_light(config, acquisition)
 
     def network_architecture(self) -> "type[CellDenoiser]":
-        """Class of the modules of the network that completes the linear answer."""
+        """Class of the modules of the network that completes a begun fit."""
         from .network.denoiser import CellDenoiser
 
         return CellDenoiser
@@ -172,11 +172,11 @@ class CellExperiment(Experiment):
         return train(context)
 
     def validation_summary(self, numbers: Mapping[str, float]) -> str:
-        """Summarise a network's gain over the linear answer on held-out specimens."""
+        """Summarise a network's gain over begun fits of held-out specimens."""
         return summary.validation_summary(numbers)
 
     def predict(self, context: RunContext) -> RunOutcome:
-        """Complete the linear answer by a network, and refine it by a fit if asked."""
+        """Complete a begun fit, or the linear answer, by a network, and refine it by a fit if asked."""
         from .network.predict import predict
 
         return predict(context, self.compare_with_truth, self._fit_from)

@@ -4,15 +4,10 @@ Linear theory misjudges what a thick cell does to light. Its inverse is therefor
 physics of the fit, at several scales; none is taken if an empty box explains the images better.
 """
 
-from dataclasses import replace
-from functools import partial
-
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from ....physics.optics.born import BornModel
 from ....physics.optics.illumination import PlaneWaves
 from .corrections import corrected_light
 from .forward_model import CellForwardModel
@@ -50,33 +45,6 @@ def invert_born_model(
     (top, _), (left, _) = padding_widths(lattice.shape[1:], padded.shape[1:])
     height, width = lattice.shape[1:]
     return contrast[:, :, top : top + height, left : left + width]
-
-
-def answer_of_weak_specimen(
-    forward_model: CellForwardModel, views: np.ndarray, contrast: Float[np.ndarray, "z y x"], light: PlaneWaves
-) -> Float[np.ndarray, "z y x"]:
-    """Compute the linear inverse that some views would give if a specimen scattered weakly.
-
-    Args:
-        forward_model: Measured views and their linear theory.
-        views: Indices of the views.
-        contrast: Index contrast of the specimen on the fit's grid.
-        light: Light of these views.
-    """
-    lattice, padded = forward_model.geometry.lattice, forward_model.geometry.padded
-    model = replace(forward_model.loss_function.born_model, absorption=False)
-    (top, bottom), (left, right) = padding_widths(lattice.shape[1:], padded.shape[1:])
-    specimen = np.pad(contrast, ((0, 0), (top, bottom), (left, right))).astype(np.float32)
-    answer: np.ndarray = np.asarray(_weak_answer(model, jnp.asarray(specimen[None]), light, jnp.float32(STRENGTH)))[0]
-    height, width = lattice.shape[1:]
-    return answer[:, top : top + height, left : left + width]
-
-
-@partial(jax.jit, static_argnums=0)
-def _weak_answer(
-    model: BornModel, specimen: Float[Array, "1 z y x"], light: PlaneWaves, strength: Float[Array, ""]
-) -> Float[Array, "1 z y x"]:
-    return model.inverse(model.images(specimen, light), light, strength)
 
 
 def find_initial_guess(forward_model: CellForwardModel, views: np.ndarray) -> Float[np.ndarray, "k z y x"] | None:

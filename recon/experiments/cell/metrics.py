@@ -2,6 +2,7 @@
 
 from ...metrics import ACCURACY_METRICS, VISIBLE_SUFFIX, Metric
 from .light_names import ORIENTATIONS
+from .summary import DRAWS_COVERAGE
 
 _ORIENTATIONS = ", ".join(f"{i} {name}" for i, name in enumerate(ORIENTATIONS)) + "."
 
@@ -283,15 +284,15 @@ METRICS = (
         "lower",
         "Withheld residual of the first quarter of a fit with the network's prior, over that without.",
     ),
+    Metric("prior_views_hidden", "Views hidden from the prior", "", "neither", "Number of them, for its test."),
     Metric(
-        "prior_from_fit",
-        "Completion of the fit",
+        DRAWS_COVERAGE,
+        "Held-out truth within the draws' interval",
         "",
         "neither",
-        "1 where the network completed the linear answer that the begun fit would give if it scattered weakly, 0 where "
-        "it completed the measured one; hidden views chose.",
+        "Share of the voxels in doubt, of specimens held out of the network's training, within ±1.645 of its spread: "
+        "0.9 is ideal.",
     ),
-    Metric("prior_views_hidden", "Views hidden from the prior", "", "neither", "Number of them, for its test."),
     Metric(
         "residual_draws",
         "Withheld residual of the draws",

@@ -1,11 +1,10 @@
 """Prior of a network on what the light did not see of a cell, with a weight that hidden views set.
 
-A network completes the linear answer of some views. Only the part of it at frequencies that they do not determine is
-used: it is added to a specimen, or expected by a fit. How far it can be trusted is measured: views of the steepest
-light are hidden from the beginning of a fit, and the completion of the others is added to that by some share. Their
-linear answer is the measured one, as the network has learned, or that of the fit as if it scattered weakly, which is
-free of what multiple scattering does to a linear inverse; the hidden views choose. The share that predicts their images
-best is the trust; where none does better than the fit alone, the prior is not used.
+A network completes a begun fit, or the linear answer to some views. Only the part of the completion at frequencies that
+the views do not determine is used: it is added to a specimen, or expected by a fit. How far it can be trusted is
+measured: views of the steepest light are hidden from the beginning of a fit, and its completion is added to it by some
+share. The share that predicts the hidden images best is the trust; where none does better than the fit alone, the prior
+is not used.
 """
 
 from collections.abc import Callable
@@ -16,18 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from ....physics.optics.illumination import PlaneWaves
 from ...metrics.missing_cone import Aperture
 from ...optimize.likelihood import Nuisance
 from ...optimize.spectral_prior import SpectralPrior
 from .corrections import corrected_light
-from .initial_guess import (
-    STRENGTH,
-    answer_of_weak_specimen,
-    best_factor,
-    invert_born_model,
-    with_sign,
-)
+from .initial_guess import STRENGTH, best_factor, invert_born_model, with_sign
 from .likelihood import CellLikelihood
 from .unseen import unseen_part, unseen_share
 
@@ -47,9 +39,11 @@ Views = Int[np.ndarray, " view"]
 
 @runtime_checkable
 class Completer(Protocol):
-    """Network that completes linear answers; see `network.completion.Completion`."""
+    """Network that completes begun fits and linear answers; see `network.completion.Completion`."""
 
-    def mean(self, contrast: Contrast, spacing: tuple[float, float, float], aperture: Aperture) -> Contrast:
+    def mean(
+        self, contrast: Contrast, spacing: tuple[float, float, float], aperture: Aperture, *, is_fit: bool
+    ) -> Contrast:
         """Compute the posterior mean of the index contrast."""
         ...
 
@@ -61,6 +55,8 @@ class Completer(Protocol):
         count: int,
         seed: int,
         progress: Callable[[int], None] = lambda step: None,
+        *,
+        is_fit: bool,
     ) -> Float[np.ndarray, "draw z y x"]:
         """Draw index contrasts from the posterior."""
         ...
@@ -73,12 +69,10 @@ class Trust(NamedTuple):
         share: Share of the completion that predicts them best; 0 where none does better than the fit alone.
         ratio: Residual of the hidden views with that share of the completion, or with the best tried one, over that
             without any.
-        from_fit: 1 where the linear answer is that of the fit, as if it scattered weakly; 0 where it is measured.
     """
 
     share: float
     ratio: float
-    from_fit: float
 
 
 @dataclass(frozen=True)
@@ -95,34 +89,31 @@ class NetworkPrior:
     completer: Completer
     is_below: bool = False
 
-    def complete(self, views: Views, nuisance: Nuisance | None = None, contrast: Contrast | None = None) -> Contrast:
-        """Complete the linear answer of some views.
+    def complete(self, contrast: Contrast, views: Views, *, is_fit: bool = True) -> Contrast:
+        """Compute the posterior mean given a begun fit of some views, or the linear answer to them.
 
         Args:
-            views: Views that are known; dark fields among them tell linear theory nothing.
-            nuisance: Corrections of the instrument; those that a fit begins with by default.
-            contrast: Specimen whose answer is completed, as if it scattered weakly; the measured one by default.
+            contrast: Contrast of the fit, or the linear answer.
+            views: Views that it knows; the bright fields among them see what it shows.
+            is_fit: Whether it is that of a fit.
         """
-        bright = views[self.likelihood.is_bright[views]]
-        completed = self.mean(self.linear_answer(bright, nuisance, contrast), bright)
-        if contrast is not None:
-            return completed
-        values = np.zeros((len(self.likelihood.quantities), *completed.shape), np.float32)
-        values[0] = completed
-        # Linear theory misjudges what a thick cell does to light.
-        return np.asarray((best_factor(self.likelihood, values, bright) or 1.0) * completed)
-
-    def mean(self, answer: Contrast, bright: Views) -> Contrast:
-        """Compute the posterior mean given the linear answer to some bright fields, of the specimen's sign."""
-        mean = self.completer.mean(self._orientation * answer, self.likelihood.grid.pitch, self.aperture(bright))
-        return with_sign(self._orientation * mean, self.likelihood.sign)
+        known = (self._orientation * contrast, self.likelihood.grid.pitch, self.aperture(views))
+        return with_sign(self._orientation * self.completer.mean(*known, is_fit=is_fit), self.likelihood.sign)
 
     def draws(
-        self, answer: Contrast, bright: Views, count: int, seed: int, progress: Callable[[int], None]
+        self,
+        contrast: Contrast,
+        views: Views,
+        count: int,
+        seed: int,
+        progress: Callable[[int], None],
+        *,
+        is_fit: bool = True,
     ) -> Float[np.ndarray, "draw z y x"]:
-        """Draw contrasts of the specimen's sign; arguments as for `mean` and `Completer.draws`."""
-        known = (self._orientation * answer, self.likelihood.grid.pitch, self.aperture(bright))
-        return with_sign(self._orientation * self.completer.draws(*known, count, seed, progress), self.likelihood.sign)
+        """Draw contrasts of the specimen's sign; arguments as for `complete` and `Completer.draws`."""
+        known = (self._orientation * contrast, self.likelihood.grid.pitch, self.aperture(views))
+        drawn = self.completer.draws(*known, count, seed, progress, is_fit=is_fit)
+        return with_sign(self._orientation * drawn, self.likelihood.sign)
 
     @property
     def _orientation(self) -> np.float32:
@@ -130,40 +121,42 @@ class NetworkPrior:
         return np.float32(-1 if self.is_below or self.likelihood.sign == "nonpositive" else 1)
 
     def orient(self, answer: Contrast, bright: Views) -> "NetworkPrior":
-        """Return the prior of a denser or a less dense specimen, by some bright fields, where its sign is open."""
+        """Return the prior of a denser or a less dense specimen, by some bright fields, where its sign is open.
+
+        Args:
+            answer: Linear answer, which has no mean that would tell.
+            bright: Bright fields.
+        """
         if self.likelihood.sign != "any":
             return self
         nuisance = {name: jnp.asarray(value) for name, value in self.likelihood.nuisance_parameters.items()}
         losses = []
         for prior in (self, replace(self, is_below=True)):
             values = np.zeros((len(self.likelihood.quantities), *answer.shape), np.float32)
-            values[0] = prior.mean(answer, bright)
+            values[0] = prior.complete(answer, bright, is_fit=False)
             values *= best_factor(self.likelihood, values, bright) or 1.0
             losses.append((float(self.likelihood.losses_of(values, nuisance, bright).mean()), prior))
         return min(losses, key=lambda each: each[0])[1]
 
-    def linear_answer(
-        self, bright: Views, nuisance: Nuisance | None = None, contrast: Contrast | None = None
-    ) -> Contrast:
-        """Invert bright fields by linear theory, or those of a specimen as if it scattered weakly; see `complete`."""
-        light = self._light(bright, nuisance)
-        if contrast is None:
-            inverse: Contrast = invert_born_model(self.likelihood, bright, STRENGTH, light)[0]
-            return inverse
-        return answer_of_weak_specimen(self.likelihood, bright, contrast, light)
+    def orient_by_fit(self, contrast: Contrast) -> "NetworkPrior":
+        """Return the prior of a denser or a less dense specimen, by the strong parts of a fit of open sign."""
+        return replace(self, is_below=bool(np.sum(contrast.astype(np.float64) ** 3) < 0))
+
+    def linear_answer(self, bright: Views) -> Contrast:
+        """Invert bright fields by linear theory, under the light that a fit begins with."""
+        parameters = {name: jnp.asarray(value) for name, value in self.likelihood.nuisance_parameters.items()}
+        light = self.likelihood.batch(bright)["light"]
+        corrected = corrected_light(light, parameters, bright, self.likelihood.microscope.medium_index)
+        inverse: Contrast = invert_born_model(self.likelihood, bright, STRENGTH, corrected)[0]
+        return inverse
 
     def aperture(self, views: Views) -> Aperture:
-        """Largest apertures of the light of some views, and of the objective."""
+        """Largest apertures of the light of some views, dark fields aside, and of the objective."""
         scope, light = self.likelihood.microscope, self.likelihood.illumination
-        na = np.hypot(light.na[views, :, 0], light.na[views, :, 1])
-        widest = float(np.where(light.weights[views] > 0, na, 0).max())
+        bright = views[self.likelihood.is_bright[views]]
+        na = np.hypot(light.na[bright, :, 0], light.na[bright, :, 1])
+        widest = float(np.where(light.weights[bright] > 0, na, 0).max(initial=0))
         return Aperture(scope.wavelength, scope.medium_index, widest, scope.numerical_aperture)
-
-    def _light(self, views: Views, nuisance: Nuisance | None) -> PlaneWaves:
-        known = self.likelihood.nuisance_parameters if nuisance is None else nuisance
-        parameters = {name: jnp.asarray(value) for name, value in known.items()}
-        light = self.likelihood.batch(views)["light"]
-        return corrected_light(light, parameters, views, self.likelihood.microscope.medium_index)
 
     def test(
         self,
@@ -180,24 +173,20 @@ class NetworkPrior:
             remaining: Views that the fit knows.
             hidden: Views that it does not.
         """
-        bright = remaining[self.likelihood.is_bright[remaining]]
-        unseen = unseen_share(self.likelihood, bright)
+        unseen = unseen_share(self.likelihood, remaining[self.likelihood.is_bright[remaining]])
+        addition = unseen_part(self.orient_by_fit(values[0]).complete(values[0], remaining) - values[0], unseen)
 
-        def losses(share: float, completed: Contrast) -> Float[np.ndarray, " hidden"]:
+        def losses(share: float) -> Float[np.ndarray, " hidden"]:
             added = np.zeros_like(values)
-            added[0] = share * unseen_part(completed - values[0], unseen)
+            added[0] = share * addition
             return self.likelihood.losses_of(values + added, nuisance, hidden)
 
-        alone = losses(0.0, values[0])
-        tried = []
-        for from_fit in (0.0, 1.0):
-            completed = self.complete(bright, nuisance, values[0] if from_fit else None)
-            tried += [(losses(share, completed), share, from_fit) for share in SHARES]
-        best, share, from_fit = min(tried, key=lambda each: float(each[0].mean()))
+        alone = losses(0.0)
+        best, share = min(((losses(share), share) for share in SHARES), key=lambda each: float(each[0].mean()))
         falls = np.log(alone / best)
         is_sure = len(falls) > 1 and falls.mean() > ERRORS * falls.std(ddof=1) / np.sqrt(len(falls))
         ratio = self.likelihood.metric(best) / max(self.likelihood.metric(alone), 1e-12)
-        return Trust(share if is_sure else 0.0, ratio, from_fit)
+        return Trust(share if is_sure else 0.0, ratio)
 
 
 def expected_completion(completed: Contrast, share: Float[np.ndarray, "z y f"], trust: float) -> SpectralPrior:

@@ -28,8 +28,7 @@ TOLERANCE = 1.05
 """Withheld residual of the begun fit with the prior, over that without, up to which the prior stays: early in a fit
 even that of the true specimen is larger by up to 2 %."""
 TRUST = "prior_trust"
-FROM_FIT = "prior_from_fit"
-NUMBERS = (TRUST, FROM_FIT, "prior_hidden_ratio", "prior_withheld_ratio", "prior_views_hidden")
+NUMBERS = (TRUST, "prior_hidden_ratio", "prior_withheld_ratio", "prior_views_hidden")
 """Numbers of the choice, in ``choices.json`` and ``metrics.json``."""
 _PART = "prior"
 """Part of the run's checkpoints that holds what the prior expects."""
@@ -114,7 +113,7 @@ class PriorChoice:
         else:
             unsure = ", too unevenly to be relied on" if trust.ratio < 1 else ""
             _log.warning("fit.prior: not used: it leaves %s%s", result, unsure)
-        known = {TRUST: trust.share, FROM_FIT: trust.from_fit, "prior_hidden_ratio": trust.ratio}
+        known = {TRUST: trust.share, "prior_hidden_ratio": trust.ratio}
         return known | {"prior_views_hidden": float(len(chosen.hidden))}
 
     def _try(self, free: BegunFit) -> BegunFit:
@@ -122,8 +121,8 @@ class PriorChoice:
         prior, views = NetworkPrior(self.likelihood, self.completer), self.likelihood.split().fitted
 
         def complete() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-            contrast = free.values[0] if self.numbers[FROM_FIT] else None
-            return {}, {"mean": prior.complete(views, _nuisance(free), contrast)}
+            contrast = free.values[0]
+            return {}, {"mean": prior.orient_by_fit(contrast).complete(contrast, views)}
 
         completed = processes.current().share(complete)[1]["mean"]
         with_prior = self._with_prior(completed)

@@ -11,7 +11,7 @@ from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
 from .new_light import pixel_size_of
 from .residual_figure import residual_figure
-from .summary import NARROW_DRAWS, prior_text, refined_instrument
+from .summary import DRAWS_COVERAGE, LEAST_COVERAGE, draws_text, prior_text, refined_instrument
 from .verdict import ABSORPTION_RATIO, SOUND_STRUCTURE, is_absorption_settled, is_prediction
 
 NOTHING = "This result explains the images no better than an empty box: look at the light's directions and the units."
@@ -40,10 +40,9 @@ def report_findings(run: RunData) -> list[Finding]:
         findings.append(_sign(numbers["sign_chosen"]))
     if text := prior_text(numbers):
         findings.append(_prior(text, numbers))
-    if "draws" in numbers:
-        findings.append(
-            Finding("fair", "Network's draws", f"{numbers['draws']:.0f}", f"As an interval, {NARROW_DRAWS}.")
-        )
+    if text := draws_text(numbers):
+        level: Level = "good" if numbers.get(DRAWS_COVERAGE, 0) >= LEAST_COVERAGE else "fair"
+        findings.append(Finding(level, "Network's draws", f"{numbers['draws']:.0f}", f"{text[:1].upper()}{text[1:]}."))
     if "ncc" in numbers:
         findings.append(_truth(numbers))
     return findings

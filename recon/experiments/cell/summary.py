@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-NARROW_DRAWS = (
-    "the draws differ too little where the light saw badly: ±1.645 of the shipped network's spread held the truth in "
-    "32 to 59 % of such voxels of simulated specimens, not in 90 %"
-)
-"""Coverage of the shipped network's intervals (benchmarks ``completion`` and ``network-prior``)."""
+DRAWS_COVERAGE = "draws_coverage"
+"""Name of the share of the voxels in doubt, of specimens held out of a network's training, within its interval."""
+LEAST_COVERAGE = 0.8
+"""Share below which the draws of a network differ too little."""
+_NOMINAL = 0.9
+"""Coverage that ±1.645 of the spread of a network's draws should have."""
 
 
 def summary_line(numbers: Mapping[str, float]) -> str:
@@ -38,18 +39,33 @@ def summary_lines(numbers: Mapping[str, float]) -> list[str]:
     """List the refined instrument, the use of a network's prior, and the accuracy where the truth is known."""
     lines = [f"refined instrument: {text}"] if (text := refined_instrument(numbers)) else []
     lines += [f"fit.prior: {text}"] if (text := prior_text(numbers)) else []
-    lines += [f"uncertainty: {NARROW_DRAWS}"] if "draws" in numbers else []
+    lines += [f"uncertainty: {text}"] if (text := draws_text(numbers)) else []
     if "snr" not in numbers:
         return lines
     return [*lines, f"against the truth: SNR {numbers['snr']:.2f} dB, NCC {numbers['ncc']:.4f}"]
 
 
 def validation_summary(numbers: Mapping[str, float]) -> str:
-    """Summarise a network's gain over the linear answer on held-out specimens; empty where it is not known."""
+    """Summarise a network's gain over begun fits of held-out specimens; empty where it is not known."""
     if "held_out_gain" not in numbers:
         return ""
     left_out = f", {numbers['left_out_gain']:+.2f} dB of the sorts left out" if "left_out_gain" in numbers else ""
-    return f"held-out specimens: {numbers['held_out_gain']:+.2f} dB over the linear answer{left_out}".replace("-", "−")
+    text = f"held-out specimens: {numbers['held_out_gain']:+.2f} dB over a begun fit{left_out}"
+    if "held_out_gain_linear" in numbers:
+        text += f", {numbers['held_out_gain_linear']:+.2f} dB over the linear answer"
+    return text.replace("-", "−").replace("held−out", "held-out")
+
+
+def draws_text(numbers: Mapping[str, float]) -> str:
+    """Say how far the spread of a network's draws can be trusted; empty without draws."""
+    if "draws" not in numbers:
+        return ""
+    if DRAWS_COVERAGE not in numbers:
+        return "how far the spread of the draws can be trusted is not known: the network's file does not tell"
+    coverage = numbers[DRAWS_COVERAGE]
+    text = f"±1.645 of the spread of the network's draws held the truth in {coverage:.0%} of the voxels in doubt"
+    text += f" of specimens held out of its training (ideally {_NOMINAL:.0%})"
+    return text + (": the draws differ too little" if coverage < LEAST_COVERAGE else "")
 
 
 def prior_text(numbers: Mapping[str, float]) -> str:

@@ -50,15 +50,18 @@ class FixedCompletion:
     """Network that always answers the same."""
 
     steps = 1
+    coverage = 0.85
 
     def __init__(self, contrast: np.ndarray) -> None:
         self.contrast = contrast.astype(np.float32)
 
-    def mean(self, contrast: np.ndarray, *known: Any) -> np.ndarray:
+    def mean(self, contrast: np.ndarray, *known: Any, is_fit: bool) -> np.ndarray:
         assert contrast.shape == self.contrast.shape
         return self.contrast
 
-    def draws(self, contrast: np.ndarray, spacing: Any, aperture: Any, count: int, *rest: Any) -> np.ndarray:
+    def draws(
+        self, contrast: np.ndarray, spacing: Any, aperture: Any, count: int, *rest: Any, is_fit: bool
+    ) -> np.ndarray:
         spread = np.linspace(-0.1, 0.1, count, dtype=np.float32).reshape(-1, 1, 1, 1)
         return self.contrast * (1 + spread)
 
@@ -128,7 +131,7 @@ def test_hidden_views_trust_the_truth_and_neither_another_specimen_nor_an_empty_
 class DenserCompletion(FixedCompletion):
     """Network that takes every specimen for a denser one."""
 
-    def mean(self, contrast: np.ndarray, *known: Any) -> np.ndarray:
+    def mean(self, contrast: np.ndarray, *known: Any, is_fit: bool) -> np.ndarray:
         return self.contrast * np.abs(contrast)
 
 
@@ -136,9 +139,11 @@ def test_a_specimen_that_is_less_dense_is_completed_as_its_opposite(measured: Ce
     bright = measured.split().fitted
     answer = NetworkPrior(measured, FixedCompletion(np.zeros(1))).linear_answer(bright)
     below = NetworkPrior(measured.with_choices(sign="nonpositive"), DenserCompletion(np.ones(1)))
-    np.testing.assert_array_equal(below.mean(answer, bright), -np.abs(answer))
+    np.testing.assert_array_equal(below.complete(answer, bright, is_fit=False), -np.abs(answer))
     with_open_sign = (NetworkPrior(measured, DenserCompletion(np.full(1, factor))) for factor in (1, -1))
     assert [prior.orient(answer, bright).is_below for prior in with_open_sign] == [False, True]
+    by_fit = (NetworkPrior(measured, DenserCompletion(np.ones(1))).orient_by_fit(sign * answer**2) for sign in (1, -1))
+    assert [prior.is_below for prior in by_fit] == [False, True]
 
 
 @pytest.fixture
@@ -218,7 +223,7 @@ def test_a_prediction_is_a_model_of_the_mean_with_its_draws_and_their_spread(
         spread = file["volume/uncertainty_refractive_index"][()]
     np.testing.assert_allclose(spread, 0.2 / np.sqrt(2) * np.abs(truth), atol=1e-5)
     assert numbers(tmp_path / "RUN")["residual_withheld"] < numbers(tmp_path / "RUN")["residual_draws"]
-    assert "32 to 59 %" in (tmp_path / "RUN" / "report.html").read_text()
+    assert "in 85% of the voxels in doubt" in (tmp_path / "RUN" / "report.html").read_text()
     linear = numbers(tmp_path / "RUN")["residual_withheld_linear"]
 
     assert run(["predict", *words, "--refine", "--force", "--set", "fit.prior=none", "--set", "fit.steps=25"]) == 0

@@ -1,1 +1,1 @@
-"""Network that completes the linear answer of a cell where the light did not see it."""
+"""Network that completes a begun fit, or the linear answer, of a cell where the light did not see it."""

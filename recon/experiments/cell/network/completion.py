@@ -1,7 +1,8 @@
-"""Completion of a linear answer by a network: the posterior mean, and draws that differ where the light did not see.
+"""Completion of a begun fit, or a linear answer, by a network: the posterior mean, and draws of what was not seen.
 
 Fields wider than a tile are cut into overlapping ones, of about the size of the training's. At each step of the flow
-their estimates are blended, so that a draw has no seams.
+their estimates are blended, so that a draw has no seams. The draws deviate from the mean by as much as the network
+estimates its own error: those of a flow that was trained for hours only are too alike.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from itertools import product
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy import ndimage
 
 from ....blend import smooth_step
 from ....io.network_file import read
@@ -19,7 +21,7 @@ from ....metrics.missing_cone import Aperture
 from ....networks.flow import integrate, remaining_noise
 from ....networks.weights import compile_with, load_network
 from .denoiser import CellDenoiser, Condition
-from .inputs import LinearInput, Spacing, Values, to_linear_input
+from .inputs import NetworkInput, Spacing, Values, to_network_input
 
 TILE = 64
 """Samples along y and x of the widest field that is not cut."""
@@ -27,6 +29,10 @@ _OVERLAP = 16
 """Samples that neighbouring tiles share."""
 _TOGETHER = 4
 """Tiles in one call of the network."""
+_SMOOTHING = 1.0
+"""[sample] Width over which the variances of the draws, and of the network's error, are averaged."""
+_FACTORS = (0.2, 6.0)
+"""Least and largest factor on the deviation of the draws."""
 
 Tile = tuple[slice, slice]
 Draws = Float[np.ndarray, "draw z y x"]
@@ -34,17 +40,17 @@ Draws = Float[np.ndarray, "draw z y x"]
 
 @dataclass(frozen=True)
 class Completion:
-    """Trained network, ready for linear answers.
+    """Trained network, ready for begun fits and linear answers.
 
     Args:
         denoiser: Network.
         steps: Number of steps from noise to a draw.
-        trained_on: Description of the specimens of the training in one line; empty if unknown.
+        coverage: Share of the voxels in doubt of held-out specimens within its 90 % interval; None if unknown.
     """
 
     denoiser: CellDenoiser
     steps: int = 8
-    trained_on: str = ""
+    coverage: float | None = None
 
     @classmethod
     def load(cls, setting: str) -> "Completion":
@@ -57,23 +63,26 @@ class Completion:
             DataError: If there is none, or it is not one of a cell.
         """
         network = read(setting, "cell")
-        return cls(load_network(network, CellDenoiser), network.steps, network.trained_on)
+        numbers = network.provenance.get("numbers", {})
+        return cls(load_network(network, CellDenoiser), network.steps, numbers.get("held_out_coverage"))
 
-    def mean(self, contrast: Values, spacing: Spacing, aperture: Aperture) -> Values:
-        """Compute the posterior mean of the index contrast given the linear answer.
+    def mean(self, contrast: Values, spacing: Spacing, aperture: Aperture, *, is_fit: bool) -> Values:
+        """Compute the posterior mean of the index contrast given a begun fit, or the linear answer.
 
         Args:
-            contrast: Linear answer (`initial_guess.invert_born_model`). Where the specimen is known to be less dense
-                than the medium, take the opposite of the answer to its opposite: most of the training are denser.
+            contrast: Contrast of the fit, or the linear answer (`initial_guess.invert_born_model`). Where the specimen
+                is known to be less dense than the medium, take the opposite of the answer to its opposite: most of the
+                training are denser.
             spacing: [m] Distance between its samples (z, y, x).
             aperture: Apertures of light and objective.
+            is_fit: Whether it is that of a fit.
 
         Returns:
             Index contrast on the same grid.
         """
-        linear = to_linear_input(contrast, spacing, aperture, self.denoiser.multiple)
-        estimate = self._estimate(linear, np.zeros_like(linear.contrast), 0.0)
-        return linear.to_contrast(estimate, _shape(contrast))
+        given = to_network_input(contrast, spacing, aperture, self.denoiser.multiple, is_fit=is_fit)
+        estimate, _ = self._estimate(given, np.zeros_like(given.contrast), 0.0)
+        return given.to_contrast(estimate, _shape(contrast))
 
     def draws(
         self,
@@ -83,55 +92,77 @@ class Completion:
         count: int,
         seed: int,
         progress: Callable[[int], None] = lambda step: None,
+        *,
+        is_fit: bool,
     ) -> Draws:
-        """Draw contrasts from the posterior given the linear answer.
+        """Draw contrasts from the posterior given a begun fit, or the linear answer.
 
         Args:
-            contrast: Linear answer, as for `mean`.
+            contrast: Contrast of the fit, or the linear answer, as for `mean`.
             spacing: [m] Distance between its samples (z, y, x).
             aperture: Apertures of light and objective.
             count: Number of draws.
-            seed: Seed of the noise: the draw of a number does not depend on the count.
+            seed: Seed of the noise.
             progress: Called with the number of steps done, of all draws.
+            is_fit: Whether it is that of a fit.
 
         Returns:
             Index contrasts on the same grid.
         """
-        linear = to_linear_input(contrast, spacing, aperture, self.denoiser.multiple)
+        given = to_network_input(contrast, spacing, aperture, self.denoiser.multiple, is_fit=is_fit)
 
         def advance(noisy: Values, now: Float[Array, ""], then: Float[Array, ""]) -> Values:
-            estimate = self._estimate(linear, noisy, float(now))
+            estimate, _ = self._estimate(given, noisy, float(now))
             return np.asarray(estimate + float(remaining_noise(now, then)) * (noisy - estimate))
 
         drawn = []
         for number in range(count):
-            noise = np.random.default_rng([seed, number]).normal(size=linear.contrast.shape).astype(np.float32)
+            noise = np.random.default_rng([seed, number]).normal(size=given.contrast.shape).astype(np.float32)
             drawn.append(integrate(advance, noise, self.steps, _offset_progress(progress, number * self.steps)))
-        return np.stack([linear.to_contrast(one, _shape(contrast)) for one in drawn])
+        mean, log_spread = self._estimate(given, np.zeros_like(given.contrast), 0.0)
+        spread = spread_draws(np.stack(drawn), mean, np.exp(log_spread))
+        return np.stack([given.to_contrast(one, _shape(contrast)) for one in spread])
 
-    def _estimate(self, linear: LinearInput, noisy: Values, time: float) -> Values:
-        """Apply the network to all tiles of a field, and blend what it estimates."""
-        total, weights = np.zeros_like(noisy), np.zeros(noisy.shape[1:], np.float32)
+    def _estimate(self, given: NetworkInput, noisy: Values, time: float) -> tuple[Values, Values]:
+        """Apply the network to all tiles of a field, and blend what it estimates: the contrast, and ln σ."""
+        totals, weights = np.zeros((2, *noisy.shape), np.float32), np.zeros(noisy.shape[1:], np.float32)
         tiles = _tiles(noisy.shape[1:])
         for first in range(0, len(tiles), _TOGETHER):
             some = tiles[first : first + _TOGETHER]
             full = some + [some[-1]] * (min(_TOGETHER, len(tiles)) - len(some))  # One program for all calls.
             noisy_tiles, contrast, inside = (
                 jnp.asarray(np.stack([values[:, y, x] for y, x in full]))
-                for values in (noisy, linear.contrast, linear.inside)
+                for values in (noisy, given.contrast, given.inside)
             )
-            instrument = jnp.broadcast_to(jnp.asarray(linear.instrument), (len(full), len(linear.instrument)))
+            instrument = jnp.broadcast_to(jnp.asarray(given.instrument), (len(full), len(given.instrument)))
             times = jnp.full(len(full), time, jnp.float32)
-            estimates = np.asarray(self._apply(noisy_tiles, times, Condition(contrast, inside, instrument)))
-            for (y, x), estimate in zip(some, estimates[: len(some)], strict=True):
+            estimates = self._apply(noisy_tiles, times, Condition(contrast, inside, instrument))
+            both = np.stack([np.asarray(each) for each in estimates], axis=1)
+            for (y, x), estimate in zip(some, both[: len(some)], strict=True):
                 window = _window(y, noisy.shape[1])[:, None] * _window(x, noisy.shape[2])[None]
-                total[:, y, x] += window * estimate
+                totals[:, :, y, x] += window * estimate
                 weights[y, x] += window
-        return np.asarray(total / weights)
+        contrast_of_all, log_spread = totals / weights
+        return contrast_of_all, log_spread
 
     @cached_property
-    def _apply(self) -> Callable[..., Float[np.ndarray, "tile z y x"]]:
-        return compile_with(CellDenoiser.estimate, self.denoiser)
+    def _apply(self) -> Callable[..., tuple[Array, Array]]:
+        return compile_with(CellDenoiser.estimate_with_spread, self.denoiser)
+
+
+def spread_draws(draws: Draws, mean: Values, spread: Values) -> Draws:
+    """Stretch or shrink the deviation of draws from a mean, voxel by voxel, to a standard deviation.
+
+    Args:
+        draws: Draws, two at least.
+        mean: Posterior mean, about which they are to lie.
+        spread: Standard deviation that they are to have.
+    """
+    deviations = draws - draws.mean(axis=0)
+    own = (deviations**2).sum(axis=0) / (len(draws) - 1)
+    smooth = [ndimage.gaussian_filter(variance, _SMOOTHING) for variance in (spread**2, own)]
+    factor = np.sqrt(smooth[0] / np.maximum(smooth[1], 1e-12))
+    return np.asarray(mean + np.clip(factor, *_FACTORS) * deviations, np.float32)
 
 
 def _offset_progress(progress: Callable[[int], None], done: int) -> Callable[[int], None]:

@@ -26,13 +26,6 @@ class CellTrain(SimulatedTrainSettings):
     left_out: tuple[Sort, ...] = Field(
         (), description="Sorts of specimens that the training does not see; a validation measures them by themselves."
     )
-    nonlinear: float = Field(
-        0.4,
-        ge=0,
-        le=1,
-        description="Share of the specimens whose images are simulated by multi-slice propagation; those of the others "
-        "are by linear theory.",
-    )
     trials: int = Field(32, ge=1, description="Number of held-out specimens of a validation.")
 
     @field_validator("left_out")

@@ -1,18 +1,20 @@
-"""Data set of simulated specimens: shards of one instrument each, with its linear answers and the truth.
+"""Data set of simulated specimens: shards of one instrument each, with begun fits, linear answers and the truth.
 
-An instrument's program is compiled once for all specimens of its shard. The images are those of linear theory for weak
-specimens, and by multi-slice propagation for stronger ones, whose linear answers are wrong as a measurement's are.
+An instrument's programs are compiled once for all specimens of its shard. The images are by multi-slice propagation;
+those under a condenser, which would take minutes, are by linear theory, and have no fit.
 """
 
 from functools import partial
 from pathlib import Path
 from typing import get_args
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
 from ....optimize.simulated_dataset import Shard, SimulatedDataset, is_ended
 from ..config_simulation import Sort
+from .begun_fits import STEPS, BegunFits
 from .config import CellTrain
 from .inputs import finest_detail, instrument_numbers, scale_of
 from .instruments import BEYOND, FIELD, Instrument, draw_instrument
@@ -25,11 +27,15 @@ _DEPTH_TURNS = (24, 16, 32, 24)
 """[voxel] Padded depth of the arrays of one shard after the other."""
 _THINNER = 6
 """[voxel] Most voxels along z by which a box is thinner than its padded arrays."""
-_WEAK_DELAY, _STRONG_DELAY = (0.08, 0.8), (0.3, 5.0)
+_WEAK_DELAY, _STRONG_DELAY = (0.08, 0.8), (0.2, 6.0)
 """[rad] Largest delays of the phase of specimens whose images are by linear theory, and by multi-slice propagation."""
 _LARGEST_CONTRAST = 0.12
 _NEGATIVE = 0.15
-"""Share of the specimens whose index is below the medium's."""
+"""Share of the shards whose specimens have an index below the medium's."""
+_OPEN_SIGN = 0.2
+"""Share of the shards whose fits assume no sign of their specimens."""
+_ONE_SIGN = 0.02
+"""Contrast of the other sign, over the largest, below which a specimen has one sign."""
 
 
 def depth_of(shard: int) -> int:
@@ -42,52 +48,81 @@ def cell_dataset(
 ) -> SimulatedDataset:
     """Describe the data set of a seed; arguments as for `SimulatedDataset`."""
     sorts = tuple(sort for sort in get_args(Sort) if sort not in settings.left_out)
-    simulate = partial(simulate_shard, seed, sorts, settings.nonlinear, SHARD)
-    return SimulatedDataset(folder, shards, simulate, ("linear", "truth", "numbers"), share)
+    simulate = partial(simulate_shard, seed, sorts, SHARD)
+    return SimulatedDataset(folder, shards, simulate, ("inputs", "truths", "numbers"), share)
 
 
-def simulate_shard(seed: int, sorts: tuple[Sort, ...], nonlinear: float, count: int, shard: int) -> Shard | None:
+def simulate_shard(seed: int, sorts: tuple[Sort, ...], count: int, shard: int) -> Shard | None:
     """Simulate the specimens of a shard.
 
     Args:
         seed: Seed of the data set.
         sorts: Sorts to draw from, all alike often.
-        nonlinear: Share of the shards whose images are by multi-slice propagation.
         count: Number of specimens.
         shard: Number of the shard.
 
     Returns:
-        Linear answers and true contrasts in units of the answers' scale, and the numbers of the instrument, for each
-        specimen. None where it was to end early.
+        Begun fit and linear answer of each specimen, and its true contrast, both in units of the scale of the one and
+        of the other; and the numbers of the instrument with each. None where it was to end early.
     """
     rng = np.random.default_rng([seed, shard])
     instrument = draw_instrument(rng, depth_of(shard) - int(rng.integers(_THINNER + 1)))
-    # Waves from each source of a condenser, to each focus, would take minutes.
-    is_strong = rng.random() < nonlinear and instrument.illumination.weights.shape[1] == 1
-    chosen = [sorts[int(i)] for i in rng.integers(len(sorts), size=count)]
+    is_tilted = instrument.illumination.weights.shape[1] == 1
+    factor = np.float32(-1 if rng.random() < _NEGATIVE else 1)
+    sign = "any" if rng.random() < _OPEN_SIGN else "nonnegative" if factor > 0 else "nonpositive"
+    delays = _STRONG_DELAY if is_tilted else _WEAK_DELAY
     contrasts = []
-    for sort in chosen:
-        if is_ended():
-            return None
-        contrasts.append(_draw_contrast(rng, sort, instrument, _STRONG_DELAY if is_strong else _WEAK_DELAY))
+    for _ in range(count):
+        sort = sorts[int(rng.integers(len(sorts)))]
+        contrast = None
+        while contrast is None or (sign != "any" and not _has_one_sign(contrast)):
+            if is_ended():
+                return None
+            contrast = _draw_contrast(rng, sort, instrument, delays)
+        contrasts.append(factor * contrast)
     wide = np.stack(contrasts)
-    images = measure(rng, instrument, wide, nonlinear=is_strong)
+    images = measure(rng, instrument, wide, nonlinear=is_tilted)
+    linear = invert(instrument, images)
+    steps, fit_seed = int(rng.choice(STEPS)), int(rng.integers(1 << 31))
+    begun = linear
+    if is_tilted:
+        fits = BegunFits(instrument, sign, steps, fit_seed)
+        each = []
+        for one in images:
+            contrast = fits.fit(one)
+            if contrast is None:
+                return None
+            each.append(contrast)
+        begun = np.stack(each)
+    jax.clear_caches()  # type: ignore[no-untyped-call]  # No other shard has this instrument's programs.
     edge = (BEYOND - FIELD) // 2
     truth = wide[:, :, edge : edge + FIELD, edge : edge + FIELD]
-    return _scaled(instrument, invert(instrument, images), truth)
+    return _scaled(instrument, [(begun, is_tilted), (linear, False)], truth)
 
 
-def _scaled(instrument: Instrument, linear: Contrasts, truth: Contrasts) -> dict[str, np.ndarray]:
-    """Divide by the scale of each answer, and collect the numbers of its instrument."""
-    scales = np.array([scale_of(one) for one in linear])
+def _has_one_sign(contrast: Float[np.ndarray, "z y x"]) -> bool:
+    low, high = float(contrast.min()), float(contrast.max())
+    return min(-low, high) <= _ONE_SIGN * max(-low, high)
+
+
+def _scaled(instrument: Instrument, inputs: list[tuple[Contrasts, bool]], truth: Contrasts) -> dict[str, np.ndarray]:
+    """Divide by the scale of each input, and collect the numbers of its instrument.
+
+    Args:
+        instrument: Instrument.
+        inputs: Inputs of each kind, and whether they are those of a fit.
+        truth: True contrasts.
+    """
     pitch = np.array(instrument.lattice.pitch)
-    numbers = [instrument_numbers(pitch, instrument.aperture, scale) for scale in scales]
-    factors = 1 / scales[:, None, None, None]
-    return {
-        "linear": (linear * factors).astype(np.float16),
-        "truth": np.clip(truth * factors, -100, 100).astype(np.float16),
-        "numbers": np.stack(numbers),
-    }
+    arrays: dict[str, list[np.ndarray]] = {"inputs": [], "truths": [], "numbers": []}
+    for values, is_fit in inputs:
+        scales = np.array([scale_of(one) for one in values])
+        factors = 1 / scales[:, None, None, None]
+        numbers = [instrument_numbers(pitch, instrument.aperture, scale, is_fit=is_fit) for scale in scales]
+        arrays["inputs"].append((values * factors).astype(np.float16))
+        arrays["truths"].append(np.clip(truth * factors, -100, 100).astype(np.float16))
+        arrays["numbers"].append(np.stack(numbers))
+    return {name: np.stack(each, axis=1) for name, each in arrays.items()}
 
 
 def _draw_contrast(
@@ -102,4 +137,4 @@ def _draw_contrast(
     delay = 2 * np.pi / lattice.wavelength * np.abs(contrast.sum(axis=0)).max() * lattice.pitch[0]
     factor = np.exp(rng.uniform(np.log(delays[0]), np.log(delays[1]))) / max(float(delay), 1e-6)
     factor = min(factor, _LARGEST_CONTRAST / max(float(np.abs(contrast).max()), 1e-6))
-    return np.asarray(contrast * (factor if rng.random() > _NEGATIVE else -factor), np.float32)
+    return np.asarray(contrast * factor, np.float32)

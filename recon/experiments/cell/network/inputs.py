@@ -1,4 +1,4 @@
-"""Input of the network from the linear answer of any microscope, and its output on the grid of that answer.
+"""Input of the network from a begun fit or a linear answer of any microscope, and its output on the grid of that input.
 
 The network's voxel is tied to the finest detail that light and objective transfer: half of it laterally, a quarter of
 it axially. In these units the missing cone looks much alike for all apertures; numbers of the instrument tell the rest.
@@ -8,7 +8,7 @@ large cell its lobes of the wrong sign outweigh the cell.
 Notation
 --------
 δ      finest detail (z, y, x) that is transferred [m] (`geometry.resolution_of`)
-c      linear answer: index contrast n − n_m
+c      input: index contrast n − n_m of a fit, or of a linear answer
 s      its scale, √(Σc⁴/Σc²), which does not depend on the fraction of the box that the specimen fills
 """
 
@@ -22,7 +22,7 @@ from .....physics.optics.microscope import Microscope
 from ....metrics.missing_cone import Aperture
 from ..geometry import resolution_of
 
-INSTRUMENT_NUMBERS = 6
+INSTRUMENT_NUMBERS = 7
 """Number of numbers that describe an instrument and the strength of the specimen."""
 LATERAL_SAMPLES, AXIAL_SAMPLES = 2.0, 4.0
 """Samples of the network to the finest detail."""
@@ -34,8 +34,8 @@ Values = Float[np.ndarray, "_z _y _x"]
 
 
 @dataclass(frozen=True)
-class LinearInput:
-    """Linear answer in the network's units.
+class NetworkInput:
+    """Input in the network's units.
 
     Args:
         contrast: c/s on the network's grid, padded with zeros.
@@ -68,22 +68,25 @@ def finest_detail(aperture: Aperture) -> Spacing:
     return resolution_of(microscope, aperture.illumination_na, turning=False)
 
 
-def to_linear_input(contrast: Values, spacing: Spacing, aperture: Aperture, multiple: int) -> LinearInput:
-    """Bring a linear answer to the network's grid and units.
+def to_network_input(
+    contrast: Values, spacing: Spacing, aperture: Aperture, multiple: int, *, is_fit: bool
+) -> NetworkInput:
+    """Bring a begun fit or a linear answer to the network's grid and units.
 
     Args:
-        contrast: Linear answer.
+        contrast: Contrast of the fit, or the linear answer.
         spacing: [m] Distance between its samples (z, y, x).
         aperture: Apertures of light and objective.
         multiple: Number that each padded edge is a multiple of.
+        is_fit: Whether it is that of a fit.
     """
     extent = np.array(contrast.shape) * spacing
     z, y, x = (max(1, round(float(n))) for n in extent / network_spacing(aperture))
     scale = scale_of(contrast)
     values = resample(contrast / scale, (z, y, x))
     sizes = [-(-n // multiple) * multiple for n in (z, y, x)]
-    instrument = instrument_numbers(extent / (z, y, x), aperture, scale)
-    return LinearInput(pad(values, sizes), pad(np.ones_like(values), sizes), instrument, scale, (z, y, x))
+    instrument = instrument_numbers(extent / (z, y, x), aperture, scale, is_fit=is_fit)
+    return NetworkInput(pad(values, sizes), pad(np.ones_like(values), sizes), instrument, scale, (z, y, x))
 
 
 def scale_of(contrast: Values) -> float:
@@ -93,7 +96,7 @@ def scale_of(contrast: Values) -> float:
 
 
 def instrument_numbers(
-    spacing: Float[np.ndarray, " 3"], aperture: Aperture, scale: float
+    spacing: Float[np.ndarray, " 3"], aperture: Aperture, scale: float, *, is_fit: bool
 ) -> Float[np.ndarray, " number"]:
     """Collect what the network is told of an instrument and of the strength of the specimen.
 
@@ -101,6 +104,7 @@ def instrument_numbers(
         spacing: [m] Distance between the network's samples.
         aperture: Apertures of light and objective.
         scale: s, whose delay of the phase over the finest axial detail tells how far linear theory holds.
+        is_fit: Whether the input is that of a fit, and not a linear answer.
     """
     detail = np.array(finest_detail(aperture))
     delay = 2 * np.pi * scale * detail[0] / aperture.wavelength
@@ -111,6 +115,7 @@ def instrument_numbers(
         AXIAL_SAMPLES * spacing[0] / detail[0] - 1,
         LATERAL_SAMPLES * spacing[1] / detail[1] - 1,
         np.log10(np.clip(delay, 1e-4, 1e2)) / 2 + 0.5,
+        float(is_fit),
     )
     return np.array(numbers, np.float32)
 

@@ -18,7 +18,7 @@ BEYOND = 72
 _MOST_PADDED = 112
 """[voxel] Largest width of the wave's lattice."""
 _MEDIA = (1.333, 1.337, 1.34, 1.4, 1.515)
-_STACKED = 0.12
+_STACKED = 0.06
 """Share of the instruments that take a stack of foci under a condenser."""
 _CONDENSER = 16
 """Sources of a condenser."""
@@ -70,7 +70,7 @@ def draw_instrument(rng: np.random.Generator, slices: int) -> Instrument:
         illumination = _condenser(rng, light, lattice.thickness)
     else:
         pattern = str(rng.choice(["ring", "spiral", "spiral", "grid"]))
-        illumination = Illumination.from_directions(PATTERNS[pattern](int(rng.integers(8, 41)), light))
+        illumination = Illumination.from_directions(PATTERNS[pattern](int(rng.integers(8, 33)), light))
     return Instrument(microscope, illumination, aperture, lattice)
 
 

@@ -15,7 +15,7 @@ from ..imaging import padding_widths, simulate_images
 from ..initial_guess import STRENGTH
 from .instruments import FIELD, Instrument, disturb
 
-_PHOTONS = (800.0, 30000.0)
+_PHOTONS = (500.0, 30000.0)
 """Photons of a pixel without specimen."""
 
 _TOGETHER = 8

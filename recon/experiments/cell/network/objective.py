@@ -1,4 +1,4 @@
-"""Objective of the cell's network: true contrasts of simulated specimens, given their linear answers."""
+"""Objective of the cell's network: true contrasts of simulated specimens, given their begun fits or linear answers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,21 +23,29 @@ from .inputs import pad
 _VALIDATION_SEED = 1_000_003
 _VALIDATION_SHARDS = 4
 """Instruments of a validation."""
+_FITS = 0.9
+"""Share of the examples whose input is a begun fit; that of the others is the linear answer."""
+_BEGUN, _LINEAR = 0, 1
+"""Places of the two inputs in a shard's arrays."""
 _LARGEST_FACTOR = 2.0
 """Largest factor, either way, by which the scale of an example is changed: parts of a field are fainter than others."""
 _NEGATIVE = 0.1
 """Share of the examples of which most is less dense than the medium."""
+_Z_90 = 1.645
+"""Half the 90 % interval of a normal distribution, in standard deviations."""
+_DOUBT = 0.1
 _STRENGTH = 5
 """Place, among the numbers of the instrument, of the strength of the specimen (`inputs.instrument_numbers`)."""
 
 
 class Example(NamedTuple):
-    """One specimen: the network's input, and the truth on the same grid."""
+    """One specimen: the network's input, the truth on the same grid, and the error of such inputs."""
 
-    linear: Float[np.ndarray, "z y x"]
+    contrast: Float[np.ndarray, "z y x"]
     inside: Float[np.ndarray, "z y x"]
     numbers: Float[np.ndarray, " number"]
     truth: Float[np.ndarray, "z y x"]
+    input_error: np.float32
 
 
 @dataclass
@@ -62,6 +70,7 @@ class CellObjective:
     should_stop: Callable[[], str | None]
     weights: Mapping[str, np.ndarray] | None = None
     _validation: dict[str, list[Shard]] = field(default_factory=dict, init=False)
+    _errors: dict[tuple[int, int], float] = field(default_factory=dict, init=False)
 
     def init(self, seed: int) -> CellDenoiser:
         """Build the network before the training."""
@@ -83,79 +92,111 @@ class CellObjective:
             if not self.dataset.wait_for(shard, self.should_stop, self.workers):
                 return None
             arrays = self.dataset.arrays(shard)
-            example = make_example(arrays, int(rng.integers(len(arrays["truth"]))), depth)
+            source = _BEGUN if rng.random() < _FITS else _LINEAR
+            number = int(rng.integers(len(arrays["truths"])))
+            example = make_example(arrays, number, source, depth, self._input_error(shard, source))
             examples.append(augment(rng, example))
         return stack(examples)
 
+    def _input_error(self, shard: int, source: int) -> float:
+        """Mean square error of the inputs of a shard, the geometric mean over its specimens."""
+        if (shard, source) not in self._errors:
+            arrays = self.dataset.arrays(shard)
+            contrast, truth = (arrays[name][:, source].astype(np.float32) for name in ("inputs", "truths"))
+            squares = ((contrast - truth) ** 2).mean(axis=(1, 2, 3))
+            self._errors[shard, source] = float(np.exp(np.log(np.maximum(squares, 1e-9)).mean()))
+        return self._errors[shard, source]
+
     def loss(self, network: CellDenoiser, batch: Any, key: Array) -> tuple[Float[Array, ""], Metrics]:
         """Compute the loss of a batch (`flow.loss`)."""
-        linear, inside, numbers, truth = batch
+        contrast, inside, numbers, truth, input_error = batch
         dtype = jnp.dtype(self.settings.precision)
-        return flow.loss(network, Condition(linear, inside, numbers), truth, key, dtype)
+        return flow.loss(network, Condition(contrast, inside, numbers), truth, input_error, key, dtype)
 
     def validate(self, network: CellDenoiser) -> dict[str, float]:
-        """Compare the posterior mean with the linear answer, on specimens that no training sees.
+        """Compare the posterior mean with the begun fits, on specimens that no training sees, of known sign.
 
         Returns:
-            Median gain of the signal-to-noise ratio over the linear answer [dB], and the ratio itself; of the sorts
-            that are left out, the gain alone.
+            Median gain of the signal-to-noise ratio over the fits' [dB], the ratio itself, and the share of the voxels
+            that the network changes most whose 90 % interval holds the truth; the gain over linear answers; and of the
+            sorts that are left out the first gain alone.
         """
-        gains, ratios = self._judge(network, "learned")
-        numbers = {"held_out_gain": float(np.median(gains)), "held_out_snr": float(np.median(ratios))}
+        begun, linear = (self._judge(network, "learned", source) for source in (_BEGUN, _LINEAR))
+        numbers = {name: float(np.median(values)) for name, values in begun.items()}
+        numbers["held_out_gain_linear"] = float(np.median(linear["held_out_gain"]))
         if self.settings.left_out:
-            numbers["left_out_gain"] = float(np.median(self._judge(network, "left out")[0]))
+            left_out = self._judge(network, "left out", _BEGUN)
+            numbers["left_out_gain"] = float(np.median(left_out["held_out_gain"]))
         return numbers
 
-    def _judge(self, network: CellDenoiser, part: str) -> tuple[list[float], list[float]]:
-        gains, ratios = list[float](), list[float]()
+    def _judge(self, network: CellDenoiser, part: str, source: int) -> dict[str, list[float]]:
+        gains, ratios, covered = list[float](), list[float](), list[float]()
         for number, shard in enumerate(self._held_out(part)):
-            count = len(shard["truth"])
-            batch = stack([make_example(shard, i, depth_of(number)) for i in range(count)])
-            linear, inside, numbers, truth = map(jnp.asarray, batch)
-            mean = _mean(network, Condition(linear, inside, numbers))
-            before, after = (_snr(np.asarray(one), np.asarray(truth)) for one in (linear, mean))
+            count = len(shard["truths"])
+            batch = stack([make_example(shard, i, source, depth_of(number)) for i in range(count)])
+            sign = np.where(batch[3].sum(axis=(1, 2, 3), keepdims=True) < 0, np.float32(-1), np.float32(1))
+            contrast, inside, numbers, truth = sign * batch[0], batch[1], batch[2], sign * batch[3]
+            mean, log_spread = map(
+                np.asarray, _mean(network, Condition(*map(jnp.asarray, (contrast, inside, numbers))))
+            )
+            before, after = (_snr(one, truth) for one in (contrast, mean))
             gains += list(after - before)
             ratios += list(after)
-        return gains, ratios
+            covered += _coverage(truth, mean, np.exp(log_spread), contrast)
+        return {"held_out_gain": gains, "held_out_snr": ratios, "held_out_coverage": covered}
 
     def _held_out(self, part: str) -> list[Shard]:
         """Shards that no training sees, of the sorts that are learned, or of those that are left out."""
         if part not in self._validation:
             left_out = self.settings.left_out
             sorts = tuple(sort for sort in get_args(Sort) if (sort in left_out) == (part == "left out"))
-            count, nonlinear = -(-self.settings.trials // _VALIDATION_SHARDS), self.settings.nonlinear
-            shards = (simulate_shard(_VALIDATION_SEED, sorts, nonlinear, count, i) for i in range(_VALIDATION_SHARDS))
+            count = -(-self.settings.trials // _VALIDATION_SHARDS)
+            shards = (simulate_shard(_VALIDATION_SEED, sorts, count, i) for i in range(_VALIDATION_SHARDS))
             self._validation[part] = [shard for shard in shards if shard is not None]
         return self._validation[part]
 
 
 @jax.jit
-def _mean(network: CellDenoiser, condition: Condition) -> Array:
-    return network.estimate(condition.contrast, jnp.zeros(len(condition.contrast)), condition)
+def _mean(network: CellDenoiser, condition: Condition) -> tuple[Array, Array]:
+    return network.estimate_with_spread(condition.contrast, jnp.zeros(len(condition.contrast)), condition)
 
 
-def make_example(arrays: Shard, number: int, depth: int) -> Example:
-    """Take one specimen of a shard, on arrays of a padded depth."""
-    linear, truth = (arrays[name][number].astype(np.float32) for name in ("linear", "truth"))
-    sizes = [depth, *linear.shape[1:]]
-    inside = pad(np.ones_like(linear), sizes)
-    return Example(pad(linear, sizes), inside, arrays["numbers"][number].astype(np.float32), pad(truth, sizes))
+def make_example(arrays: Shard, number: int, source: int, depth: int, input_error: float = 0.0) -> Example:
+    """Take one specimen of a shard, with one of its inputs, on arrays of a padded depth.
+
+    Args:
+        arrays: Arrays of the shard.
+        number: Number of the specimen.
+        source: Number of the input.
+        depth: Padded depth.
+        input_error: Mean square error of such inputs; that of the example is at least its own.
+    """
+    contrast, truth = (arrays[name][number, source].astype(np.float32) for name in ("inputs", "truths"))
+    own_error = float(((contrast - truth) ** 2).mean())
+    sizes = [depth, *contrast.shape[1:]]
+    inside = pad(np.ones_like(contrast), sizes)
+    numbers = arrays["numbers"][number, source].astype(np.float32)
+    return Example(pad(contrast, sizes), inside, numbers, pad(truth, sizes), np.float32(max(input_error, own_error)))
 
 
 def augment(rng: np.random.Generator, example: Example) -> Example:
-    """Mirror a specimen, exchange its lateral axes, and change its scale and the sign of most of it."""
-    linear, truth = example.linear, example.truth
-    for axis in (1, 2):
+    """Mirror a specimen, exchange its lateral axes, and change its scale and the sign of most of it.
+
+    It is mirrored along z too: the light sees a weak specimen and its mirror image alike.
+    """
+    contrast, inside, truth = example.contrast, example.inside, example.truth
+    for axis in range(3):
         if rng.random() < 0.5:
-            linear, truth = np.flip(linear, axis), np.flip(truth, axis)
+            contrast, inside, truth = (np.flip(values, axis) for values in (contrast, inside, truth))
     if rng.random() < 0.5:
-        linear, truth = linear.swapaxes(1, 2), truth.swapaxes(1, 2)
+        contrast, truth = contrast.swapaxes(1, 2), truth.swapaxes(1, 2)
     factor = np.exp(rng.uniform(-1, 1) * np.log(_LARGEST_FACTOR))
     sign = np.float32(1 if (truth.sum(dtype=float) >= 0) == (rng.random() >= _NEGATIVE) else -1)
-    linear, truth = sign * linear, sign * truth
+    contrast, truth = sign * contrast, sign * truth
     numbers = example.numbers.copy()
     numbers[_STRENGTH] -= np.log10(factor) / 2  # The scale by which the contrast is divided.
-    return Example(np.float32(factor) * linear, example.inside, numbers.astype(np.float32), np.float32(factor) * truth)
+    contrast, truth = np.float32(factor) * contrast, np.float32(factor) * truth
+    return Example(contrast, inside, numbers, truth, np.float32(factor**2 * example.input_error))
 
 
 def stack(examples: list[Example]) -> Batch:
@@ -169,3 +210,13 @@ def _snr(values: Float[np.ndarray, "batch z y x"], truth: Float[np.ndarray, "bat
     power = (truth.astype(np.float64) ** 2).sum(axis=axes)
     error = ((values.astype(np.float64) - truth) ** 2).sum(axis=axes)
     return np.asarray(10 * np.log10(power / np.maximum(error, 1e-300)))
+
+
+def _coverage(truth: np.ndarray, mean: np.ndarray, spread: np.ndarray, contrast: np.ndarray) -> list[float]:
+    """Compute the share of the voxels in doubt of each specimen whose 90 % interval holds the truth.
+
+    In doubt are those that the truth, or the network, moves from the input by more than a tenth of its scale.
+    """
+    inside = np.abs(truth - mean) <= _Z_90 * spread
+    doubtful = np.maximum(np.abs(truth - contrast), np.abs(mean - contrast)) > _DOUBT
+    return [float(one[some].mean()) if some.any() else 1.0 for one, some in zip(inside, doubtful, strict=True)]

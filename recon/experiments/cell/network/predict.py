@@ -1,7 +1,7 @@
-"""Prediction of a cell: a network's completion of the linear answer, at once, and refined by a fit on demand.
+"""Prediction of a cell: a network's completion of a begun fit, or of the linear answer, refined by a fit on demand.
 
-The linear answer is that of the fitted views; those that a fit would withhold are hidden from the network too, and
-judge the result through the physics.
+Fit and linear answer are those of the fitted views; those that a fit would withhold are hidden from the network too,
+and judge the result through the physics.
 """
 
 import logging
@@ -21,6 +21,7 @@ from ....model import DRAWS, Model
 from ....optimize.fit import FITTED_VIEWS, CompareWithTruth, provenance_of
 from ....optimize.likelihood import Nuisance
 from ....runs.context import Gate, RunContext, RunOutcome
+from ..choices import Choices
 from ..initial_guess import best_factor, with_sign
 from ..light_ranking import light_ranking_numbers
 from ..likelihood import CellLikelihood, likelihood
@@ -28,6 +29,7 @@ from ..linear_checks import require_linear_theory
 from ..network_prior import Completer, NetworkPrior
 from ..output import write_result
 from ..refined_draws import RefinedLikelihood
+from ..summary import DRAWS_COVERAGE
 from ..unseen import unseen_part, unseen_share
 from ..verdict import leave_out_known_side
 from .completion import Completion
@@ -62,48 +64,72 @@ def predict(context: RunContext, compare_with_truth: CompareWithTruth, fit: FitF
         measured = measured.with_choices(absorbs=False)
     start = time.monotonic()
     completion = Completion.load(settings.predict.network)
-    draws, numbers = draw_contrasts(measured, completion, completion.steps, context)
+    chosen, draws, numbers = draw_contrasts(measured, completion, completion.steps, context)
     numbers[_SECONDS] = time.monotonic() - start
-    if settings.predict.refine:
+    if completion.coverage is not None:
+        numbers[DRAWS_COVERAGE] = float(completion.coverage)
+    if settings.predict.refine:  # It reads the choices from the folder.
         outcome = fit(context, _refined_likelihood(measured, draws))
         return replace(outcome, numbers=_refined_numbers(settings.fit.ensemble, numbers, outcome.numbers))
-    model = _model(measured, draws, provenance_of(context))
+    context.folder.remove_trials()
+    model = _model(chosen, draws, provenance_of(context))
     write_model(model, context.folder.path / "model.h5")
-    nuisance = _nuisance(measured)
-    numbers |= write_result(context.folder.path, model, measured, measured.split(), draws[:1], nuisance)
+    numbers |= write_result(context.folder.path, model, chosen, chosen.split(), draws[:1], _nuisance(chosen))
     numbers |= compare_with_truth(model, context.measurement.truth)
-    numbers = leave_out_known_side(numbers | light_ranking_numbers(measured), settings.fit.sign)
+    numbers = leave_out_known_side(numbers | light_ranking_numbers(chosen), settings.fit.sign)
     return RunOutcome(numbers, _gate(settings.predict.gate, numbers))
 
 
 def draw_contrasts(
     measured: CellLikelihood, completion: Completer, steps: int, context: RunContext
-) -> tuple[Draws, dict[str, float]]:
-    """Compute the network's mean, and draws behind it, at the scale that the physics explains best.
+) -> tuple[CellLikelihood, Draws, dict[str, float]]:
+    """Compute the network's mean, and draws behind it.
 
     Args:
         measured: Likelihood of the measurement.
         completion: The network.
         steps: Number of steps of a draw, for the display of progress.
-        context: Progress callback.
+        context: Folder and progress callback.
 
     Returns:
-        Index contrasts, the mean first, and the residuals of mean, draws and linear answer.
+        The likelihood, with the sign that the fit chose; index contrasts, the mean first; and the residuals of mean,
+        draws and linear answer.
     """
-    settings, split = measured.settings, measured.split()
-    section = settings.predict
-    prior = NetworkPrior(measured, completion)
-    bright = split.fitted[measured.is_bright[split.fitted]]
-    answer = prior.linear_answer(bright)
-    prior = prior.orient(answer, bright)
-    mean = prior.mean(answer, bright)
-    drawn = prior.draws(
-        answer, bright, section.draws, settings.seed, lambda done: context.progress(done, section.draws * steps)
-    )
+    section, seed = measured.settings.predict, measured.settings.seed
+    bright = measured.split().fitted[measured.is_bright[measured.split().fitted]]
+    answer = NetworkPrior(measured, completion).linear_answer(bright)
+    is_fit, known = section.start == "fit", answer
+    numbers: dict[str, float] = {}
+    if is_fit:
+        measured, known, numbers = _begun_fit(measured, context)
+        prior = NetworkPrior(measured, completion).orient_by_fit(known)
+    else:
+        prior = NetworkPrior(measured, completion).orient(answer, bright)
+
+    def report(done: int) -> None:
+        context.progress(done, section.draws * steps)
+
+    mean = prior.complete(known, bright, is_fit=is_fit)
+    drawn = prior.draws(known, bright, section.draws, seed, report, is_fit=is_fit)
     draws = np.concatenate([mean[None], drawn])
-    factor = best_factor(measured, draws[:1], bright)
-    draws = np.asarray((factor or 1.0) * draws, np.float32)
-    return draws, _residuals(measured, draws, answer) | {"draws": float(section.draws)}
+    if not is_fit:  # Linear theory misjudges what a thick cell does to light.
+        draws *= best_factor(measured, draws[:1], bright) or 1.0
+    draws = np.asarray(draws, np.float32)
+    return measured, draws, numbers | _residuals(measured, draws, answer) | {"draws": float(section.draws)}
+
+
+def _begun_fit(
+    measured: CellLikelihood, context: RunContext
+) -> tuple[CellLikelihood, Float[np.ndarray, "z y x"], dict[str, float]]:
+    """Begin a fit under the choices that a fit makes, but without a prior.
+
+    Returns:
+        The likelihood under the choices, the index contrast, and the numbers of the choices.
+    """
+    choices = Choices(measured.with_choices(prior="none"), context)
+    choices.make()
+    begun = choices.begun or choices.begin()
+    return choices.likelihood, begun.values[0], choices.numbers
 
 
 def _residuals(measured: CellLikelihood, draws: Draws, answer: Float[np.ndarray, "z y x"]) -> dict[str, float]:
@@ -156,7 +182,7 @@ def _refined_numbers(ensemble: int, answer: Mapping[str, float], refined: Mappin
     """Add to a fit's numbers those of the answer that stay true: the fit began with the network, not the linear one."""
     numbers = dict(refined) | {name: answer[name] for name in (_SECONDS, _LINEAR) if name in answer}
     if ensemble == 1 and "tiles" not in refined:
-        return numbers | {"draws": answer["draws"]}
+        return numbers | {name: answer[name] for name in ("draws", DRAWS_COVERAGE) if name in answer}
     _log.warning("predict.refine: the result has no draws: a fit in tiles, and an ensemble of fits, leave them out")
     return numbers
 

@@ -11,7 +11,7 @@ import pytest
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.cell.network import dataset as dataset_module
 from unflat.recon.experiments.cell.network import objective as objective_module
-from unflat.recon.experiments.cell.network.completion import TILE, Completion
+from unflat.recon.experiments.cell.network.completion import TILE, Completion, spread_draws
 from unflat.recon.experiments.cell.network.config import CellNetwork, CellTrain
 from unflat.recon.experiments.cell.network.dataset import cell_dataset, depth_of, simulate_shard
 from unflat.recon.experiments.cell.network.denoiser import CellDenoiser, Condition
@@ -19,8 +19,9 @@ from unflat.recon.experiments.cell.network.inputs import (
     INSTRUMENT_NUMBERS,
     network_spacing,
     scale_of,
-    to_linear_input,
+    to_network_input,
 )
+from unflat.recon.experiments.cell.network.instruments import draw_instrument
 from unflat.recon.experiments.cell.network.objective import CellObjective, augment, make_example
 from unflat.recon.io.network_file import Network, write
 from unflat.recon.metrics.missing_cone import Aperture
@@ -41,7 +42,7 @@ def smooth_contrast(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
 
 
 def identity() -> CellDenoiser:
-    """Build a network whose estimate is the linear answer."""
+    """Build a network whose estimate is its input."""
     denoiser = CellDenoiser((8, 16), (1, 1), seed=0)
     for layer in (denoiser.unet.out, denoiser.skips):
         layer.kernel.set_value(jnp.zeros_like(layer.kernel[...]))
@@ -49,13 +50,13 @@ def identity() -> CellDenoiser:
 
 
 def shipped_gains(shard: Any, depth: int) -> list[float]:
-    """[dB] Gains of the shipped network's posterior mean over the linear answer."""
+    """[dB] Gains of the shipped network's posterior mean over the begun fit."""
     denoiser, gains = Completion.load("shipped").denoiser, list[float]()
     estimate = jax.jit(denoiser.estimate)
-    for i in range(len(shard["truth"])):
-        linear, inside, numbers, truth = (np.asarray(part)[None] for part in make_example(shard, i, depth))
-        mean = np.asarray(estimate(linear, jnp.zeros(1), Condition(*map(jnp.asarray, (linear, inside, numbers)))))
-        gains.append(10 * float(np.log10(((linear - truth) ** 2).sum() / ((mean - truth) ** 2).sum())))
+    for i in range(len(shard["truths"])):
+        begun, inside, numbers, truth = (np.asarray(part)[None] for part in make_example(shard, i, 0, depth)[:4])
+        mean = np.asarray(estimate(begun, jnp.zeros(1), Condition(*map(jnp.asarray, (begun, inside, numbers)))))
+        gains.append(10 * float(np.log10(((begun - truth) ** 2).sum() / ((mean - truth) ** 2).sum())))
     return gains
 
 
@@ -65,29 +66,37 @@ def completion() -> Completion:
 
 
 class TestCompletion:
-    def test_a_network_that_changes_nothing_gives_the_linear_answer_back(self) -> None:
+    def test_a_network_that_changes_nothing_gives_its_input_back(self) -> None:
         contrast = smooth_contrast((15, 2 * TILE, 40))  # In tiles.
-        mean = Completion(identity()).mean(contrast, SPACING, APERTURE)
+        mean = Completion(identity()).mean(contrast, SPACING, APERTURE, is_fit=True)
         assert mean.shape == contrast.shape
         np.testing.assert_allclose(mean, contrast, atol=2e-4)
 
     def test_the_mean_is_on_the_grid_of_the_answer_and_an_empty_one_is_possible(self, completion: Completion) -> None:
         contrast = smooth_contrast((11, 24, 30))
-        mean = completion.mean(contrast, SPACING, APERTURE)
+        mean = completion.mean(contrast, SPACING, APERTURE, is_fit=True)
         assert mean.shape == contrast.shape
         assert np.abs(mean - contrast).max() > 1e-4
-        assert np.all(np.isfinite(completion.mean(np.zeros_like(contrast), SPACING, APERTURE)))
+        assert np.all(np.isfinite(completion.mean(np.zeros_like(contrast), SPACING, APERTURE, is_fit=True)))
 
-    def test_draws_follow_from_seed_and_number(self, completion: Completion) -> None:
+    def test_draws_follow_from_the_seed_and_deviate_as_the_network_estimates(self, completion: Completion) -> None:
         contrast, steps = smooth_contrast((11, 24, 30)), list[int]()
-        two = completion.draws(contrast, SPACING, APERTURE, 2, 5, steps.append)
-        one = completion.draws(contrast, SPACING, APERTURE, 1, 5)
-        other = completion.draws(contrast, SPACING, APERTURE, 1, 6)
+        two = completion.draws(contrast, SPACING, APERTURE, 2, 5, steps.append, is_fit=True)
+        again, other = (completion.draws(contrast, SPACING, APERTURE, 2, seed, is_fit=True) for seed in (5, 6))
         assert steps == [1, 2, 3, 4]
         assert two.shape == (2, *contrast.shape)
-        np.testing.assert_array_equal(two[0], one[0])
+        np.testing.assert_array_equal(two, again)
         assert np.abs(two[0] - two[1]).max() > 1e-5
-        assert np.abs(one - other).max() > 1e-5
+        assert np.abs(two - other).max() > 1e-5
+
+    def test_draws_are_stretched_to_a_spread_about_the_mean(self) -> None:
+        rng = np.random.default_rng(0)
+        draws = 3 + 0.1 * rng.normal(size=(200, 6, 6, 6)).astype(np.float32)
+        spread = np.full((6, 6, 6), 0.3, np.float32)
+        stretched = spread_draws(draws, np.ones((6, 6, 6), np.float32), spread)
+        np.testing.assert_allclose(stretched.mean(axis=0), 1, atol=1e-4)
+        np.testing.assert_allclose(stretched.std(axis=0, ddof=1).mean(), 0.3, rtol=0.03)
+        assert np.all(np.isfinite(spread_draws(np.ones((2, 6, 6, 6)), np.ones((6, 6, 6)), spread)))
 
     def test_a_file_of_another_kind_is_refused(self, tmp_path: Path) -> None:
         denoiser = CellDenoiser((8,), (1,), seed=0)
@@ -108,7 +117,8 @@ class TestUnits:
             assert scale_of(values) == pytest.approx(0.02)
         doubled = Aperture(2 * 532e-9, 1.333, 0.58, 0.65)
         twice: Any = tuple(2 * d for d in SPACING)
-        one, two = to_linear_input(small, SPACING, APERTURE, 4), to_linear_input(small, twice, doubled, 4)
+        one = to_network_input(small, SPACING, APERTURE, 4, is_fit=True)
+        two = to_network_input(small, twice, doubled, 4, is_fit=True)
         np.testing.assert_allclose(one.contrast, two.contrast)
         np.testing.assert_allclose(one.instrument, two.instrument, atol=1e-5)
         assert np.all(np.array(one.contrast.shape) % 4 == 0)
@@ -126,45 +136,64 @@ class TestUnits:
         assert np.any(estimate(one, jnp.full(1, 0.5), condition) != estimate(two, jnp.full(1, 0.5), condition))
 
 
+def _is_condenser(shard: int) -> bool:
+    """Whether the instrument of a shard of seed 3 has a condenser."""
+    rng = np.random.default_rng([3, shard])
+    slices = depth_of(shard) - int(rng.integers(7))
+    return draw_instrument(rng, slices).illumination.weights.shape[1] > 1
+
+
 class TestTraining:
-    @pytest.mark.parametrize("nonlinear", [0.0, 1.0])
-    def test_linear_answers_resemble_the_truth_and_follow_from_the_seed(self, nonlinear: float) -> None:
-        shard = simulate_shard(3, SORTS, nonlinear, 2, 1)
+    def test_begun_fits_are_nearer_the_truth_than_linear_answers_and_the_network_than_both(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dataset_module, "STEPS", (25,))
+        shard = simulate_shard(3, SORTS, 2, 1)
         assert shard is not None
-        assert shard["linear"].shape == shard["truth"].shape
-        assert shard["linear"].shape[1] <= depth_of(1)
-        correlations = [np.corrcoef(*(shard[name][i].ravel() for name in ("linear", "truth")))[0, 1] for i in range(2)]
-        assert min(correlations) > 0.2
-        if nonlinear:
-            assert np.median(shipped_gains(shard, depth_of(1))) > 0.5
-            return
-        again = simulate_shard(3, SORTS, nonlinear, 2, 1)
+        assert shard["inputs"].shape == shard["truths"].shape
+        assert shard["inputs"].shape[2] <= depth_of(1)
+        pairs = ((shard["inputs"][:, source], shard["truths"][:, source]) for source in (0, 1))
+        begun, linear = (
+            [np.corrcoef(*map(np.ravel, each))[0, 1] for each in zip(*pair, strict=True)] for pair in pairs
+        )
+        assert min(linear) > 0.2
+        assert np.all(np.greater(begun, linear))
+        np.testing.assert_array_equal(shard["numbers"][:, :, -1], [[1, 0]] * 2)
+        assert np.median(shipped_gains(shard, depth_of(1))) > 0.5
+
+    def test_specimens_under_a_condenser_have_linear_answers_alone(self) -> None:
+        number = next(i for i in range(200) if _is_condenser(i))
+        shard, again = (simulate_shard(3, SORTS, 1, number) for _ in range(2))
+        assert shard is not None
         assert again is not None
+        np.testing.assert_array_equal(shard["inputs"][:, 0], shard["inputs"][:, 1])
+        assert not np.any(shard["numbers"][:, :, -1])
         for name, array in shard.items():
             np.testing.assert_array_equal(array, again[name])
 
     def test_a_mirrored_example_is_the_same_specimen(self) -> None:
         rng = np.random.default_rng(0)
-        truth = rng.normal(size=(1, 6, 8, 8)).astype(np.float16)
-        arrays = {"linear": truth, "truth": 2 * truth, "numbers": np.zeros((1, INSTRUMENT_NUMBERS))}
-        example = make_example(arrays, 0, 8)
+        truth = rng.normal(size=(1, 1, 6, 8, 8)).astype(np.float16)
+        arrays = {"inputs": truth, "truths": 2 * truth, "numbers": np.zeros((1, 1, INSTRUMENT_NUMBERS))}
+        example = make_example(arrays, 0, 0, 8)
         assert example.truth.shape == example.inside.shape == (8, 8, 8)
         assert example.inside.sum() == 6 * 64
         changed = [augment(rng, example) for _ in range(8)]
         for one in changed:
-            np.testing.assert_allclose(one.truth, 2 * one.linear, atol=1e-5)  # The sign is that of both.
+            np.testing.assert_allclose(one.truth, 2 * one.contrast, atol=1e-5)  # The sign is that of both.
             # What is divided by a larger scale is fainter, and the strength that is told is larger.
-            factor = np.abs(one.linear).max() / np.abs(example.linear).max()
-            assert one.numbers[-1] == pytest.approx(-np.log10(factor) / 2, abs=1e-4)
-        assert len({float(one.linear[1, 0, 0]) for one in changed}) > 4
+            factor = np.abs(one.contrast).max() / np.abs(example.contrast).max()
+            assert one.numbers[5] == pytest.approx(-np.log10(factor) / 2, abs=1e-4)
+        assert len({float(one.contrast[1, 0, 0]) for one in changed}) > 4
 
     def test_an_objective_makes_batches_and_judges_learned_and_left_out_sorts(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(dataset_module, "SHARD", 2)
+        monkeypatch.setattr(dataset_module, "STEPS", (1,))
         monkeypatch.setattr(objective_module, "_VALIDATION_SHARDS", 1)
         left_out = ("cell", "cluster", "bacteria", "diatom", "tissue")
-        settings = CellTrain(batch=2, trials=2, left_out=left_out, nonlinear=0.0, precision="float32")
+        settings = CellTrain(batch=2, trials=2, left_out=left_out, precision="float32")
         dataset = cell_dataset(tmp_path, 3, settings, shards=1)
         dataset.make(0)
         workers = WorkerPool.__new__(WorkerPool)  # Without processes.
@@ -180,5 +209,7 @@ class TestTraining:
         assert np.isfinite(float(loss))
         assert float(numbers["error"]) > 0
         validation = objective.validate(identity())
-        assert validation["held_out_gain"] == pytest.approx(0, abs=1e-3)  # The linear answer itself.
+        assert validation["held_out_gain"] == pytest.approx(0, abs=1e-3)  # The begun fit itself.
         assert validation["left_out_gain"] == pytest.approx(0, abs=1e-3)
+        assert validation["held_out_gain_linear"] == pytest.approx(0, abs=1e-3)
+        assert 0 <= validation["held_out_coverage"] <= 1

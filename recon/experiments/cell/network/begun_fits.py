@@ -1,0 +1,86 @@
+"""Begun fits of simulated specimens: the network's inputs, with all that the physics and its priors leave wrong.
+
+They are those of the command `fit` itself, by multi-slice propagation, some steps long, with its own field, start and
+total variation. What a network learns from them holds for the fits that it is to complete.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from jaxtyping import Float
+
+from ....acquisition import Acquisition
+from ....fields.config import FieldChoice
+from ....optimize.fit_loop import Fit
+from ....optimize.objective import Objective, field_of
+from ....optimize.simulated_dataset import is_ended
+from ....optimize.trainer import Callbacks
+from ..config import CellSettings
+from ..likelihood import likelihood
+from .inputs import resample
+from .instruments import Instrument
+
+STEPS = (50, 50, 100)
+"""Lengths of a begun fit: those of the trials of a fit (`recon.optimize.steps`)."""
+_BATCH = 4
+"""Views in a step."""
+
+Images = Float[np.ndarray, "view h w"]
+Contrast = Float[np.ndarray, "z y x"]
+
+
+@dataclass(frozen=True)
+class BegunFits:
+    """Beginning of the fits of one instrument, which share their compiled programs.
+
+    Args:
+        instrument: Instrument as it is described.
+        sign: Sign of the specimens that the fits assume, as in ``fit.sign``.
+        steps: Number of steps.
+        seed: Seed of the fits.
+    """
+
+    instrument: Instrument
+    sign: str
+    steps: int
+    seed: int
+
+    def fit(self, images: Images) -> Contrast | None:
+        """Fit one specimen; its contrast on the instrument's lattice, or None where it was to end early."""
+        settings = self._settings
+        measured = likelihood(settings, self._acquisition(images))
+        objective = Objective(measured, field_of(measured, cast(FieldChoice, settings.fit)), settings.fit)
+        fit = Fit(objective, self.seed)
+        fit.init()
+        fit.run(Callbacks(should_stop=lambda: "ended" if is_ended() or fit.step >= self.steps else None))
+        if is_ended():
+            return None
+        parameters = {name: np.asarray(array) for name, array in fit.state.mean_field.items()}
+        values = np.asarray(objective.compiled.values(parameters))[0]
+        return resample(values, self.instrument.lattice.shape)
+
+    @property
+    def _settings(self) -> CellSettings:
+        settings: CellSettings = CellSettings.model_validate(
+            {
+                "kind": "cell",
+                "seed": self.seed,
+                "volume": {"depth": self.instrument.lattice.thickness},
+                "physics": {"absorption": False},
+                "fit": {"sign": self.sign, "withheld": 0.0, "batch": _BATCH},
+            }
+        )
+        return settings
+
+    def _acquisition(self, images: Images) -> Acquisition:
+        scope, light = self.instrument.microscope, self.instrument.illumination
+        arrays = {
+            "images": images,
+            "wavelength": np.array(scope.wavelength),
+            "numerical_aperture": np.array(scope.numerical_aperture),
+            "medium_index": np.array(scope.medium_index),
+            "pixel_size": np.asarray(scope.pixel_size),
+            "illumination_na": light.na[:, 0],
+        }
+        return Acquisition("cell", arrays, "simulation")
