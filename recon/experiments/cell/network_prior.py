@@ -3,8 +3,8 @@
 A network completes a begun fit, or the linear answer to some views. Only the part of the completion at frequencies that
 the views do not determine is used: it is added to a specimen, or expected by a fit. How far it can be trusted is
 measured: views of the steepest light are hidden from the beginning of a fit, and its completion is added to it by some
-share. The share that predicts the hidden images best is the trust; where none does better than the fit alone, the prior
-is not used.
+share. Where some share predicts the hidden images better than the fit alone, the trust is the largest share that does
+not predict them worse; where none does, the prior is not used.
 """
 
 from collections.abc import Callable
@@ -25,10 +25,10 @@ from .unseen import unseen_part, unseen_share
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of the completion that are tried."""
-ERRORS = 2.0
+ERRORS = 1.0
 """Standard errors, by the hidden views, by which the logarithm of their loss must fall for the completion to be used.
 
-The logarithm, as views differ much in what they lose to an empty box."""
+The logarithm, as views differ much in what they lose to an empty box. Noise hides most of what a prior gains."""
 PRECISION = 10.0
 """Precision of the prior at a trust of one half; it grows as trust/(1 − trust)."""
 _MOST_TRUST = 0.9
@@ -66,9 +66,9 @@ class Trust(NamedTuple):
     """Outcome of the test by hidden views.
 
     Args:
-        share: Share of the completion that predicts them best; 0 where none does better than the fit alone.
-        ratio: Residual of the hidden views with that share of the completion, or with the best tried one, over that
-            without any.
+        share: Largest share of the completion that predicts them no worse than the fit alone; 0 where none does better.
+        ratio: Residual of the hidden views with that share, or where it is 0 with the best tried one, over that without
+            any.
     """
 
     share: float
@@ -165,7 +165,7 @@ class NetworkPrior:
         remaining: Int[np.ndarray, " remaining"],
         hidden: Int[np.ndarray, " hidden"],
     ) -> Trust:
-        """Find the share of the completion of some views that predicts hidden ones best.
+        """Find the share of the completion of some views that hidden ones trust.
 
         Args:
             values: Result of a fit to the remaining views, on the grid.
@@ -182,11 +182,15 @@ class NetworkPrior:
             return self.likelihood.losses_of(values + added, nuisance, hidden)
 
         alone = losses(0.0)
-        best, share = min(((losses(share), share) for share in SHARES), key=lambda each: float(each[0].mean()))
-        falls = np.log(alone / best)
-        is_sure = len(falls) > 1 and falls.mean() > ERRORS * falls.std(ddof=1) / np.sqrt(len(falls))
-        ratio = self.likelihood.metric(best) / max(self.likelihood.metric(alone), 1e-12)
-        return Trust(share if is_sure else 0.0, ratio)
+        tried = {share: losses(share) for share in SHARES}
+        falls = {share: np.log(alone / each) for share, each in tried.items()}
+        best = max(SHARES, key=lambda share: float(falls[share].mean()))
+        error = falls[best].std(ddof=1) / np.sqrt(len(hidden)) if len(hidden) > 1 else np.inf
+        trusted = 0.0
+        if falls[best].mean() > ERRORS * error:
+            trusted = max(share for share in SHARES if falls[share].mean() >= 0)
+        residual = self.likelihood.metric(tried[trusted or best])
+        return Trust(trusted, residual / max(self.likelihood.metric(alone), 1e-12))
 
 
 def expected_completion(completed: Contrast, share: Float[np.ndarray, "z y f"], trust: float) -> SpectralPrior:
