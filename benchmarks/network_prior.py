@@ -45,7 +45,7 @@ physics: {{absorption: false}}
 fit: {{steps: {steps}, sign: nonnegative}}
 simulate: {{specimen: {sort}, shape: [56, 56], depth: 6 um, illumination: {{count: 24}}}}
 """
-STEPS = 150
+STEPS = 400
 QUANTITY = "refractive_index"
 BADLY_SEEN = 0.1
 """Part of a voxel's contrast at unseen frequencies, over the largest contrast, from which it is badly seen."""

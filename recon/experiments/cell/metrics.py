@@ -267,7 +267,8 @@ METRICS = (
         "Trust in the network's prior",
         "",
         "neither",
-        "Share of the network's completion that predicts hidden views best (fit.prior); 0: it was not used.",
+        "Largest share of the network's completion that predicts hidden views no worse than the fit alone (fit.prior); "
+        "0: it was not used.",
     ),
     Metric(
         "prior_hidden_ratio",

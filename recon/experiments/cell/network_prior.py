@@ -4,7 +4,8 @@ A network completes a begun fit, or the linear answer to some views. Only the pa
 the views do not determine is used: it is added to a specimen, or expected by a fit. How far it can be trusted is
 measured: views of the steepest light are hidden from the beginning of a fit, and its completion is added to it by some
 share. Where some share predicts the hidden images better than the fit alone, the trust is the largest share that does
-not predict them worse; where none does, the prior is not used.
+not predict them worse; where none does, the prior is not used. Noise may hide the difference: the views that are
+withheld from the fit must then be predicted better, too (`prior_choice`).
 """
 
 from collections.abc import Callable
@@ -26,9 +27,9 @@ from .unseen import unseen_part, unseen_share
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of the completion that are tried."""
 ERRORS = 1.0
-"""Standard errors, by the hidden views, by which the logarithm of their loss must fall for the completion to be used.
+"""Standard errors, by the hidden views, by which the logarithm of their loss must fall to be sure.
 
-The logarithm, as views differ much in what they lose to an empty box. Noise hides most of what a prior gains."""
+The logarithm, as views differ much in what they lose to an empty box."""
 PRECISION = 10.0
 """Precision of the prior at a trust of one half; it grows as trust/(1 − trust)."""
 _MOST_TRUST = 0.9
@@ -69,10 +70,12 @@ class Trust(NamedTuple):
         share: Largest share of the completion that predicts them no worse than the fit alone; 0 where none does better.
         ratio: Residual of the hidden views with that share, or where it is 0 with the best tried one, over that without
             any.
+        is_sure: Whether the best share predicts them better by more than chance would explain.
     """
 
     share: float
     ratio: float
+    is_sure: bool
 
 
 @dataclass(frozen=True)
@@ -185,12 +188,11 @@ class NetworkPrior:
         tried = {share: losses(share) for share in SHARES}
         falls = {share: np.log(alone / each) for share, each in tried.items()}
         best = max(SHARES, key=lambda share: float(falls[share].mean()))
+        fall = float(falls[best].mean())
+        trusted = max((share for share in SHARES if falls[share].mean() >= 0), default=0.0) if fall > 0 else 0.0
         error = falls[best].std(ddof=1) / np.sqrt(len(hidden)) if len(hidden) > 1 else np.inf
-        trusted = 0.0
-        if falls[best].mean() > ERRORS * error:
-            trusted = max(share for share in SHARES if falls[share].mean() >= 0)
-        residual = self.likelihood.metric(tried[trusted or best])
-        return Trust(trusted, residual / max(self.likelihood.metric(alone), 1e-12))
+        ratio = self.likelihood.metric(tried[trusted or best]) / max(self.likelihood.metric(alone), 1e-12)
+        return Trust(trusted, ratio, bool(trusted and fall > ERRORS * error))
 
 
 def expected_completion(completed: Contrast, share: Float[np.ndarray, "z y f"], trust: float) -> SpectralPrior:

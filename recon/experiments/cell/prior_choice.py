@@ -25,8 +25,8 @@ from .unseen import unseen_share
 _log = logging.getLogger(__name__)
 
 TOLERANCE = 1.05
-"""Withheld residual of the begun fit with the prior, over that without, up to which the prior stays: early in a fit
-even that of the true specimen is larger by up to 2 %."""
+"""Withheld residual of the begun fit with the prior, over that without, up to which the prior stays where the hidden
+views are sure: early in a fit even that of the true specimen is larger by up to 2 %. Where they are not, it is 1."""
 TRUST = "prior_trust"
 NUMBERS = (TRUST, "prior_hidden_ratio", "prior_withheld_ratio", "prior_views_hidden")
 """Numbers of the choice, in ``choices.json`` and ``metrics.json``."""
@@ -58,6 +58,7 @@ class PriorChoice:
     completer: Completer
     begin: Begin
     numbers: dict[str, float] = field(default_factory=dict)
+    _tolerance: float = field(default=TOLERANCE, init=False)
 
     def make(self, begun: BegunFit | None) -> BegunFit | None:
         """Make the choice, or take it as it was made before; `likelihood` then has the prior that is used.
@@ -109,10 +110,11 @@ class PriorChoice:
         result = f"{trust.ratio:.3f} times the residual that the fit alone leaves in {len(chosen.hidden)} hidden views "
         result += chosen.text
         if trust.share:
-            _log.info("fit.prior: trusted by %.2f: it leaves %s", trust.share, result)
+            unsure = "" if trust.is_sure else "; the withheld views must agree"
+            _log.info("fit.prior: trusted by %.2f: it leaves %s%s", trust.share, result, unsure)
         else:
-            unsure = ", too unevenly to be relied on" if trust.ratio < 1 else ""
-            _log.warning("fit.prior: not used: it leaves %s%s", result, unsure)
+            _log.warning("fit.prior: not used: it leaves %s", result)
+        self._tolerance = TOLERANCE if trust.is_sure else 1.0
         known = {TRUST: trust.share, "prior_hidden_ratio": trust.ratio}
         return known | {"prior_views_hidden": float(len(chosen.hidden))}
 
@@ -129,7 +131,7 @@ class PriorChoice:
         bound = self.begin("with-prior", with_prior)
         ratio = bound.withheld / max(free.withheld, 1e-12) if np.isfinite(free.withheld) else 1.0
         self.numbers["prior_withheld_ratio"] = ratio
-        if ratio > TOLERANCE:
+        if ratio > self._tolerance:
             _log.warning("fit.prior: not used: the withheld residual is %.3f times that without it", ratio)
             self.numbers[TRUST] = 0.0
             return free

@@ -46,11 +46,13 @@ class Completion:
         denoiser: Network.
         steps: Number of steps from noise to a draw.
         coverage: Share of the voxels in doubt of held-out specimens within its 90 % interval; None if unknown.
+        spread_factor: Factor on its own spread, by held-out specimens.
     """
 
     denoiser: CellDenoiser
     steps: int = 8
     coverage: float | None = None
+    spread_factor: float = 1.0
 
     @classmethod
     def load(cls, setting: str) -> "Completion":
@@ -64,7 +66,8 @@ class Completion:
         """
         network = read(setting, "cell")
         numbers = network.provenance.get("numbers", {})
-        return cls(load_network(network, CellDenoiser), network.steps, numbers.get("held_out_coverage"))
+        denoiser, factor = load_network(network, CellDenoiser), float(numbers.get("spread_factor", 1.0))
+        return cls(denoiser, network.steps, numbers.get("held_out_coverage"), factor)
 
     def mean(self, contrast: Values, spacing: Spacing, aperture: Aperture, *, is_fit: bool) -> Values:
         """Compute the posterior mean of the index contrast given a begun fit, or the linear answer.
@@ -120,7 +123,7 @@ class Completion:
             noise = np.random.default_rng([seed, number]).normal(size=given.contrast.shape).astype(np.float32)
             drawn.append(integrate(advance, noise, self.steps, _offset_progress(progress, number * self.steps)))
         mean, log_spread = self._estimate(given, np.zeros_like(given.contrast), 0.0)
-        spread = spread_draws(np.stack(drawn), mean, np.exp(log_spread))
+        spread = spread_draws(np.stack(drawn), mean, self.spread_factor * np.exp(log_spread))
         return np.stack([given.to_contrast(one, _shape(contrast)) for one in spread])
 
     def _estimate(self, given: NetworkInput, noisy: Values, time: float) -> tuple[Values, Values]:

@@ -33,6 +33,7 @@ _NEGATIVE = 0.1
 """Share of the examples of which most is less dense than the medium."""
 _Z_90 = 1.645
 """Half the 90 % interval of a normal distribution, in standard deviations."""
+_NOMINAL = 0.9
 _DOUBT = 0.1
 _STRENGTH = 5
 """Place, among the numbers of the instrument, of the strength of the specimen (`inputs.instrument_numbers`)."""
@@ -117,20 +118,25 @@ class CellObjective:
         """Compare the posterior mean with the begun fits, on specimens that no training sees, of known sign.
 
         Returns:
-            Median gain of the signal-to-noise ratio over the fits' [dB], the ratio itself, and the share of the voxels
-            that the network changes most whose 90 % interval holds the truth; the gain over linear answers; and of the
-            sorts that are left out the first gain alone.
+            Median gain of the signal-to-noise ratio over the fits' [dB], and the ratio itself; the factor on the
+            network's own spread that makes its intervals right for every other specimen, and the share of the voxels in
+            doubt of the others whose 90 % interval then holds the truth; the gain over linear answers; and of the sorts
+            that are left out the first gain alone.
         """
         begun, linear = (self._judge(network, "learned", source) for source in (_BEGUN, _LINEAR))
+        deviations = begun.pop("deviations")
         numbers = {name: float(np.median(values)) for name, values in begun.items()}
+        factor = float(np.median([np.quantile(each, _NOMINAL) for each in deviations[::2]])) / _Z_90
+        covered = [np.mean(each <= _Z_90 * factor) for each in deviations[1::2] or deviations]
+        numbers |= {"spread_factor": factor, "held_out_coverage": float(np.median(covered))}
         numbers["held_out_gain_linear"] = float(np.median(linear["held_out_gain"]))
         if self.settings.left_out:
             left_out = self._judge(network, "left out", _BEGUN)
             numbers["left_out_gain"] = float(np.median(left_out["held_out_gain"]))
         return numbers
 
-    def _judge(self, network: CellDenoiser, part: str, source: int) -> dict[str, list[float]]:
-        gains, ratios, covered = list[float](), list[float](), list[float]()
+    def _judge(self, network: CellDenoiser, part: str, source: int) -> dict[str, list[Any]]:
+        gains, ratios, deviations = list[float](), list[float](), list[np.ndarray]()
         for number, shard in enumerate(self._held_out(part)):
             count = len(shard["truths"])
             batch = stack([make_example(shard, i, source, depth_of(number)) for i in range(count)])
@@ -142,8 +148,8 @@ class CellObjective:
             before, after = (_snr(one, truth) for one in (contrast, mean))
             gains += list(after - before)
             ratios += list(after)
-            covered += _coverage(truth, mean, np.exp(log_spread), contrast)
-        return {"held_out_gain": gains, "held_out_snr": ratios, "held_out_coverage": covered}
+            deviations += _deviations(truth, mean, np.exp(log_spread), contrast)
+        return {"held_out_gain": gains, "held_out_snr": ratios, "deviations": deviations}
 
     def _held_out(self, part: str) -> list[Shard]:
         """Shards that no training sees, of the sorts that are learned, or of those that are left out."""
@@ -212,11 +218,11 @@ def _snr(values: Float[np.ndarray, "batch z y x"], truth: Float[np.ndarray, "bat
     return np.asarray(10 * np.log10(power / np.maximum(error, 1e-300)))
 
 
-def _coverage(truth: np.ndarray, mean: np.ndarray, spread: np.ndarray, contrast: np.ndarray) -> list[float]:
-    """Compute the share of the voxels in doubt of each specimen whose 90 % interval holds the truth.
+def _deviations(truth: np.ndarray, mean: np.ndarray, spread: np.ndarray, contrast: np.ndarray) -> list[np.ndarray]:
+    """Compute the error of the mean in units of the spread, in the voxels in doubt of each specimen; one at least.
 
     In doubt are those that the truth, or the network, moves from the input by more than a tenth of its scale.
     """
-    inside = np.abs(truth - mean) <= _Z_90 * spread
-    doubtful = np.maximum(np.abs(truth - contrast), np.abs(mean - contrast)) > _DOUBT
-    return [float(one[some].mean()) if some.any() else 1.0 for one, some in zip(inside, doubtful, strict=True)]
+    deviation, moved = np.abs(truth - mean) / spread, np.maximum(np.abs(truth - contrast), np.abs(mean - contrast))
+    limits = np.minimum(_DOUBT, moved.max(axis=(1, 2, 3)))
+    return [one[some >= limit] for one, some, limit in zip(deviation, moved, limits, strict=True)]
