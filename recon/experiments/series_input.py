@@ -1,6 +1,7 @@
 """Acquisitions of a series: their positions, as given, as their files give them, or by their order."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +117,12 @@ def list_series(paths: Sequence[Path], coordinate: str, *, each: bool = False) -
         each: Whether every entry of a folder, or every match of a pattern, is an acquisition of its own.
 
     Raises:
-        ConfigError: If there is one file only, or the coordinate is none.
+        ConfigError: If there is one file only, one is named twice, or the coordinate is none.
     """
+    counts = Counter(path.resolve() for path in paths)
+    if doubled := [path for path in dict.fromkeys(paths) if counts[path.resolve()] > 1]:
+        remedy = "name each acquisition of a series once"
+        raise ConfigError(*(Diagnostic(str(path), "is named twice", remedy) for path in doubled))
     if each or is_several(paths):
         paths = [scan.path for scan in list_scans(paths, each=each)]
     return SeriesInput(tuple(paths), coordinate)

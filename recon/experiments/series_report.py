@@ -12,7 +12,7 @@ from ..model_series import SERIES as POSITION
 from ..runs.contents import METRICS, SERIES, SERIES_TABLE
 from ..runs.verdict import Soundness, Verdict
 from ..visualization.measures import Measures
-from ..visualization.report_figures import DeferredFigure
+from ..visualization.report_figures import COURSE_TITLE, DeferredFigure
 from ..visualization.run_data import RunData
 from ..visualization.series_movie import series_strip
 from ..visualization.summary import Finding, Level
@@ -67,7 +67,10 @@ class SeriesContent:
 
         caption = "Middle planes z (above) and y (below) at the acquisitions, in one colour scale."
         figures = self.experiment.report_figures(run)
-        last = [replace(figure, caption=_at_last(run, figure.caption)) for figure in figures]
+        last = [
+            figure if figure.title == COURSE_TITLE else replace(figure, caption=_at_last(run, figure.caption))
+            for figure in figures
+        ]
         return [DeferredFigure("Series", caption, draw), *last]
 
     def report_scene(self, run: RunData) -> SurfaceScene | None:

@@ -15,6 +15,21 @@ _RUN = (
     Metric(
         "trial_steps", "Steps of trials", "", "neither", "Further updates, of models that were tried and not chosen."
     ),
+    Metric("acquisitions", "Acquisitions", "", "neither", "Acquisitions of the series."),
+    Metric(
+        "series_smoothness",
+        "Smoothness of the series",
+        "",
+        "neither",
+        "Strength with which neighbouring acquisitions were held alike (fit.series.smoothness).",
+    ),
+    Metric(
+        "series_spatial",
+        "Factor of the priors in space",
+        "",
+        "neither",
+        "Factor of fit.tv and fit.tikhonov in the series (fit.series.spatial).",
+    ),
     Metric("seconds", "Time", "s", "lower", "Wall-clock time of the fit."),
     Metric("seconds_of_answer", "Network's time", "s", "lower", "From noise to the answer, compiling included."),
     Metric("peak_memory_bytes", "Peak memory", "B", "lower", "Largest resident size of the process."),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import matplotlib.figure
 
+COURSE_TITLE = "Course of the fit"
+"""Title of the figure of the losses, which are those of the whole run."""
 _PIXELS_PER_INCH = 125
 """CSS pixels to an inch of a figure: text of 8 points is as large as that of the page's captions."""
 _TALLEST = 736
@@ -136,7 +138,7 @@ def fit_figures(run: RunData, pixel_size: tuple[float, float] | None = None) -> 
         caption = "Training loss of the mini-batches (thin) and its running median; residual of the withheld views."
         if any("fit" in record for record in run.records):
             caption += " A line for each tile, and for each member of an ensemble, fitted one after the other."
-        figures.append(DeferredFigure("Course of the fit", caption, lambda: loss_curves(run.records)))
+        figures.append(DeferredFigure(COURSE_TITLE, caption, lambda: loss_curves(run.records)))
     return figures
 
 

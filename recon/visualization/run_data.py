@@ -18,7 +18,7 @@ from ..io.metadata import VolumeOptions
 from ..io.result import read_result
 from ..io.volume_hdf5 import holds_draws
 from ..runs.batch_files import is_batch
-from ..runs.contents import Sentinel, read_ending
+from ..runs.contents import SERIES, SERIES_TABLE, Sentinel, read_ending
 from ..runs.launch import CommandLine, read_launch
 from ..runs.logs import without_absolute_paths
 from ..runs.verdict import Verdict
@@ -237,7 +237,10 @@ def _warnings(log: Path) -> tuple[str, ...]:
 
 def _views(file: Path, gaps: list[str]) -> PredictedViews | None:
     if not file.is_file():
-        gaps.append("there are no predicted images (predictions.h5)")
+        if (file.parent / SERIES_TABLE).is_file():
+            gaps.append(f"measured and modelled data are in the report of an acquisition: unflat report {SERIES}/NAME")
+        else:
+            gaps.append("there are no predicted images (predictions.h5)")
         return None
     try:
         with open_checked(file) as h5:

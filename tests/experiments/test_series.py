@@ -184,6 +184,8 @@ class TestCheck:
         assert self.check(config, *scans[:2]) == 2
         assert "2 acquisitions are given" in capsys.readouterr().err
         assert self.check(config, scans[0], "--series", "time") == 2
+        assert self.check(config, scans[0], scans[1], scans[1], "--series", "time") == 2
+        assert "t1.h5: is named twice" in capsys.readouterr().err
 
 
 class TestRun:
@@ -210,7 +212,11 @@ class TestRun:
             model(points, 61.0)
 
     def test_the_report_says_which_acquisition_it_shows(self, fitted: Path) -> None:
-        assert "Last acquisition: time = 60 s." in (fitted / "report.html").read_text("utf-8")
+        page = (fitted / "report.html").read_text("utf-8")
+        assert "Last acquisition: time = 60 s." in page
+        assert "residual of the withheld views.</figcaption>" in page  # The losses are those of all acquisitions.
+        assert "unflat report series/NAME" in page
+        assert "Factor of the priors in space" in page
         assert "--at" not in (fitted / "debug.log").read_text("utf-8")
 
     def test_commands_take_a_position(self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from ...visualization import loss_curves, orthogonal_slices
 from ...visualization.colour_scale import ColourScale
 from ...visualization.curves import draw_profiles
 from ...visualization.planes import box_centre
-from ...visualization.report_figures import DeferredFigure
+from ...visualization.report_figures import COURSE_TITLE, DeferredFigure
 from ...visualization.run_data import RunData
 from ...visualization.specimen_scale import colour_scale
 from ...visualization.summary import Finding, Level
@@ -132,7 +132,7 @@ def _model_figures(run: RunData, model: Model) -> list[DeferredFigure]:
     figures = [DeferredFigure("Continuous amplitude", caption, lambda: orthogonal_slices(model, point, size=240))]
     if any("loss" in record for record in run.records):
         caption = "Poisson deviance of the fitted pixels, and of the withheld ones."
-        figures.append(DeferredFigure("Course of the fit", caption, lambda: loss_curves(run.records)))
+        figures.append(DeferredFigure(COURSE_TITLE, caption, lambda: loss_curves(run.records)))
     return figures
 
 

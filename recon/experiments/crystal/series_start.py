@@ -192,7 +192,7 @@ def flux_ratio(scan: PreprocessedScan, other: PreprocessedScan, common: Bool[np.
     # Pixels that are masked in some of the measured frames are left out in both.
     lines = np.logical_and(*(each.good.sum(axis=0) == each.good.any(axis=(1, 2)).sum() for each in (scan, other)))
     own, others = (float(each.normalized_counts[:, lines].sum(where=each.good[:, lines])) for each in (scan, other))
-    if others <= _COMMON_COUNTS:
+    if min(own, others) <= _COMMON_COUNTS:
         return None
     # Strain moves counts to and from the masked pixels: a small difference is the error of this estimate.
     return own / others if max(own / others, others / own) > LEAST_FLUX else 1.0

@@ -99,6 +99,8 @@ def test_fluxes_of_alternate_frames_are_compared_by_all_counts() -> None:
     assert completed.counts[odd].sum() == pytest.approx(expected(2e4)[odd].sum(), rel=0.1)
     halves = [replace(both[i], good=np.indices(SHAPE)[0] // 8 == i) for i in (0, 1)]
     assert flux_ratio(halves[0], halves[1], halves[0].good & halves[1].good) is None
+    dark = replace(both[0], counts=np.zeros_like(both[0].counts))
+    assert flux_ratio(dark, both[1], dark.good & both[1].good) is None
 
 
 @pytest.mark.parametrize("best", ["completed", "own", "neighbour"])
