@@ -92,9 +92,9 @@ def series(folder: Path, path: Path) -> None:
 
 
 def prior(folder: Path, path: Path) -> None:
-    """Upright planes of the specimen: the truth, the fit, and the completion by the network."""
+    """Upright planes of the specimen: the truth, the fit, and the completion by the network, before and after a fit."""
     columns = {"truth": _truth(folder / "scan.h5"), "fit": unflat.load(folder / "FIT")}
-    columns |= {"completed by the network": unflat.load(folder / "QUICK")}
+    columns |= {"completed": unflat.load(folder / "QUICK"), "completed, then fitted": unflat.load(folder / "REFINED")}
     _draw_index({"": list(columns.values())}, list(columns), "y", path)
 
 
