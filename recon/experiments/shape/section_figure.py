@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 _MOST_SECTIONS = 6
+_LETTERS = 16
+"""Letters of a cell's name that fit above one picture."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def draw_further_sections(path: Path) -> "matplotlib.figure.Figure":
     with house_style():
         figure, tiles = tiled_figure(len(cells), len(numbers), (TILE, TILE), MARGINS)
         for row, cell in zip(tiles, cells, strict=True):
-            row[0].heading(shorten(cell.name, 3 * len(numbers) * 8), size=SIZE)
+            row[0].heading(shorten(cell.name, _LETTERS * len(numbers)), size=SIZE)
             for section in cell.sections:
                 if section.number in numbers:
                     _draw_section(row[numbers.index(section.number)], section, cell)
