@@ -113,7 +113,7 @@ def page(first_page: Page, driver: Any) -> Iterator[Page]:
     assert errors == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def series_page(driver: Any, first_page: Page, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The page of a series, in a tab of its own."""
     own, folder = driver.current_window_handle, write_run(tmp_path_factory.mktemp("series") / "RUN", voxel_series())

@@ -92,7 +92,7 @@ def test_the_axes_named_for_an_array_of_leds_work(
 def test_a_check_of_the_light_needs_an_acquisition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run.yaml").write_text("kind: cell\nvolume: {depth: 9 um}\n")
     assert run(["check", str(tmp_path / "run.yaml"), "--light"]) == 2
-    assert "name the ACQUISITION" in capsys.readouterr().err
+    assert "name one ACQUISITION" in capsys.readouterr().err
 
 
 def test_a_kind_without_light_says_so(tmp_path: Path) -> None:
