@@ -98,6 +98,14 @@ def prior(folder: Path, path: Path) -> None:
     _draw_index({"": list(columns.values())}, list(columns), "y", path)
 
 
+def demo_with_prior(folder: Path, path: Path) -> None:
+    """Upright planes of the demo's cell: the truth, the demo's fit, and the demo with ``fit.prior=shipped``."""
+    plain, with_prior = folder / "demo-cell", folder / "demo-prior"
+    columns = {"truth": _truth(plain / "acquisition.h5"), "fit": unflat.load(plain / "run")}
+    columns["fit with the prior"] = unflat.load(with_prior / "run")
+    _draw_index({"": list(columns.values())}, list(columns), "y", path)
+
+
 def _draw_index(results: Mapping[str, Sequence[Sampled]], titles: Sequence[str], axis: str, path: Path) -> None:
     """Draw the plane of the refractive index through the middle of each box, in common colours."""
     samplers = {label: [PlaneSampler(result, size=160) for result in row] for label, row in results.items()}
@@ -150,6 +158,7 @@ PICTURES: Mapping[str, Callable[[Path, Path], None]] = {
     "sections": sections,
     "series": series,
     "prior": prior,
+    "demo-with-prior": demo_with_prior,
 }
 
 
