@@ -18,7 +18,7 @@ from .begun_fits import STEPS, BegunFits
 from .config import CellTrain
 from .inputs import finest_detail, instrument_numbers, scale_of
 from .instruments import BEYOND, FIELD, Instrument, draw_instrument
-from .measurements import Contrasts, invert, measure
+from .measurements import Contrasts, Images, invert, measure
 from .specimens import Box, draw_specimen
 
 SHARD = 32
@@ -71,33 +71,53 @@ def simulate_shard(seed: int, sorts: tuple[Sort, ...], count: int, shard: int) -
     factor = np.float32(-1 if rng.random() < _NEGATIVE else 1)
     sign = "any" if rng.random() < _OPEN_SIGN else "nonnegative" if factor > 0 else "nonpositive"
     delays = _STRONG_DELAY if is_tilted else _WEAK_DELAY
-    contrasts = []
-    for _ in range(count):
-        sort = sorts[int(rng.integers(len(sorts)))]
-        contrast = None
-        while contrast is None or (sign != "any" and not _has_one_sign(contrast)):
-            if is_ended():
-                return None
-            contrast = _draw_contrast(rng, sort, instrument, delays)
-        contrasts.append(factor * contrast)
-    wide = np.stack(contrasts)
+    drawn = _draw_contrasts(rng, sorts, count, instrument, delays, of_one_sign=sign != "any")
+    if drawn is None:
+        return None
+    wide = factor * drawn
     images = measure(rng, instrument, wide, nonlinear=is_tilted)
     linear = invert(instrument, images)
     steps, fit_seed = int(rng.choice(STEPS)), int(rng.integers(1 << 31))
-    begun = linear
-    if is_tilted:
-        fits = BegunFits(instrument, sign, steps, fit_seed)
-        each = []
-        for one in images:
-            contrast = fits.fit(one)
-            if contrast is None:
-                return None
-            each.append(contrast)
-        begun = np.stack(each)
+    begun = _fit_each(BegunFits(instrument, sign, steps, fit_seed), images) if is_tilted else linear
+    if begun is None:
+        return None
     jax.clear_caches()  # type: ignore[no-untyped-call]  # No other shard has this instrument's programs.
     edge = (BEYOND - FIELD) // 2
     truth = wide[:, :, edge : edge + FIELD, edge : edge + FIELD]
     return _scaled(instrument, [(begun, is_tilted), (linear, False)], truth)
+
+
+def _draw_contrasts(
+    rng: np.random.Generator,
+    sorts: tuple[Sort, ...],
+    count: int,
+    instrument: Instrument,
+    delays: tuple[float, float],
+    *,
+    of_one_sign: bool,
+) -> Contrasts | None:
+    """Draw specimens with their surroundings; None where the simulation was to end early."""
+    contrasts = []
+    for _ in range(count):
+        sort = sorts[int(rng.integers(len(sorts)))]
+        contrast = None
+        while contrast is None or (of_one_sign and not _has_one_sign(contrast)):
+            if is_ended():
+                return None
+            contrast = _draw_contrast(rng, sort, instrument, delays)
+        contrasts.append(contrast)
+    return np.stack(contrasts)
+
+
+def _fit_each(fits: BegunFits, images: Images) -> Contrasts | None:
+    """Begin a fit to the images of each specimen; None where the simulation was to end early."""
+    contrasts = []
+    for one in images:
+        contrast = fits.fit(one)
+        if contrast is None:
+            return None
+        contrasts.append(contrast)
+    return np.stack(contrasts)
 
 
 def _has_one_sign(contrast: Float[np.ndarray, "z y x"]) -> bool:

@@ -34,7 +34,9 @@ _NEGATIVE = 0.1
 _Z_90 = 1.645
 """Half the 90 % interval of a normal distribution, in standard deviations."""
 _NOMINAL = 0.9
+"""Share of the voxels in doubt that the interval is to hold."""
 _DOUBT = 0.1
+"""Change of a voxel, in units of the input, from which it is in doubt."""
 _STRENGTH = 5
 """Place, among the numbers of the instrument, of the strength of the specimen (`inputs.instrument_numbers`)."""
 
@@ -143,7 +145,7 @@ class CellObjective:
             sign = np.where(batch[3].sum(axis=(1, 2, 3), keepdims=True) < 0, np.float32(-1), np.float32(1))
             contrast, inside, numbers, truth = sign * batch[0], batch[1], batch[2], sign * batch[3]
             mean, log_spread = map(
-                np.asarray, _mean(network, Condition(*map(jnp.asarray, (contrast, inside, numbers))))
+                np.asarray, _estimate(network, Condition(*map(jnp.asarray, (contrast, inside, numbers))))
             )
             before, after = (_snr(one, truth) for one in (contrast, mean))
             gains += list(after - before)
@@ -163,7 +165,7 @@ class CellObjective:
 
 
 @jax.jit
-def _mean(network: CellDenoiser, condition: Condition) -> tuple[Array, Array]:
+def _estimate(network: CellDenoiser, condition: Condition) -> tuple[Array, Array]:
     return network.estimate_with_spread(condition.contrast, jnp.zeros(len(condition.contrast)), condition)
 
 
