@@ -100,7 +100,8 @@ class PriorChoice:
     def _test(self, chosen: HiddenViews, views: np.ndarray) -> dict[str, float]:
         """Set the trust by hidden views."""
         remaining = np.setdiff1d(views, chosen.hidden)
-        blind = replace(self.likelihood, own_split=Split(remaining, chosen.hidden))
+        # A network's answer, which a refinement begins with, knows the views that are hidden here.
+        blind = replace(self.likelihood, own_split=Split(remaining, chosen.hidden), first_values=None)
         fit, prior = self.begin("hidden-views", blind), NetworkPrior(blind, self.completer)
 
         def test() -> Trust:
