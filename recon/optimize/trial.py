@@ -59,13 +59,21 @@ class Trial:
     Args:
         context: Config and folder.
         count: Number of models that will be tried, for the display of progress.
+        following: Number of steps after the trials, likewise; None for those of the fit that goes on from one.
     """
 
-    def __init__(self, context: RunContext, count: int) -> None:
+    def __init__(self, context: RunContext, count: int, following: int | None = None) -> None:
         self.context, self.count = context, count
-        self.steps = trial_steps(context.config.fit.steps)
+        fit = context.config.fit
+        self.steps = trial_steps(fit.steps)
+        self._following = fit.ensemble * fit.steps - self.steps if following is None else following
         self._begun = 0
         self._steps_taken = 0
+
+    @property
+    def planned_steps(self) -> int:
+        """Number of steps of all trials."""
+        return max(self.count, self._begun) * self.steps
 
     def begin(self, name: str, likelihood: AnyLikelihood) -> BegunFit:
         """Take the first steps of a fit, or those that are left of them.
@@ -81,7 +89,7 @@ class Trial:
         begun = BegunFit(Fit(Objective(likelihood, field_of(likelihood, settings), settings), context.config.seed))
         before = self._begun * self.steps
         self._begun += 1
-        total = settings.ensemble * settings.steps + max(self.count, self._begun) * self.steps - self.steps
+        total = self.planned_steps + self._following
         stored = context.folder.latest_trial(name)
         if stored and stored.step <= self.steps:  # A longer one, of an earlier version, cannot be compared.
             begun.fit.restore(stored.step, stored.arrays, stored.metadata)

@@ -32,7 +32,7 @@ TOLERANCE = 0.01
 _CORRECTION = "light_correction"
 """Name of the rough corrections of the light in ``choices.json``."""
 TRIAL_STEPS = "trial_steps"
-"""Name of the steps of trials that the chosen fit does not go on from."""
+"""Name of the number of steps of the trials that the chosen fit does not go on from."""
 _SIGNS = {"any": 0.0, "nonnegative": 1.0, "nonpositive": -1.0}
 
 
@@ -42,16 +42,23 @@ class Choices:
     Args:
         likelihood: Likelihood under the config as it is.
         context: Config and folder.
+        following: Number of steps after the choices, as for `Trial`.
     """
 
-    def __init__(self, likelihood: CellLikelihood, context: RunContext) -> None:
+    def __init__(self, likelihood: CellLikelihood, context: RunContext, following: int | None = None) -> None:
         self.likelihood, self.context = likelihood, context
         self.numbers: dict[str, float] = {}
         self.begun: BegunFit | None = None
         self._earlier = context.folder.read_choices()
         self._light = ""
         corrects_light = self._corrects_light and _CORRECTION not in self._earlier
-        self._trial = Trial(context, 1 + self._tries_signs + corrects_light + tried_models(likelihood.settings))
+        count = 1 + self._tries_signs + corrects_light + tried_models(likelihood.settings)
+        self._trial = Trial(context, count, following)
+
+    @property
+    def planned_steps(self) -> int:
+        """Number of steps of all trials."""
+        return self._trial.planned_steps
 
     @property
     def _corrects_light(self) -> bool:

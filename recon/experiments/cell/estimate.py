@@ -23,6 +23,10 @@ PEAK_MEMORY_FACTOR = 2.5
 """Peak memory relative to the arrays of a step: freed memory is not all reused."""
 VOLUME_COPIES = 4
 """Copies of the whole volume that are in memory at the end of a fit in tiles."""
+_ONE_PIECE_REMEDY = (
+    "unflat predict begins a fit of the field in one piece: crop or bin the images, widen volume.spacing, or set "
+    "predict.start to linear"
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,17 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
     shared = {"views of a step": cost.views}
     divided = int(PEAK_MEMORY_FACTOR * cost.waves_bytes)
     return Estimate(_bytes(settings, acquisition, geometry, tiling), float(seconds), lines, shared, divided)
+
+
+def require_one_piece(settings: CellSettings, acquisition: Acquisition) -> None:
+    """Refuse the fit that a prediction begins where the whole field, which it takes in one piece, is too large for it.
+
+    Raises:
+        DeviceError: If it needs more memory than the device has.
+    """
+    fit = settings.fit.model_copy(update={"tiles": "none"})
+    whole = estimate(settings.model_copy(update={"fit": fit}), acquisition)
+    whole.require_fit(device_memory(settings.device), _ONE_PIECE_REMEDY)
 
 
 def describe_tiling(tiling: Tiling) -> str:
@@ -149,10 +164,12 @@ def _cost(settings: CellSettings, acquisition: Acquisition, geometry: Geometry) 
 
 
 def _steps(settings: CellSettings) -> int:
-    """Count the steps of all members, and of the trial of a sign; absorption is rarely tried."""
+    """Count the steps of all members, and of the trials of light, sign and prior; absorption is rarely tried."""
     fit = settings.fit
-    tries = fit.sign == "auto" and fit.steps >= FEWEST_STEPS and fit.withheld > 0
-    return fit.steps * fit.ensemble + (trial_steps(fit.steps) if tries else 0)
+    trials = int(fit.refine.sources == "rigid")
+    if fit.withheld > 0:
+        trials += (fit.sign == "auto") + (2 if fit.prior != "none" else 0)
+    return fit.steps * fit.ensemble + (trials * trial_steps(fit.steps) if fit.steps >= FEWEST_STEPS else 0)
 
 
 def _field_numbers(settings: CellSettings) -> float:

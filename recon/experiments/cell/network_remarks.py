@@ -3,8 +3,10 @@
 import numpy as np
 
 from ...acquisition import Acquisition
+from ...errors import DeviceError
 from ...io.network_file import read
 from .config import CellSettings
+from .estimate import require_one_piece
 from .hidden_views import choose_hidden_views, untestable
 from .illumination import illumination_of, microscope_of
 from .linear_checks import linear_fault
@@ -21,7 +23,7 @@ def remarks(method: str, settings: CellSettings, acquisition: Acquisition) -> tu
     """
     fault = linear_fault(acquisition)
     if method == "predict":
-        return [], [f"unflat predict: {fault}"] if fault else []
+        return [], [f"unflat predict: {fault}"] if fault else _memory_doubts(settings, acquisition)
     if method != "fit" or settings.fit.prior == "none":
         return [], []
     network = read(settings.fit.prior, settings.kind)
@@ -35,3 +37,14 @@ def remarks(method: str, settings: CellSettings, acquisition: Acquisition) -> tu
     trained = f", trained on {network.trained_on}" if network.trained_on else ""
     text = f"fit.prior: a network{trained}; its weight is set by how well it predicts hidden views {chosen.text}"
     return [text], []
+
+
+def _memory_doubts(settings: CellSettings, acquisition: Acquisition) -> list[str]:
+    """Warn of a field that is too large for the fit that a prediction begins."""
+    if settings.predict.start != "fit":
+        return []
+    try:
+        require_one_piece(settings, acquisition)
+    except DeviceError as error:
+        return [f"unflat predict: {error}"]
+    return []

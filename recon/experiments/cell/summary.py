@@ -78,5 +78,5 @@ def prior_text(numbers: Mapping[str, float]) -> str:
     if numbers["prior_trust"]:
         return f"the network is trusted by {numbers['prior_trust']:.2f} ({result})"
     if "prior_withheld_ratio" in numbers:
-        result = f"the withheld residual was {numbers['prior_withheld_ratio']:.2f} times that without it"
+        result = f"the withheld residual was {numbers['prior_withheld_ratio']:.3f} times that without it"
     return f"not used ({result})"

@@ -60,11 +60,10 @@ def test_an_empty_box_has_a_loss_of_one_however_many_pixels_are_masked() -> None
     assert np.mean(masked.losses_of(values, {}, np.arange(VIEWS))) == pytest.approx(1, rel=1e-3)
 
 
-def test_the_time_of_a_fit_includes_the_trial_of_its_sign() -> None:
-    seconds = [
-        estimate(settings(f"fit: {{steps: 300, sign: {sign}}}"), acquisition()).seconds for sign in ("any", "auto")
-    ]
-    assert seconds[1] / seconds[0] == pytest.approx(5 / 4)
+def test_the_time_of_a_fit_includes_the_trials_of_sign_light_and_prior() -> None:
+    texts = ("sign: any", "sign: auto", "sign: any, refine: {sources: rigid}", "sign: any, prior: shipped")
+    seconds = [estimate(settings(f"fit: {{steps: 300, {text}}}"), acquisition()).seconds for text in texts]
+    assert [one / seconds[0] for one in seconds[1:]] == pytest.approx([5 / 4, 5 / 4, 6 / 4])
 
 
 def test_the_box_covers_the_images_and_the_depth() -> None:

@@ -1,6 +1,7 @@
 """Prior of a network on what the light did not see: its test by hidden views, its use by a fit, and predictions."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ from unflat.cli.main import run
 from unflat.physics.optics.microscope import Illumination
 from unflat.physics.optics.patterns import ring, spiral
 from unflat.recon.acquisition import Acquisition
-from unflat.recon.errors import ConfigError
+from unflat.recon.errors import ConfigError, DeviceError
 from unflat.recon.experiments import get_experiment
-from unflat.recon.experiments.cell import choices, hidden_views
+from unflat.recon.experiments.cell import choices, estimate, hidden_views
 from unflat.recon.experiments.cell.hidden_views import choose_hidden_views
 from unflat.recon.experiments.cell.likelihood import CellLikelihood, likelihood
 from unflat.recon.experiments.cell.linear_checks import require_linear_theory
 from unflat.recon.experiments.cell.network.completion import Completion
 from unflat.recon.experiments.cell.network_prior import NetworkPrior
 from unflat.recon.experiments.cell.network_remarks import remarks
+from unflat.recon.experiments.cell.prior_choice import PriorChoice
 from unflat.recon.experiments.cell.unseen import unseen_part, unseen_share
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.experiments.run import RunOptions, run_method
@@ -146,6 +148,36 @@ def test_a_specimen_that_is_less_dense_is_completed_as_its_opposite(measured: Ce
     assert [prior.is_below for prior in by_fit] == [False, True]
 
 
+def test_the_fit_of_the_remaining_views_does_not_begin_with_what_the_hidden_ones_told(
+    measured: CellLikelihood, truth: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hidden_views, "FEWEST_STEPS", 50)
+
+    class Begun(Exception):  # noqa: N818 - it is no error
+        pass
+
+    def begin(name: str, blind: CellLikelihood) -> Any:
+        raise Begun(name, blind.first_values, len(blind.split().withheld))
+
+    answered: Any = replace(measured, first_values=truth[None].astype(np.float32))
+    context: Any = None
+    with pytest.raises(Begun) as raised:
+        PriorChoice(answered, context, FixedCompletion(truth), begin).make(None)
+    assert raised.value.args == ("hidden-views", None, 4)
+
+
+def test_a_field_too_large_for_the_begun_fit_of_a_prediction_is_refused_and_told(
+    measured: CellLikelihood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "device_memory", lambda device: 1000)
+    with pytest.raises(DeviceError, match=r"predict\.start"):
+        estimate.require_one_piece(measured.settings, measured.acquisition)
+    linear = parse_config(CONFIG, ["predict.start=linear"])
+    warnings = [remarks("predict", each, measured.acquisition)[1] for each in (measured.settings, linear)]
+    assert "one piece" in warnings[0][0]
+    assert not warnings[1]
+
+
 @pytest.fixture
 def fits(scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Function that fits with a network that answers a given contrast, and returns the run's folder."""
@@ -234,6 +266,21 @@ def test_a_prediction_is_a_model_of_the_mean_with_its_draws_and_their_spread(
     assert "residual_draws" not in numbers(tmp_path / "RUN")  # Those before the refinement.
     error = np.linalg.norm(contrast_of(tmp_path / "RUN", measured) - truth)
     assert error < 0.5 * np.linalg.norm(truth)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
+def test_a_prediction_is_judged_under_the_instrument_that_its_begun_fit_found(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truth: np.ndarray
+) -> None:
+    monkeypatch.setattr(Completion, "load", lambda setting: FixedCompletion(truth))
+    turned = tmp_path / "scan.h5"
+    shutil.copy(scan / "scan.h5", turned)
+    with h5py.File(turned, "a") as file:
+        file["instrument/illumination_na"][...] += (0.0, 0.02)
+    config = parse_config(CONFIG, ["fit.refine.sources=rigid"])
+    run_method("predict", config, turned, RunOptions(tmp_path / "RUN", report=False))
+    assert numbers(tmp_path / "RUN")["light_shift_x"] == pytest.approx(-0.02, abs=0.01)
 
 
 def test_measurements_that_linear_theory_does_not_know_are_refused(measured: CellLikelihood) -> None:

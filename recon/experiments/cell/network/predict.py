@@ -8,11 +8,11 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ....fields.voxels import Voxels
 from ....io.model_file import write_model
@@ -22,6 +22,7 @@ from ....optimize.fit import FITTED_VIEWS, CompareWithTruth, provenance_of
 from ....optimize.likelihood import Nuisance
 from ....runs.context import Gate, RunContext, RunOutcome
 from ..choices import Choices
+from ..estimate import require_one_piece
 from ..initial_guess import best_factor, with_sign
 from ..light_ranking import light_ranking_numbers
 from ..likelihood import CellLikelihood, likelihood
@@ -50,18 +51,21 @@ def predict(context: RunContext, compare_with_truth: CompareWithTruth, fit: FitF
         fit: Fits a likelihood from its first values on, and writes the result.
 
     Returns:
-        The outcome; ``seconds_of_answer`` is the time of the linear answer and the network.
+        The outcome; ``seconds_of_answer`` is the time of the begun fit, or the linear answer, and the network.
 
     Raises:
         ConfigError: If linear theory knows no such measurement.
         DataError: If there is no such network.
-        Stopped: If the refinement was asked to end early.
+        DeviceError: If the begun fit needs more memory than there is.
+        Stopped: If the begun fit or the refinement was asked to end early.
     """
     settings = context.config
     require_linear_theory(context.measurement, "unflat predict")
     measured = likelihood(settings, context.measurement)
     if not settings.predict.refine:  # The network knows no absorption; a refinement may fit it.
         measured = measured.with_choices(absorbs=False)
+    if settings.predict.start == "fit":
+        require_one_piece(settings, context.measurement)
     start = time.monotonic()
     completion = Completion.load(settings.predict.network)
     chosen, draws, numbers = draw_contrasts(measured, completion, completion.steps, context)
@@ -80,6 +84,22 @@ def predict(context: RunContext, compare_with_truth: CompareWithTruth, fit: FitF
     return RunOutcome(numbers, _gate(settings.predict.gate, numbers))
 
 
+class _Input(NamedTuple):
+    """Input of the network.
+
+    Args:
+        contrast: Index contrast of a begun fit, or the linear answer.
+        prior: The network for the likelihood under the choices, and the specimen's side of the medium.
+        numbers: Numbers of the choices.
+        steps: Number of steps before it, for the display of progress.
+    """
+
+    contrast: Float[np.ndarray, "z y x"]
+    prior: NetworkPrior
+    numbers: dict[str, float]
+    steps: int = 0
+
+
 def draw_contrasts(
     measured: CellLikelihood, completion: Completer, steps: int, context: RunContext
 ) -> tuple[CellLikelihood, Draws, dict[str, float]]:
@@ -92,44 +112,51 @@ def draw_contrasts(
         context: Folder and progress callback.
 
     Returns:
-        The likelihood, with the sign that the fit chose; index contrasts, the mean first; and the residuals of mean,
-        draws and linear answer.
+        The likelihood, with the sign and the corrections of the instrument that the begun fit found; index contrasts,
+        the mean first; and the residuals of mean, draws and linear answer.
     """
-    section, seed = measured.settings.predict, measured.settings.seed
-    bright = measured.split().fitted[measured.is_bright[measured.split().fitted]]
-    answer = NetworkPrior(measured, completion).linear_answer(bright)
-    is_fit, known = section.start == "fit", answer
-    numbers: dict[str, float] = {}
-    if is_fit:
-        measured, known, numbers = _begun_fit(measured, context)
-        prior = NetworkPrior(measured, completion).orient_by_fit(known)
-    else:
-        prior = NetworkPrior(measured, completion).orient(answer, bright)
+    section, fitted = measured.settings.predict, measured.split().fitted
+    bright, count = fitted[measured.is_bright[fitted]], section.draws * steps
+    is_fit = section.start == "fit"
+    given = _begin_fit(measured, completion, context, count) if is_fit else _invert(measured, completion, bright)
+    prior, measured = given.prior, given.prior.likelihood
 
     def report(done: int) -> None:
-        context.progress(done, section.draws * steps)
+        context.progress(given.steps + done, given.steps + count)
 
-    mean = prior.complete(known, bright, is_fit=is_fit)
-    drawn = prior.draws(known, bright, section.draws, seed, report, is_fit=is_fit)
+    mean = prior.complete(given.contrast, bright, is_fit=is_fit)
+    drawn = prior.draws(given.contrast, bright, section.draws, measured.settings.seed, report, is_fit=is_fit)
     draws = np.concatenate([mean[None], drawn])
     if not is_fit:  # Linear theory misjudges what a thick cell does to light.
         draws *= best_factor(measured, draws[:1], bright) or 1.0
     draws = np.asarray(draws, np.float32)
-    return measured, draws, numbers | _residuals(measured, draws, answer) | {"draws": float(section.draws)}
+    answer = prior.linear_answer(bright) if is_fit else given.contrast
+    return measured, draws, given.numbers | _residuals(measured, draws, answer) | {"draws": float(section.draws)}
 
 
-def _begun_fit(
-    measured: CellLikelihood, context: RunContext
-) -> tuple[CellLikelihood, Float[np.ndarray, "z y x"], dict[str, float]]:
+def _begin_fit(measured: CellLikelihood, completion: Completer, context: RunContext, following: int) -> _Input:
     """Begin a fit under the choices that a fit makes, but without a prior.
 
-    Returns:
-        The likelihood under the choices, the index contrast, and the numbers of the choices.
+    Args:
+        measured: Likelihood of the measurement.
+        completion: The network.
+        context: Folder and progress callback.
+        following: Number of steps after it, for the display of progress.
     """
-    choices = Choices(measured.with_choices(prior="none"), context)
+    choices = Choices(measured.with_choices(prior="none"), context, following)
     choices.make()
     begun = choices.begun or choices.begin()
-    return choices.likelihood, begun.values[0], choices.numbers
+    corrections = {name: np.asarray(value) for name, value in begun.fit.state.mean_nuisance.items()}
+    prior = NetworkPrior(replace(choices.likelihood, first_corrections=corrections), completion)
+    contrast = begun.values[0]
+    return _Input(contrast, prior.orient_by_fit(contrast), choices.numbers, choices.planned_steps)
+
+
+def _invert(measured: CellLikelihood, completion: Completer, bright: Int[np.ndarray, " view"]) -> _Input:
+    """Invert bright fields by linear theory."""
+    prior = NetworkPrior(measured, completion)
+    answer = prior.linear_answer(bright)
+    return _Input(answer, prior.orient(answer, bright), {})
 
 
 def _residuals(measured: CellLikelihood, draws: Draws, answer: Float[np.ndarray, "z y x"]) -> dict[str, float]:
@@ -156,7 +183,7 @@ def _residuals(measured: CellLikelihood, draws: Draws, answer: Float[np.ndarray,
 
 
 def _nuisance(measured: CellLikelihood) -> Nuisance:
-    """Corrections of the instrument that a fit would begin with."""
+    """Corrections of the instrument by the begun fit, or those that a fit would begin with."""
     return {name: jnp.asarray(value) for name, value in measured.nuisance_parameters.items()}
 
 
