@@ -135,6 +135,7 @@ def _add_rows(ledger: Ledger, sort: str, results: list[dict[str, Numbers]]) -> N
 
     gains = [each["prior"]["snr"] - each["alone"]["snr"] for each in results]
     most = [each["perfect"]["snr"] - each["alone"]["snr"] for each in results]
+    by_seed = ", ".join(f"{gain:+.2f}" for gain in gains)
     trusts = ", ".join(f"{each['prior']['prior_trust']:.2f}" for each in results)
     ratios = ", ".join(f"{each['prior'].get('prior_hidden_ratio', np.nan):.2f}" for each in results)
     left_out = " (left out of the training)" if sort in LEFT_OUT else ""
@@ -146,7 +147,7 @@ def _add_rows(ledger: Ledger, sort: str, results: list[dict[str, Numbers]]) -> N
         digits=2,
         goal=(">", GOAL_GAIN),
         reference=f"alone {median('alone', 'snr'):.1f} dB; a perfect prior {np.median(most):+.1f} dB",
-        how=f"trust {trusts}; residual of hidden views {ratios} of that without",
+        how=f"each: {by_seed} dB; trust {trusts}; residual of hidden views {ratios} of that without",
     )
     add(
         "withheld residual over that without",

@@ -31,7 +31,7 @@ _RUN = (
         "Factor of fit.tv and fit.tikhonov in the series (fit.series.spatial).",
     ),
     Metric("seconds", "Time", "s", "lower", "Wall-clock time of the fit."),
-    Metric("seconds_of_answer", "Network's time", "s", "lower", "From noise to the answer, compiling included."),
+    Metric("seconds_of_answer", "Time of the answer", "s", "lower", "From the data to the prediction, unrefined."),
     Metric("peak_memory_bytes", "Peak memory", "B", "lower", "Largest resident size of the process."),
     Metric("model_parameters", "Parameters", "", "neither", "Numbers that the model is made of."),
     Metric(
