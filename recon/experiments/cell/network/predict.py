@@ -84,8 +84,8 @@ def predict(context: RunContext, compare_with_truth: CompareWithTruth, fit: FitF
     return RunOutcome(numbers, _gate(settings.predict.gate, numbers))
 
 
-class _Input(NamedTuple):
-    """Input of the network.
+class _Start(NamedTuple):
+    """Contrast that the network completes, and the network for it.
 
     Args:
         contrast: Index contrast of a begun fit, or the linear answer.
@@ -134,7 +134,7 @@ def draw_contrasts(
     return measured, draws, given.numbers | _residuals(measured, draws, answer) | {"draws": float(section.draws)}
 
 
-def _begin_fit(measured: CellLikelihood, completion: Completer, context: RunContext, following: int) -> _Input:
+def _begin_fit(measured: CellLikelihood, completion: Completer, context: RunContext, following: int) -> _Start:
     """Begin a fit under the choices that a fit makes, but without a prior.
 
     Args:
@@ -149,14 +149,14 @@ def _begin_fit(measured: CellLikelihood, completion: Completer, context: RunCont
     corrections = {name: np.asarray(value) for name, value in begun.fit.state.mean_nuisance.items()}
     prior = NetworkPrior(replace(choices.likelihood, first_corrections=corrections), completion)
     contrast = begun.values[0]
-    return _Input(contrast, prior.orient_by_fit(contrast), choices.numbers, choices.planned_steps)
+    return _Start(contrast, prior.orient_by_fit(contrast), choices.numbers, choices.planned_steps)
 
 
-def _invert(measured: CellLikelihood, completion: Completer, bright: Int[np.ndarray, " view"]) -> _Input:
+def _invert(measured: CellLikelihood, completion: Completer, bright: Int[np.ndarray, " view"]) -> _Start:
     """Invert bright fields by linear theory."""
     prior = NetworkPrior(measured, completion)
     answer = prior.linear_answer(bright)
-    return _Input(answer, prior.orient(answer, bright), {})
+    return _Start(answer, prior.orient(answer, bright), {})
 
 
 def _residuals(measured: CellLikelihood, draws: Draws, answer: Float[np.ndarray, "z y x"]) -> dict[str, float]:
