@@ -126,7 +126,7 @@ def test_fitted_frames_are_taken_only_of_a_curve_that_is_not_even(
 ) -> None:
     monkeypatch.setattr(frame_refinement, "ROUNDS", 1)
     offsets = OFFSETS * [jitter, 0, 0]
-    stated = to_device_pattern(measured(EVEN + offsets, tell=False), 0.05, 0)
+    stated = to_device_pattern(measured(EVEN + offsets, tell=False), 0.05, 1)
     true = jnp.asarray(ifftshift3(crystal()), jnp.complex64)
     start = refinement.init_refinement(true, (jnp.abs(true) > 0).astype(jnp.float32), ideal_point_spread())
     outcome = frame_refinement.refine_with_frames(start, stated, RefineSettings(angles=True))
