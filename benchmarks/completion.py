@@ -12,10 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments.cell.caps import aperture_of
 from unflat.recon.experiments.cell.config_simulation import Sort
-from unflat.recon.experiments.cell.geometry import largest_na
 from unflat.recon.experiments.cell.initial_guess import STRENGTH, invert_born_model
-from unflat.recon.experiments.cell.likelihood import CellLikelihood
 from unflat.recon.experiments.cell.network.completion import Completion
 from unflat.recon.experiments.cell.simulate import simulate
 from unflat.recon.experiments.configs import parse_config
@@ -23,11 +22,8 @@ from unflat.recon.io.network_file import path_of, read
 from unflat.recon.io.write import write
 from unflat.recon.metrics import signal_to_noise
 from unflat.recon.metrics.missing_cone import Aperture, filter_visible, visible_frequencies
-from unflat.recon.optimize.fit_loop import Fit
-from unflat.recon.optimize.objective import Objective, field_of
 from unflat.recon.optimize.steps import trial_steps
-from unflat.recon.optimize.trainer import Callbacks
-from unflat.recon.optimize.trial import BegunFit
+from unflat.recon.optimize.trial import begin_fit
 from unflat.recon.volume import Volume
 
 from .ledger import Ledger, Numbers, digest
@@ -92,9 +88,9 @@ def _judge(ledger: Ledger, completion: Completion, sort: Sort, seed: int, known:
         raise ValueError(f"no truth in {path}")
     measured = problem_of(settings, acquisition)
     lattice, scope = measured.geometry.lattice, measured.microscope
-    aperture = Aperture(scope.wavelength, scope.medium_index, largest_na(acquisition), scope.numerical_aperture)
+    aperture = aperture_of(acquisition)
     linear = invert_born_model(measured, np.arange(measured.views), STRENGTH)[0]
-    begun = _begin(measured)
+    begun = begin_fit(measured, settings.fit, settings.seed, trial_steps(STEPS)).values[0]
     mean_of_linear = completion.mean(linear, lattice.pitch, aperture, is_fit=False)
     mean = completion.mean(begun, lattice.pitch, aperture, is_fit=True)
     draws = completion.draws(begun, lattice.pitch, aperture, known["draws"], seed=0, is_fit=True)
@@ -104,15 +100,6 @@ def _judge(ledger: Ledger, completion: Completion, sort: Sort, seed: int, known:
     if seed == 0 and sort in _PICTURED:
         _picture(ledger, sort, [contrast, *values[2:5]], truth)
     return _numbers(contrast, values, truth, aperture) | _widths(compared[2:4], truth)
-
-
-def _begin(measured: CellLikelihood) -> Float[np.ndarray, "z y x"]:
-    """Begin a fit, as long as a trial of one of `STEPS` steps."""
-    settings = measured.settings.fit
-    fit = Fit(Objective(measured, field_of(measured, settings), settings), measured.settings.seed)
-    fit.init()
-    fit.run(Callbacks(should_stop=lambda: "begun" if fit.step >= trial_steps(STEPS) else None))
-    return BegunFit(fit).values[0]
 
 
 def _numbers(

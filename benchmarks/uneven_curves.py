@@ -289,7 +289,8 @@ def _errors(parts: Mapping[str, object]) -> Numbers:
     }
 
 
-def _add_row(ledger: Ledger, curve: str, even: list[Numbers], own: list[Numbers]) -> None:
+def _add_row(ledger: Ledger, curve: str, even: list[Numbers], own: list[Numbers], how: str = "1e7 counts") -> None:
+    """Add a row of the correlation, by the even grid and by another way."""
     before, after = ([numbers["correlation"] for numbers in each] for each in (even, own))
     ledger.row(
         f"correlation with the truth, {curve}",
@@ -297,23 +298,16 @@ def _add_row(ledger: Ledger, curve: str, even: list[Numbers], own: list[Numbers]
         name=NAME,
         goal=(">", GOAL),
         reference=f"even grid {float(np.median(before)):.3f}: {spread(before, 3)}",
-        how=f"median of {len(own)} crystals, 1e7 counts: {spread(after, 3)}",
+        how=f"median of {len(own)} crystals, {how}: {spread(after, 3)}",
     )
 
 
 def _add_fit_row(ledger: Ledger, curve: str, pairs: Sequence[tuple[Numbers, Numbers]]) -> None:
     """Add rows of the correlation and of the angles' errors, from the even grid and the fit of each crystal."""
-    even, fitted = ([numbers["correlation"] for numbers in way] for way in zip(*pairs, strict=True))
-    rms, largest = ([fit.get(f"angle_{name}", np.inf) for _, fit in pairs] for name in ("rms", "largest"))
-    taken = f"taken in {sum(bool(fit.get('taken')) for _, fit in pairs)} of {len(pairs)}"
-    ledger.row(
-        f"correlation with the truth, {curve}, unknown and fitted",
-        float(np.median(fitted)),
-        name=NAME,
-        goal=(">", GOAL),
-        reference=f"even grid {float(np.median(even)):.3f}: {spread(even, 3)}",
-        how=f"median of {len(fitted)} crystals: {spread(fitted, 3)}; {taken}",
-    )
+    even, fitted = (list(way) for way in zip(*pairs, strict=True))
+    taken = f"fit taken in {sum(bool(fit.get('taken')) for fit in fitted)} of {len(pairs)}"
+    _add_row(ledger, f"{curve}, unknown and fitted", even, fitted, taken)
+    rms, largest = ([fit.get(f"angle_{name}", np.inf) for fit in fitted] for name in ("rms", "largest"))
     ledger.row(
         f"error of fitted angles, {curve}, unknown",
         float(np.median(rms)),

@@ -224,9 +224,7 @@ def run_arguments(
             from ..recon.experiments.run import RunOptions
             from ..recon.runs.launch import command_line
 
-            # Not "in (None, False)": that would take 0 for an option that was not given.
-            given = {shortcuts[name]: value for name, value in own.items() if value is not None and value is not False}
-            assignments = overrides + [f"{key}={value}" for key, value in given.items()]
+            assignments = overrides + _assignments(shortcuts, own)
             settings = load_config(config, assignments)
             inputs = Inputs(acquisitions, each, retry_failed, coordinate)
             line = command_line(_words(config, inputs, output, assignments, time_limit), output)
@@ -244,6 +242,13 @@ def run_arguments(
         return click.argument("config", type=PATH)(arguments)
 
     return decorate
+
+
+def _assignments(shortcuts: Mapping[str, str], own: Mapping[str, Any]) -> list[str]:
+    """List the assignments of settings that the command's own options stand for."""
+    # Not "in (None, False)": that would take 0 for an option that was not given.
+    given = {shortcuts[name]: value for name, value in own.items() if value is not None and value is not False}
+    return [f"{key}={value}" for key, value in given.items()]
 
 
 def _words(

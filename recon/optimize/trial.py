@@ -5,17 +5,20 @@ does not hold makes it worse. So does physics that the specimen has, or lacks. B
 steps. The fit that is chosen goes on from there, so that a choice costs the steps of the others alone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float
 
 from ..errors import Diagnostic, Stopped
+from ..fields.config import FieldChoice
 from ..runs.context import RunContext
 from .fit_loop import Fit
 from .objective import AnyLikelihood, Objective, field_of
+from .settings import FitSettings
 from .steps import trial_steps
 from .trainer import Callbacks
 
@@ -44,6 +47,29 @@ class BegunFit:
         """Physical values on the grid."""
         parameters = {name: np.asarray(array) for name, array in self.fit.state.mean_field.items()}
         return np.asarray(self.fit.objective.compiled.values(parameters))
+
+
+def begin_fit(
+    likelihood: AnyLikelihood,
+    settings: FitSettings,
+    seed: int,
+    steps: int,
+    is_ended: Callable[[], bool] = lambda: False,
+) -> BegunFit:
+    """Take at least so many first steps of a fit that no folder stores.
+
+    Args:
+        likelihood: Likelihood of the measurement.
+        settings: Field, strengths and rates.
+        seed: Seed of the fit.
+        steps: Number of steps.
+        is_ended: Whether to end early.
+    """
+    shape = field_of(likelihood, cast(FieldChoice, settings))
+    fit = Fit(Objective(likelihood, shape, settings), seed)
+    fit.init()
+    fit.run(Callbacks(should_stop=lambda: "begun" if fit.step >= steps or is_ended() else None))
+    return BegunFit(fit)
 
 
 def _finite(records: list[tuple[int, dict[str, float]]]) -> list[tuple[int, dict[str, float]]]:

@@ -5,17 +5,13 @@ total variation. What a network learns from them holds for the fits that it is t
 """
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from jaxtyping import Float
 
 from ....acquisition import Acquisition
-from ....fields.config import FieldChoice
-from ....optimize.fit_loop import Fit
-from ....optimize.objective import Objective, field_of
 from ....optimize.simulated_dataset import is_ended
-from ....optimize.trainer import Callbacks
+from ....optimize.trial import begin_fit
 from ..config import CellSettings
 from ..likelihood import likelihood
 from .inputs import resample
@@ -50,15 +46,8 @@ class BegunFits:
         """Fit one specimen; its contrast on the instrument's lattice, or None where it was to end early."""
         settings = self._settings
         measured = likelihood(settings, self._acquisition(images))
-        objective = Objective(measured, field_of(measured, cast(FieldChoice, settings.fit)), settings.fit)
-        fit = Fit(objective, self.seed)
-        fit.init()
-        fit.run(Callbacks(should_stop=lambda: "ended" if is_ended() or fit.step >= self.steps else None))
-        if is_ended():
-            return None
-        parameters = {name: np.asarray(array) for name, array in fit.state.mean_field.items()}
-        values = np.asarray(objective.compiled.values(parameters))[0]
-        return resample(values, self.instrument.lattice.shape)
+        begun = begin_fit(measured, settings.fit, self.seed, self.steps, is_ended)
+        return None if is_ended() else resample(begun.values[0], self.instrument.lattice.shape)
 
     @property
     def _settings(self) -> CellSettings:
