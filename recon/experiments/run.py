@@ -161,7 +161,9 @@ def _run(
         _log_notes(series.notes if series is not None else acquisition.notes if acquisition is not None else ())
         provenance = {**described, "config": deciding_settings(config), "device": str(device), **software_versions()}
         agreed = AgreedStop(own_stop, group)
-        context = RunContext(config, folder, acquisition, provenance, silent, agreed.ask, options.warm_start)
+        context = RunContext(
+            config, folder, acquisition, provenance, silent, agreed.ask, options.warm_start, lambda: agreed.reason
+        )
         start = time.monotonic()
         with _interruptible(agreed), (show_progress if group.is_first else no_progress)(method) as progress:
             with _advancing(own_stop, progress) as noted:

@@ -35,6 +35,8 @@ CHECKPOINT_INTERVAL = 300.0
 """[s] Time between two checkpoints."""
 _POLL_INTERVAL = 0.5
 """[s] Time for which one of several processes waits for examples before it asks the others."""
+_VALIDATION_DUE = "is_validation_due"
+"""Name, among the metadata of a checkpoint, of whether the validation after its step was given up."""
 _WAITING_BATCHES = 3
 """Batches that wait to be learned."""
 
@@ -58,8 +60,11 @@ class TrainingObjective(Protocol):
         """Compute the loss and further metrics of a step. Jittable."""
         ...
 
-    def validate(self, network: Any) -> dict[str, float]:
-        """Measure the quality on held-out specimens; the first number is shown on the screen."""
+    def validate(self, network: Any, should_stop: Callable[[], str | None]) -> dict[str, float] | None:
+        """Measure the quality on held-out specimens; None if a stop was requested meanwhile.
+
+        The first number is shown on the screen.
+        """
         ...
 
 
@@ -86,6 +91,9 @@ class NetworkTrainer(Trainer):
         objective: Examples, loss and validation.
         settings: Steps and rates.
         seed: Seed of the first weights and of the noise.
+
+    Attributes:
+        validation: Numbers of the newest validation.
     """
 
     def __init__(self, objective: TrainingObjective, settings: TrainSettings, seed: int) -> None:
@@ -94,7 +102,8 @@ class NetworkTrainer(Trainer):
         self.state: TrainingState = replicate(self._init())
         self._recent: list[Metrics] = []
         self._take: Callable[[float | None], Batch | None] = lambda seconds: None
-        self._should_stop: Callable[[], str | None] = never_stop
+        self._should_stop = self._stop_reason = never_stop
+        self._is_validation_due = False
         self._batch: Batch | None = None
 
     @property
@@ -117,15 +126,20 @@ class NetworkTrainer(Trainer):
     def run(self, callbacks: Callbacks) -> Status:
         """Take the steps that are left, and save a checkpoint at the end.
 
+        A validation in which a training was stopped, and that of one that was done already, comes first.
+
         Raises:
             DataError: If the loss is not finite.
         """
-        self._should_stop = callbacks.should_stop
+        self._should_stop, self._stop_reason = callbacks.should_stop, callbacks.stop_reason
+        if (self._is_validation_due or self.step == self.total_steps) and self._validate():
+            callbacks.progress(self.step, self.validation)
         with self._examples(self.step) as self._take:
             outcome = super().run(callbacks)
-        if outcome is not Status.STOPPED:
-            self.save(callbacks)
-        return outcome
+        if outcome is Status.STOPPED:
+            return outcome
+        self.save(callbacks)
+        return Status.STOPPED if self._is_validation_due else outcome
 
     def prepare(self) -> bool:
         """Wait for the examples of the next step; of several processes, until all have theirs, or are to stop."""
@@ -153,17 +167,25 @@ class NetworkTrainer(Trainer):
         if not np.isfinite(means["loss"]):
             message = f"the loss is no number any more at step {self.step}"
             raise DataError(Diagnostic("train", message, "lower train.learning_rate, and start anew"))
-        if self.step % self.settings.judge_every < REPORT_EVERY or self.step == self.total_steps:
-            self.validation = processes.current().share_or_compute(self._validate)
+        is_due = self.step % self.settings.judge_every < REPORT_EVERY or self.step == self.total_steps
+        if is_due and self._validate():
             means |= self.validation
         return [(self.step, means)]
 
-    def _validate(self) -> dict[str, float]:
-        return self.objective.validate(self.mean_network)
+    def _validate(self) -> bool:
+        """Validate in one process, for all; False if that was given up because of a request to stop."""
+
+        def validate() -> dict[str, float] | None:
+            return self.objective.validate(self.mean_network, self._stop_reason)
+
+        numbers = processes.current().share_or_compute(validate)
+        self._is_validation_due = numbers is None
+        self.validation = numbers or {}
+        return not self._is_validation_due
 
     def checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Collect the arrays from which the training can be resumed."""
-        return state_to_arrays(self.state), {}
+        """Collect the arrays from which the training can be resumed, and whether a validation is due first."""
+        return state_to_arrays(self.state), {_VALIDATION_DUE: self._is_validation_due}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Resume from a checkpoint.
@@ -173,6 +195,7 @@ class NetworkTrainer(Trainer):
         """
         self.state = replicate(state_from_arrays(self.state, checkpoint.arrays))
         self.step = int(self.state.step)
+        self._is_validation_due = bool(checkpoint.metadata.get(_VALIDATION_DUE, False))
 
     def _init(self) -> TrainingState:
         network = self.objective.init(self.seed)

@@ -46,9 +46,7 @@ def train_on_simulations(
         run.run(trainer, {})
     processes.current().gather(None)  # No other process works in the folder of the specimens any more.
     processes.current().finish_sharing()
-    # A run that was done already is validated again.
-    validation = trainer.validation or objective.validate(trainer.mean_network)
-    numbers = validation | {"steps": float(section.steps), "examples": float(section.steps * section.batch)}
+    numbers = trainer.validation | {"steps": float(section.steps), "examples": float(section.steps * section.batch)}
     numbers |= run.write(trainer, kind, numbers, folder.path / FILE_NAME, trained_on=trained_on)
     shutil.rmtree(dataset.folder, ignore_errors=True)
     return RunOutcome(numbers | {"seconds": run.seconds})

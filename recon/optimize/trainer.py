@@ -34,12 +34,14 @@ class Callbacks:
         save_checkpoint: Called with the number of steps done, arrays and metadata when a checkpoint is due.
         should_stop: Called before each step; returns the reason to stop, or None.
         note_step: Called with the number of steps done where there are no metrics.
+        stop_reason: Like `should_stop`, but without asking other processes; called within work that one does for all.
     """
 
     progress: Callable[[int, dict[str, float]], None] = lambda step, metrics: None
     save_checkpoint: Callable[[int, dict[str, np.ndarray], dict[str, Any]], None] = lambda step, arrays, metadata: None
     should_stop: Callable[[], str | None] = never_stop
     note_step: Callable[[int], None] = lambda step: None
+    stop_reason: Callable[[], str | None] = never_stop
 
 
 class Trainer(ABC):

@@ -59,12 +59,13 @@ class TrainingRun:
             folder.append_metrics(self.before + step, **metrics)
             self.context.progress(self.before + step, self.total, **metrics)
 
-        def save_checkpoint(step: int, arrays: dict[str, np.ndarray], _metadata: dict[str, Any]) -> None:
+        def save_checkpoint(step: int, arrays: dict[str, np.ndarray], of_trainer: dict[str, Any]) -> None:
             seconds = spent + time.monotonic() - began
-            folder.save_checkpoint(self.before + step, arrays, dict(metadata) | {"seconds": seconds})
+            folder.save_checkpoint(self.before + step, arrays, of_trainer | dict(metadata) | {"seconds": seconds})
 
         self.context.progress(self.before + trainer.step, self.total)
-        outcome = trainer.run(Callbacks(progress, save_checkpoint, self.context.should_stop, note_step))
+        stops = self.context.should_stop, self.context.stop_reason
+        outcome = trainer.run(Callbacks(progress, save_checkpoint, stops[0], note_step, stops[1]))
         self.seconds = spent + time.monotonic() - began
         if outcome is Status.STOPPED:
             step = self.before + trainer.step

@@ -44,8 +44,9 @@ class RunContext:
         acquisition: Measurement; None for a training on simulated specimens.
         provenance: Description of input, config and device, for the files of the result.
         progress: Callback after each step.
-        should_stop: Reason to end early with a checkpoint; None to go on.
+        should_stop: Reason to end early with a checkpoint; None to go on. All processes of a run ask together.
         warm_start: Run folder of another scan, whose result a method may begin with; None for a cold start.
+        stop_reason: That reason as far as this process knows it, for work that one process does for all.
     """
 
     config: Any
@@ -55,6 +56,7 @@ class RunContext:
     progress: Progress = silent
     should_stop: Callable[[], str | None] = never_stop
     warm_start: Path | None = None
+    stop_reason: Callable[[], str | None] = never_stop
 
     @property
     def measurement(self) -> Acquisition:

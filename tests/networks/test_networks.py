@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -280,7 +281,7 @@ class Line:
         error = jnp.mean((network["slope"] * x - y + noise) ** 2)
         return jnp.where(self.broken, jnp.nan, error), {"error": error}
 
-    def validate(self, network: dict[str, Any]) -> dict[str, float]:
+    def validate(self, network: dict[str, Any], should_stop: Callable[[], str | None]) -> dict[str, float] | None:
         """Return the slope."""
         return {"slope": float(network["slope"][0])}
 
@@ -339,6 +340,31 @@ class TestTraining:
         trainer = NetworkTrainer(GivenUp(), SETTINGS, seed=1)
         assert trainer.run(Callbacks()) is Status.STOPPED
         assert trainer.step == 3
+
+    @pytest.mark.parametrize("step", [50, 120])
+    def test_a_training_that_is_stopped_in_a_validation_goes_on_with_it(self, step: int) -> None:
+        class Stopping(Line):
+            reason: str | None = None
+
+            def validate(self, network: Any, should_stop: Callable[[], str | None]) -> dict[str, float] | None:
+                self.reason = "enough" if trainer.step == step else None
+                return None if should_stop() else super().validate(network, should_stop)
+
+        objective, saved, rows = Stopping(), list[Checkpoint](), list[tuple[int, dict[str, float]]]()
+        trainer = NetworkTrainer(objective, SETTINGS, seed=1)
+        callbacks = Callbacks(
+            save_checkpoint=lambda *parts: saved.append(Checkpoint(*parts)),
+            should_stop=lambda: objective.reason,
+            stop_reason=lambda: objective.reason,
+        )
+        assert trainer.run(callbacks) is Status.STOPPED
+        assert (trainer.step, len(saved)) == (step, 1)
+        trainer = NetworkTrainer(Line(), SETTINGS, seed=1)
+        trainer.restore(saved[0])
+        assert trainer.run(Callbacks(lambda *row: rows.append(row))) is Status.COMPLETE
+        validated = [number for number, metrics in rows if "slope" in metrics]
+        assert validated == [number for number in (50, 100, 120) if number >= step]
+        assert trainer.validation == train(SETTINGS).validation
 
 
 class TestNamedStates:

@@ -4,9 +4,11 @@ import csv
 import io
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -25,6 +27,7 @@ from unflat.recon.experiments.shape import figures, report
 from unflat.recon.experiments.shape.network import training_data
 from unflat.recon.experiments.shape.network.checkpoint import PredictionState
 from unflat.recon.experiments.shape.network.denoiser import ShapeDenoiser
+from unflat.recon.experiments.shape.network.objective import ShapeObjective
 from unflat.recon.experiments.shape.network.predict import predict
 from unflat.recon.experiments.shape.network.train import train
 from unflat.recon.experiments.shape.output import warn_if_cut_off
@@ -303,6 +306,29 @@ def test_one_network_may_take_more_steps(work: Path) -> None:
     assert run([*arguments, "--force", "--set", "train.distil=0"]) == 0
     assert run([*arguments, "--resume", "--set", "train.distil=0", "--set", "train.steps=4"]) == 0
     assert read_network(work / "LONGER", "shape").steps == 8
+
+
+def test_a_training_that_a_signal_stops_in_a_validation_goes_on_with_it(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments, validate = ["train", str(work / "c.yaml"), "-o", str(work / "CUT")], ShapeObjective.validate
+
+    def stop(*arguments: Any) -> dict[str, float] | None:
+        signal.raise_signal(signal.SIGTERM)
+        return validate(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ShapeObjective, "validate", stop)
+        assert run(arguments) == 75
+    assert not (work / "CUT" / "teacher.h5").exists()
+    assert run([*arguments, "--resume"]) == 0
+    rows, whole = (
+        [json.loads(line) for line in (work / name / "metrics.jsonl").read_text("utf-8").splitlines()]
+        for name in ("CUT", "NET")
+    )
+    assert [row["step"] for row in rows] == [3, 3, 4]  # The validation comes after its step.
+    assert rows[0] | rows[1] == whole[0]
+    assert rows[2] == whole[1]
 
 
 def test_a_training_starts_from_the_network_before_distillation(

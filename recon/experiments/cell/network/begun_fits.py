@@ -4,13 +4,13 @@ They are those of the command `fit` itself, by multi-slice propagation, some ste
 total variation. What a network learns from them holds for the fits that it is to complete.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from ....acquisition import Acquisition
-from ....optimize.simulated_dataset import is_ended
 from ....optimize.trial import begin_fit
 from ..config import CellSettings
 from ..likelihood import likelihood
@@ -35,19 +35,21 @@ class BegunFits:
         sign: Sign of the specimens that the fits assume, as in ``fit.sign``.
         steps: Number of steps.
         seed: Seed of the fits.
+        is_ended: Whether to end early.
     """
 
     instrument: Instrument
     sign: str
     steps: int
     seed: int
+    is_ended: Callable[[], bool]
 
     def fit(self, images: Images) -> Contrast | None:
         """Fit one specimen; its contrast on the instrument's lattice, or None where it was to end early."""
         settings = self._settings
         measured = likelihood(settings, self._acquisition(images))
-        begun = begin_fit(measured, settings.fit, self.seed, self.steps, is_ended)
-        return None if is_ended() else resample(begun.values[0], self.instrument.lattice.shape)
+        begun = begin_fit(measured, settings.fit, self.seed, self.steps, self.is_ended)
+        return None if self.is_ended() else resample(begun.values[0], self.instrument.lattice.shape)
 
     @property
     def _settings(self) -> CellSettings:

@@ -4,6 +4,7 @@ An instrument's programs are compiled once for all specimens of its shard. The i
 those under a condenser, which would take minutes, are by linear theory, and have no fit.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -52,7 +53,9 @@ def cell_dataset(
     return SimulatedDataset(folder, shards, simulate, ("inputs", "truths", "numbers"), share)
 
 
-def simulate_shard(seed: int, sorts: tuple[Sort, ...], count: int, shard: int) -> Shard | None:
+def simulate_shard(
+    seed: int, sorts: tuple[Sort, ...], count: int, shard: int, is_ended: Callable[[], bool] = is_ended
+) -> Shard | None:
     """Simulate the specimens of a shard.
 
     Args:
@@ -60,6 +63,7 @@ def simulate_shard(seed: int, sorts: tuple[Sort, ...], count: int, shard: int) -
         sorts: Sorts to draw from, all alike often.
         count: Number of specimens.
         shard: Number of the shard.
+        is_ended: Whether to end early.
 
     Returns:
         Begun fit and linear answer of each specimen, and its true contrast, both in units of the scale of the one and
@@ -71,14 +75,14 @@ def simulate_shard(seed: int, sorts: tuple[Sort, ...], count: int, shard: int) -
     factor = np.float32(-1 if rng.random() < _NEGATIVE else 1)
     sign = "any" if rng.random() < _OPEN_SIGN else "nonnegative" if factor > 0 else "nonpositive"
     delays = _STRONG_DELAY if is_tilted else _WEAK_DELAY
-    drawn = _draw_contrasts(rng, sorts, count, instrument, delays, of_one_sign=sign != "any")
+    drawn = _draw_contrasts(rng, sorts, count, instrument, delays, is_ended, of_one_sign=sign != "any")
     if drawn is None:
         return None
     wide = factor * drawn
     images = measure(rng, instrument, wide, nonlinear=is_tilted)
     linear = invert(instrument, images)
     steps, fit_seed = int(rng.choice(STEPS)), int(rng.integers(1 << 31))
-    begun = _fit_each(BegunFits(instrument, sign, steps, fit_seed), images) if is_tilted else linear
+    begun = _fit_each(BegunFits(instrument, sign, steps, fit_seed, is_ended), images) if is_tilted else linear
     if begun is None:
         return None
     jax.clear_caches()  # type: ignore[no-untyped-call]  # No other shard has this instrument's programs.
@@ -93,6 +97,7 @@ def _draw_contrasts(
     count: int,
     instrument: Instrument,
     delays: tuple[float, float],
+    is_ended: Callable[[], bool],
     *,
     of_one_sign: bool,
 ) -> Contrasts | None:

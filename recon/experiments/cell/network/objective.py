@@ -116,15 +116,18 @@ class CellObjective:
         dtype = jnp.dtype(self.settings.precision)
         return flow.loss(network, Condition(contrast, inside, numbers), truth, input_error, key, dtype)
 
-    def validate(self, network: CellDenoiser) -> dict[str, float]:
+    def validate(self, network: CellDenoiser, should_stop: Callable[[], str | None]) -> dict[str, float] | None:
         """Compare the posterior mean with the begun fits, on specimens that no training sees, of known sign.
 
         Returns:
             Median gain of the signal-to-noise ratio over the fits' [dB], and the ratio itself; the factor on the
             network's own spread that makes its intervals right for every other specimen, and the share of the voxels in
             doubt of the others whose 90 % interval then holds the truth; the gain over linear answers; and of the sorts
-            that are left out the first gain alone.
+            that are left out the first gain alone. None if a stop was requested meanwhile.
         """
+        parts = ("learned", "left out") if self.settings.left_out else ("learned",)
+        if not all(self._simulate_held_out(part, should_stop) for part in parts):
+            return None
         begun, linear = (self._judge(network, "learned", source) for source in (_BEGUN, _LINEAR))
         deviations = begun.pop("deviations")
         numbers = {name: float(np.median(values)) for name, values in begun.items()}
@@ -139,7 +142,7 @@ class CellObjective:
 
     def _judge(self, network: CellDenoiser, part: str, source: int) -> dict[str, list[Any]]:
         gains, ratios, deviations = list[float](), list[float](), list[np.ndarray]()
-        for number, shard in enumerate(self._held_out(part)):
+        for number, shard in enumerate(self._validation[part]):
             count = len(shard["truths"])
             batch = stack([make_example(shard, i, source, depth_of(number)) for i in range(count)])
             sign = np.where(batch[3].sum(axis=(1, 2, 3), keepdims=True) < 0, np.float32(-1), np.float32(1))
@@ -153,15 +156,24 @@ class CellObjective:
             deviations += _deviations(truth, mean, np.exp(log_spread), contrast)
         return {"held_out_gain": gains, "held_out_snr": ratios, "deviations": deviations}
 
-    def _held_out(self, part: str) -> list[Shard]:
-        """Shards that no training sees, of the sorts that are learned, or of those that are left out."""
-        if part not in self._validation:
-            left_out = self.settings.left_out
-            sorts = tuple(sort for sort in get_args(Sort) if (sort in left_out) == (part == "left out"))
-            count = -(-self.settings.trials // _VALIDATION_SHARDS)
-            shards = (simulate_shard(_VALIDATION_SEED, sorts, count, i) for i in range(_VALIDATION_SHARDS))
-            self._validation[part] = [shard for shard in shards if shard is not None]
-        return self._validation[part]
+    def _simulate_held_out(self, part: str, should_stop: Callable[[], str | None]) -> bool:
+        """Make shards that no training sees, once, of the sorts that are learned, or of those that are left out.
+
+        Returns:
+            False if a stop was requested meanwhile.
+        """
+        if part in self._validation:
+            return True
+        left_out, shards = self.settings.left_out, list[Shard]()
+        sorts = tuple(sort for sort in get_args(Sort) if (sort in left_out) == (part == "left out"))
+        count = -(-self.settings.trials // _VALIDATION_SHARDS)
+        for i in range(_VALIDATION_SHARDS):
+            shard = simulate_shard(_VALIDATION_SEED, sorts, count, i, lambda: should_stop() is not None)
+            if shard is None:
+                return False
+            shards.append(shard)
+        self._validation[part] = shards
+        return True
 
 
 @jax.jit

@@ -76,11 +76,18 @@ class CrystalObjective:
         *pattern, density = batch
         return flow.loss(network, PatternBatch(*pattern), density, key, jnp.dtype(self.settings.precision))
 
-    def validate(self, network: CrystalDenoiser) -> dict[str, float]:
-        """Draw one density for each held-out crystal: chi_rms, and the correlation with the truth or its twin."""
+    def validate(self, network: CrystalDenoiser, should_stop: Callable[[], str | None]) -> dict[str, float] | None:
+        """Draw one density for each held-out crystal: chi_rms, and the correlation with the truth or its twin.
+
+        None if a stop was requested meanwhile.
+        """
         chi, correlations = [], []
+        if not self._simulate_held_out(should_stop):
+            return None
         for first in range(0, self.settings.trials, self.settings.batch):
-            batch = stack(self._held_out()[first : first + self.settings.batch])
+            if should_stop():
+                return None
+            batch = stack(self._validation[first : first + self.settings.batch])
             pattern, truth = PatternBatch(*map(jnp.asarray, batch[:-1])), batch[-1]
             start = flow.noise(jax.random.key(first), len(truth))
             drawn = flow.draw(network, pattern, start, VALIDATION_STEPS)
@@ -88,13 +95,17 @@ class CrystalObjective:
             correlations += [_correlation(one, known) for one, known in zip(np.asarray(drawn), truth, strict=True)]
         return {"held_out_chi": float(np.median(chi)), "held_out_correlation": float(np.median(correlations))}
 
-    def _held_out(self) -> tuple[CrystalExample, ...]:
-        """Examples of crystals that no training sees."""
-        if not self._validation:
-            rng, count = np.random.default_rng(_VALIDATION_SEED), self.settings.trials
-            crystals = (simulate_crystal(_VALIDATION_SEED, i, _VALIDATION_SIZE) for i in range(count))
-            self._validation = tuple(make_example(rng, crystal) for crystal in crystals)
-        return self._validation
+    def _simulate_held_out(self, should_stop: Callable[[], str | None]) -> bool:
+        """Make examples of crystals that no training sees, once; False if a stop was requested meanwhile."""
+        if self._validation:
+            return True
+        rng, examples = np.random.default_rng(_VALIDATION_SEED), list[CrystalExample]()
+        for i in range(self.settings.trials):
+            if should_stop():
+                return False
+            examples.append(make_example(rng, simulate_crystal(_VALIDATION_SEED, i, _VALIDATION_SIZE)))
+        self._validation = tuple(examples)
+        return True
 
 
 def stack(examples: list[CrystalExample] | tuple[CrystalExample, ...]) -> Batch:

@@ -1,6 +1,6 @@
 """Objective of the shape's network: codes of real and simulated cells, augmented."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -128,13 +128,18 @@ class ShapeObjective:
             return flow.loss(network, codes, seen, key, dtype)
         return flow.distillation_loss(network, self._teacher, codes, seen, key, dtype)
 
-    def validate(self, network: ShapeDenoiser) -> dict[str, float]:
-        """Draw a shape of each held-out cell, and take the mean of all: 1 − IoU, on a coarse grid."""
+    def validate(self, network: ShapeDenoiser, should_stop: Callable[[], str | None]) -> dict[str, float] | None:
+        """Draw a shape of each held-out cell, and take the mean of all: 1 − IoU, on a coarse grid.
+
+        None if a stop was requested meanwhile.
+        """
         if not self.held_out:
             return {}
         codes, seen = self._held_out()
         start = flow.noise(jax.random.key(0), len(codes))
-        drawn = flow.draw(network, jnp.asarray(seen), start, self.sampling_steps)
+        drawn = flow.draw(network, jnp.asarray(seen), start, self.sampling_steps).block_until_ready()
+        if should_stop():
+            return None
         mean = flow.draw(network, jnp.asarray(seen), jnp.zeros_like(start), 1)
         return {
             "held_out_overlap_error": one_minus_iou(drawn, codes),

@@ -52,7 +52,7 @@ def train(context: RunContext) -> RunOutcome:
             validations.append(dict(read(context.folder.path / part.name, _KIND).provenance["numbers"]))
         else:
             learned, held_out = part.divide(sources)
-            held_out = held_out or simulate_held_out(settings.seed)
+            held_out = held_out or simulate_held_out(settings.seed, context)
             objective = ShapeObjective(
                 settings.network, section, settings.seed, learned.real, learned.beside, held_out, weights
             )
@@ -91,10 +91,10 @@ def _run(
     """Take the steps of an objective that are left, and write the network."""
     trainer = NetworkTrainer(objective, objective.settings, objective.seed)
     run.run(trainer, {"part": part.number, "distilled": objective.teacher is not None})
-    validation = trainer.validation or objective.validate(trainer.mean_network)
     metadata = {SAMPLING_STEPS: objective.sampling_steps}
     statistics = objective.thickness_prior.arrays() | learned.appearance().arrays()
     path = run.context.folder.path / name
+    validation = trainer.validation
     return validation, run.write(trainer, _KIND, validation, path, statistics, metadata, learned.describe())
 
 

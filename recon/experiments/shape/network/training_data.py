@@ -140,9 +140,13 @@ def _simulate(seed: int, count: int, work: RunContext) -> list[TrainingCell]:
     return cells
 
 
-def simulate_held_out(seed: int) -> list[TrainingCell]:
-    """Simulate the cells that validate a network which is trained with all real ones."""
-    return [_simulate_one(seed + 1_000_003, number) for number in range(_HELD_OUT_CELLS)]
+def simulate_held_out(seed: int, work: RunContext) -> list[TrainingCell]:
+    """Simulate the cells that validate a network which is trained with all real ones.
+
+    Raises:
+        Stopped: If a stop was requested.
+    """
+    return _simulate(seed + 1_000_003, _HELD_OUT_CELLS, work)
 
 
 def _simulate_one(seed: int, number: int) -> TrainingCell:

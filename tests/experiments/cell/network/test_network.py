@@ -208,7 +208,11 @@ class TestTraining:
         loss, numbers = jax.jit(objective.loss)(identity(), tuple(map(jnp.asarray, batch)), jax.random.key(0))
         assert np.isfinite(float(loss))
         assert float(numbers["error"]) > 0
-        validation = objective.validate(identity())
+        calls = iter(range(1000))
+        assert objective.validate(identity(), lambda: "enough" if next(calls) > 3 else None) is None  # In a fit.
+        assert next(calls) < 7
+        validation = objective.validate(identity(), lambda: None)
+        assert validation is not None
         assert validation["held_out_gain"] == pytest.approx(0, abs=1e-3)  # The begun fit itself.
         assert validation["left_out_gain"] == pytest.approx(0, abs=1e-3)
         assert validation["held_out_gain_linear"] == pytest.approx(0, abs=1e-3)
