@@ -59,7 +59,7 @@ def write_result(
 
 
 def _brightness(
-    forward_model: CellForwardModel, views: Int[np.ndarray, " view"], gains: Float[np.ndarray, " view"]
+    forward_model: CellForwardModel, views: Int[np.ndarray, " view"], gains: Num[np.ndarray, " view"]
 ) -> Float[np.ndarray, " view"] | None:
     """Compute the brightness of bright fields over their median, NaN for dark fields; None if it was not fitted."""
     bright = forward_model.is_bright[views]
@@ -105,13 +105,13 @@ def _predict_views(
     views: Int[np.ndarray, " view"],
     values: Float[Array | np.ndarray, "k z y x"],
     nuisance: Nuisance,
-) -> tuple[Num[np.ndarray, "view h w"], Num[np.ndarray, "view h w"], Float[np.ndarray, " view"]]:
-    """Gather views as measured, and predict them and their brightness one by one."""
+) -> tuple[Num[np.ndarray, "view h w"], Num[np.ndarray, "view h w"], Num[np.ndarray, " view"]]:
+    """Gather views as measured, and predict them and their gains, complex for fields, one by one."""
     measured, modelled, gains = [], [], []
     for view in views:
         batch = forward_model.batch(np.array([view]))
         measured.append(np.asarray(batch["measured"])[0])
         images, gain = forward_model.predict_with_gains(values, nuisance, batch)
         modelled.append(np.asarray(images)[0])
-        gains.append(float(gain[0]))
+        gains.append(np.asarray(gain)[0])
     return np.stack(measured), np.stack(modelled), np.array(gains)

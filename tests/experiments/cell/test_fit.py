@@ -270,6 +270,30 @@ def test_an_ensemble_has_an_uncertainty(scan: Path, tmp_path: Path) -> None:
     assert spread.max() > 0
 
 
+@pytest.mark.usefixtures("no_report")
+def test_complex_fields_of_any_phase_are_fitted_and_written(tmp_path: Path) -> None:
+    y, x = ((np.arange(24) - 12) * 0.2)[:, None], (np.arange(24) - 12) * 0.2
+    tilts = 0.4 * np.stack([np.sin(angles := np.arange(6) * np.pi / 3), np.cos(angles)], axis=1)
+    lens = 0.8 * np.exp(-((y - 0.4) ** 2 + x**2))
+    light = np.exp(
+        2j * np.pi / 0.5 * (tilts[:, 0, None, None] * y + tilts[:, 1, None, None] * x) + 1j * angles[:, None, None]
+    )
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["measurement/field"], file["instrument/illumination_na"] = light * np.exp(1j * lens), tilts
+        for name, number in {
+            "wavelength": 5e-7,
+            "numerical_aperture": 0.6,
+            "medium_index": 1.33,
+            "pixel_size": 2e-7,
+        }.items():
+            file[f"instrument/{name}"] = number
+    (tmp_path / "run.yaml").write_text("kind: cell\nvolume: {depth: 3 um}\nfit: {steps: 8, pyramid: {levels: 2}}")
+    done = run_here("fit", tmp_path / "run.yaml", tmp_path / "scan.h5", "-o", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert numbers(tmp_path / "run")["residual_withheld"] < 1
+    assert unflat.load(tmp_path / "run")([[0, 0.4e-6, 0]])[0] > 1.33
+
+
 @pytest.mark.parametrize(
     "choice",
     [["fit.field=voxels", "fit.steps=30"], ["fit.field=fourier", FOURIER, "fit.learning_rate=0.005", "fit.steps=12"]],
