@@ -242,7 +242,7 @@ def _estimate(kind: Experiment, settings: Any, read: Sequence[Acquisition], prob
         available = available_memory()
         console.print_line(
             f"  memory about {format_bytes(estimate.memory_bytes)} of {format_bytes(available)} available, "
-            f"time about {console.format_duration(estimate.seconds)}"
+            f"time about {console.format_duration(estimate.seconds)}{_other_times(estimate)}"
         )
         if plan.platform == "cpu":
             estimate.require_fit(available, kind.memory_remedy)
@@ -250,6 +250,13 @@ def _estimate(kind: Experiment, settings: Any, read: Sequence[Acquisition], prob
             _compare_with_device(estimate.device_bytes(plan.count), plan, kind.memory_remedy)
     except UnflatError as error:
         problems.append(error)
+
+
+def _other_times(estimate: Estimate) -> str:
+    """Describe the times of other methods."""
+    times = (f"unflat {name}: {console.format_duration(time)}" for name, time in estimate.other_seconds.items())
+    listed = ", ".join(times)
+    return f" ({listed})" if listed else ""
 
 
 def _compare_with_device(needed: int, plan: DevicePlan, remedy: str) -> None:

@@ -21,6 +21,7 @@ class Estimate:
         shared: Number of elements of a step that several devices share out, by their name in the plural.
         divided_bytes: [bytes] Part of the peak memory that is divided among the devices.
         shared_on_cpu: Whether several devices of a CPU share them out too, rather than take them one after the other.
+        other_seconds: [s] Time of a run of other methods than the one estimated, by their names.
     """
 
     memory_bytes: int
@@ -29,6 +30,7 @@ class Estimate:
     shared: Mapping[str, int] = field(default_factory=dict)
     divided_bytes: int = 0
     shared_on_cpu: bool = True
+    other_seconds: Mapping[str, float] = field(default_factory=dict)
 
     def device_bytes(self, devices: int) -> int:
         """[bytes] Peak memory of each of several devices that are not the host."""

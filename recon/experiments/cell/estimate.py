@@ -7,11 +7,15 @@ import numpy as np
 from ...acquisition import Acquisition
 from ...devices import device_memory, usable_cores
 from ...fields.config import SLAB_POINTS
+from ...io.network_file import STEPS
 from ...memory import format_bytes
 from ...optimize.steps import FEWEST_STEPS, trial_steps
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
+from .caps import aperture_of
 from .config import CellSettings
 from .geometry import STORED_WAVE_BYTES, Geometry, geometry_of, geometry_of_part, views_in_step
+from .linear_checks import linear_fault
+from .network.inputs import samples_in_tiles
 from .schema import measured_views
 from .tiling import Tiling, candidates, cut_field
 
@@ -19,6 +23,8 @@ FFT_SECONDS = 1.2e-9
 """[s] Time of a complex 2D FFT and the products around it, per sample and doubling of its size, on one core."""
 FIELD_SECONDS = 6.0e-9
 """[s] Time of the field's value and gradient at a point of the grid, per number that it stores there, on one core."""
+NETWORK_SECONDS = 5.5e-7
+"""[s] Time of the shipped network at a sample of its grid, on one core."""
 PEAK_MEMORY_FACTOR = 2.5
 """Peak memory relative to the arrays of a step: freed memory is not all reused."""
 VOLUME_COPIES = 4
@@ -77,7 +83,10 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
     ]
     shared = {"views of a step": cost.views}
     divided = int(PEAK_MEMORY_FACTOR * cost.waves_bytes)
-    return Estimate(_bytes(settings, acquisition, geometry, tiling), float(seconds), lines, shared, divided)
+    is_known = not linear_fault(acquisition)
+    others = {"predict": _prediction_seconds(settings, acquisition, geometry, seconds)} if is_known else {}
+    memory = _bytes(settings, acquisition, geometry, tiling)
+    return Estimate(memory, float(seconds), lines, shared, divided, other_seconds=others)
 
 
 def require_one_piece(settings: CellSettings, acquisition: Acquisition) -> None:
@@ -161,6 +170,23 @@ def _cost(settings: CellSettings, acquisition: Acquisition, geometry: Geometry) 
     seconds = transforms * plane * np.log2(plane) * FFT_SECONDS + voxels * _field_numbers(settings) * FIELD_SECONDS
     seconds *= _steps(settings) / usable_cores()
     return _Cost(float(arrays), float(waves_bytes), float(seconds), waves, waves // sources, transforms)
+
+
+def _prediction_seconds(
+    settings: CellSettings, acquisition: Acquisition, geometry: Geometry, fit_seconds: float
+) -> float:
+    """Compute the time [s] of a prediction: begun fits in one piece, the network, and a fit that refines its answer."""
+    predict, fit = settings.predict, settings.fit
+    passes = predict.draws * STEPS + 2
+    extent = np.multiply(geometry.lattice.shape, geometry.lattice.pitch)
+    samples = samples_in_tiles(extent, aperture_of(acquisition))
+    seconds = passes * samples * NETWORK_SECONDS / usable_cores() + predict.refine * fit_seconds
+    if predict.start == "linear":
+        return seconds
+    is_tried = fit.steps >= FEWEST_STEPS
+    begun = 1 + is_tried * ((fit.refine.sources == "rigid") + (fit.sign == "auto" and fit.withheld > 0))
+    one_step = _cost(settings, acquisition, geometry).seconds / _steps(settings)
+    return seconds + begun * trial_steps(fit.steps) * one_step
 
 
 def _steps(settings: CellSettings) -> int:

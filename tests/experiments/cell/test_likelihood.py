@@ -66,6 +66,21 @@ def test_the_time_of_a_fit_includes_the_trials_of_sign_light_and_prior() -> None
     assert [one / seconds[0] for one in seconds[1:]] == pytest.approx([5 / 4, 5 / 4, 6 / 4])
 
 
+def test_the_time_of_a_prediction_is_that_of_the_fits_that_it_begins_and_of_its_draws() -> None:
+    def prediction(text: str) -> float:
+        return estimate(settings(text), acquisition()).other_seconds["predict"]
+
+    steps = estimate(settings("fit: {steps: 200, sign: any}"), acquisition()).seconds / 200
+    once, twice = (prediction(f"fit: {{steps: 200, sign: {sign}}}\npredict: {{draws: 8}}") for sign in ("any", "auto"))
+    at_once, more = (prediction(f"predict: {{start: linear, draws: {draws}}}") for draws in (8, 16))
+    assert twice - once == pytest.approx(50 * steps)
+    assert once - at_once == pytest.approx(50 * steps)
+    assert more / at_once == pytest.approx((16 * 8 + 2) / (8 * 8 + 2))
+    refined = prediction("fit: {steps: 200, sign: any}\npredict: {draws: 8, refine: true}")
+    assert refined - once == pytest.approx(200 * steps)
+    assert not estimate(settings(), acquisition(rotation=np.tile(np.eye(3), (VIEWS, 1, 1)))).other_seconds
+
+
 def test_the_box_covers_the_images_and_the_depth() -> None:
     box = likelihood(settings(), acquisition()).frame
     np.testing.assert_allclose((box.low[0], box.high[0]), (-3e-6, 3e-6))

@@ -21,12 +21,8 @@ from ....metrics.missing_cone import Aperture
 from ....networks.flow import integrate, remaining_noise
 from ....networks.weights import compile_with, load_network
 from .denoiser import CellDenoiser, Condition
-from .inputs import NetworkInput, Spacing, Values, to_network_input
+from .inputs import OVERLAP, TILE, NetworkInput, Spacing, Values, to_network_input
 
-TILE = 64
-"""Samples along y and x of the widest field that is not cut."""
-_OVERLAP = 16
-"""Samples that neighbouring tiles share."""
 _TOGETHER = 4
 """Tiles in one call of the network."""
 _SMOOTHING = 1.0
@@ -179,11 +175,11 @@ def _shape(values: Values) -> tuple[int, int, int]:
 
 
 def _tiles(shape: tuple[int, ...]) -> list[Tile]:
-    """Cut a field into tiles of one size that overlap by `_OVERLAP` samples at least."""
+    """Cut a field into tiles of one size that overlap by `OVERLAP` samples at least."""
     along = []
     for n in shape:
         edge = min(n, TILE)
-        count = 1 if n == edge else -(-(n - _OVERLAP) // (edge - _OVERLAP))
+        count = 1 if n == edge else -(-(n - OVERLAP) // (edge - OVERLAP))
         starts = np.linspace(0, n - edge, count).round().astype(int)
         along.append([slice(int(start), int(start) + edge) for start in starts])
     return list(product(*along))
@@ -194,7 +190,7 @@ def _window(tile: slice, size: int) -> Float[np.ndarray, " n"]:
     position = np.arange(tile.start, tile.stop)
     weight = np.ones(len(position))
     if tile.start > 0:
-        weight = np.minimum(weight, (position - tile.start + 0.5) / _OVERLAP)
+        weight = np.minimum(weight, (position - tile.start + 0.5) / OVERLAP)
     if tile.stop < size:
-        weight = np.minimum(weight, (tile.stop - position - 0.5) / _OVERLAP)
+        weight = np.minimum(weight, (tile.stop - position - 0.5) / OVERLAP)
     return np.asarray(smooth_step(weight), np.float32)

@@ -26,6 +26,10 @@ INSTRUMENT_NUMBERS = 7
 """Number of numbers that describe an instrument and the strength of the specimen."""
 LATERAL_SAMPLES, AXIAL_SAMPLES = 2.0, 4.0
 """Samples of the network to the finest detail."""
+TILE = 64
+"""Samples along y and x of the widest field that is not cut."""
+OVERLAP = 16
+"""Samples that neighbouring tiles share."""
 _LEAST_SCALE = 1e-9
 """Floor of the scale, so that an empty answer has a finite one."""
 
@@ -62,6 +66,18 @@ def network_spacing(aperture: Aperture) -> Spacing:
     return z / AXIAL_SAMPLES, y / LATERAL_SAMPLES, x / LATERAL_SAMPLES
 
 
+def grid_shape(extent: Float[np.ndarray, " 3"], aperture: Aperture) -> tuple[int, int, int]:
+    """Count the network's samples (z, y, x) in a box of an extent [m]."""
+    z, y, x = (max(1, round(float(n))) for n in extent / network_spacing(aperture))
+    return z, y, x
+
+
+def samples_in_tiles(extent: Float[np.ndarray, " 3"], aperture: Aperture) -> float:
+    """Count the samples that the network works on in a box of an extent [m], once for each tile that holds them."""
+    z, *lateral = grid_shape(extent, aperture)
+    return float(z * np.prod([n if n <= TILE else n * TILE / (TILE - OVERLAP) for n in lateral]))
+
+
 def finest_detail(aperture: Aperture) -> Spacing:
     """[m] Compute the finest detail (z, y, x) that light and objective transfer."""
     microscope = Microscope(aperture.wavelength, aperture.numerical_aperture, aperture.medium_index, (1.0, 1.0))
@@ -81,7 +97,7 @@ def to_network_input(
         is_fit: Whether it is that of a fit.
     """
     extent = np.array(contrast.shape) * spacing
-    z, y, x = (max(1, round(float(n))) for n in extent / network_spacing(aperture))
+    z, y, x = grid_shape(extent, aperture)
     scale = scale_of(contrast)
     values = resample(contrast / scale, (z, y, x))
     sizes = [-(-n // multiple) * multiple for n in (z, y, x)]

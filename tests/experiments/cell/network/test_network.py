@@ -11,12 +11,13 @@ import pytest
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.cell.network import dataset as dataset_module
 from unflat.recon.experiments.cell.network import objective as objective_module
-from unflat.recon.experiments.cell.network.completion import TILE, Completion, spread_draws
+from unflat.recon.experiments.cell.network.completion import Completion, spread_draws
 from unflat.recon.experiments.cell.network.config import CellNetwork, CellTrain
 from unflat.recon.experiments.cell.network.dataset import cell_dataset, depth_of, simulate_shard
 from unflat.recon.experiments.cell.network.denoiser import CellDenoiser, Condition
 from unflat.recon.experiments.cell.network.inputs import (
     INSTRUMENT_NUMBERS,
+    TILE,
     network_spacing,
     scale_of,
     to_network_input,
