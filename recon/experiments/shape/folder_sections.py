@@ -52,7 +52,8 @@ def further_planes(settings: ShapeAcquisition, files: Sequence[SectionFile]) -> 
     count = 1 + max((number for file in files for number in _used_parts(settings, file)), default=-1)
     places = _configured_places(settings)
     if places and not count:
-        message = "further sections are read from section_0/image and section_0/mask, and there are no such folders"
+        message = "further sections are read from section_0/image and section_0/mask, and there are none beside the "
+        message += "image and mask of a first section"
         raise ConfigError(Diagnostic(f"acquisition.{next(iter(places))}", message, "add them, or set it to null"))
     if not count:
         return []

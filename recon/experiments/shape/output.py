@@ -31,7 +31,7 @@ from .network.inputs import PictureInput
 from .places import ARRAY_COLUMNS, place_arrays, place_row, with_places
 from .schema import OCCUPANCY
 from .scores import score_shapes
-from .sections import HEIGHT, section_arrays
+from .sections import HEIGHT, MASK, section_arrays
 from .verdict import assess_cell, summarize
 
 _log = logging.getLogger(__name__)
@@ -243,6 +243,19 @@ def _write_volume(
                 f"seen/{name}", data=array, chunks=(1, *array.shape[1:]), compression="gzip", fletcher32=True
             )
             dataset.attrs["units"] = first.length_unit if name == HEIGHT else "1"
+        _mark_drawn_masks(file["seen"], cells)
+
+
+def _mark_drawn_masks(seen: h5py.Group, cells: CellBatch) -> None:
+    """Mark the masks of further sections that were drawn from their pictures, if any."""
+    masked = [(i, section) for i, own in enumerate(cells.sections) for section in own if section.mask is not None]
+    drawn = [(i, section.number) for i, section in masked if not section.has_own_mask]
+    if drawn:
+        marks = np.zeros(seen[MASK].shape[:2], np.uint8)
+        marks[tuple(np.transpose(drawn))] = 1
+        dataset = seen.create_dataset(f"{MASK}_drawn", data=marks)
+        dataset.attrs.update({"units": "1", "long_name": "1 for a mask that was drawn from its picture"})
+        seen[MASK].attrs["drawn_from_pictures"] = f"{len(drawn)} of {len(masked)} masks"
 
 
 def _provenance(work: RunContext) -> dict[str, str]:

@@ -23,6 +23,7 @@ from ...errors import DataError, Diagnostic
 from ...io.file_names import natural_order
 from ...io.guard import guard
 from .config import ShapeAcquisition
+from .labels import list_some
 from .section_images import FolderImage, decode_image
 from .section_names import Key, in_section_folder, match_files
 
@@ -218,11 +219,12 @@ def _group_by_cell(path: Path, names: Sequence[str]) -> tuple[list[SectionFile],
         for part, stem, name, other in sections.doubled
     ]
     faults += _missing_parts(path, sections.cells)
+    first = sorted({stem for _, stem in sections.cells}, key=natural_order)
     for (tree, stem), own in sections.further.items():
         if (tree, stem) not in sections.cells:
             name = next(iter(next(iter(own.values())).values()))
-            message = f"is a further section of {stem!r}, which has no first section"
-            faults.append(Diagnostic(f"{path}:{name}", message, "add it to image and mask, or take this one away"))
+            message = f"is a further section of {stem!r}, which has no first section: those are of {list_some(first)}"
+            faults.append(Diagnostic(f"{path}:{name}", message, "name it as the image and mask of its cell"))
     if faults:
         raise DataError(*limit_faults(faults, path))
     if not sections.cells:

@@ -437,7 +437,7 @@ def test_a_checkpoint_with_draws_of_an_earlier_version_is_refused(tmp_path: Path
     with RunFolder.create(tmp_path / "run", fingerprint={}) as folder:
         arrays = {"codes": np.zeros((2, 2, 16, 16, 16), np.float32), "misfits": np.zeros((2, 2, 2), np.float32)}
         folder.save_checkpoint(3, arrays, {"drawn": 3, "refined": 0})
-        with pytest.raises(ConfigError, match=r"drew other shapes.*--force"):
+        with pytest.raises(ConfigError, match=r"draws of format 1, of another version.*--force"):
             PredictionState.restore(RunContext(None, folder), 2, 2)
 
 

@@ -16,6 +16,7 @@ from unflat.recon.experiments.configs import load_config
 from unflat.recon.experiments.shape.cell_table import sections_agreement
 from unflat.recon.experiments.shape.cells import CellBatch, to_cell_batch
 from unflat.recon.experiments.shape.config import ShapeAcquisition, ShapeSettings
+from unflat.recon.experiments.shape.network import conditioning
 from unflat.recon.experiments.shape.network.conditioning import nearest_draws
 from unflat.recon.experiments.shape.network.next_section import CANDIDATES, expected_reductions
 from unflat.recon.experiments.shape.network.predict import predict
@@ -40,6 +41,7 @@ from unflat.recon.experiments.shape.sections import (
     tilt_rotation,
 )
 from unflat.recon.experiments.shape.simulate import simulate
+from unflat.recon.io.inspect import describe
 from unflat.recon.io.write import write
 from unflat.recon.runs import RunContext, RunFolder
 
@@ -309,7 +311,7 @@ def test_further_sections_that_do_not_fit_their_cell_are_refused(tmp_path: Path)
 
     folder_of_sections(tmp_path)
     tifffile.imwrite(tmp_path / "section_0" / "mask" / "b.tif", np.ones((EDGE, EDGE), np.uint8))
-    with pytest.raises(DataError, match="is a further section of 'b', which has no first section"):
+    with pytest.raises(DataError, match="is a further section of 'b', which has no first section: those are of a;"):
         read_folder(ShapeAcquisition(**PLACES_OF_FOLDER), tmp_path)
     (tmp_path / "section_0" / "mask" / "b.tif").rename(tmp_path / "section_0" / "mask" / "a.tif")
     tifffile.imwrite(tmp_path / "section_1" / "image" / "a.tif", np.ones((EDGE, 20), np.uint8))
@@ -363,7 +365,10 @@ def test_the_expected_gain_is_that_of_the_section_that_tells() -> None:
     assert expected_reductions(codes[:1] + noise).max() < 0.5  # Noise in one plane tells little of that elsewhere.
 
 
-def test_predictions_use_all_sections_and_leave_single_ones_as_they_were(tmp_path: Path) -> None:
+def test_predictions_use_all_sections_and_leave_single_ones_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conditioning, "_POOL", 0)  # Twice the draws of the consensus, the least that there may be.
     (tmp_path / "c.yaml").write_text(
         "kind: shape\npredict: {draws: 3, steps: 1}\nvolume: {edge: 32}\nsimulate: {cells: 3, classes: [cell_cluster, "
         "knizocyte], pixels: 64, section_height: [0], section_tilt: [['90 deg', '0 deg']]}\n"
@@ -401,3 +406,7 @@ def test_predictions_use_all_sections_and_leave_single_ones_as_they_were(tmp_pat
         numbers = predict(RunContext(mean, folder, pictures)).numbers
     assert numbers["draws"] == 1
     assert numbers["sections_agreement"] > 0.85
+    with h5py.File(tmp_path / "mean" / "volume.h5") as file, h5py.File(tmp_path / "two" / "volume.h5") as given:
+        assert file[f"seen/{MASK}_drawn"][()].tolist() == [[1]]
+        assert f"seen/{MASK}_drawn" not in given
+    assert any("@drawn_from_pictures = 1 of 1 masks" in line for line in describe(tmp_path / "mean" / "volume.h5"))

@@ -22,7 +22,11 @@ class CellNetwork(NetworkSettings):
 class CellTrain(SimulatedTrainSettings):
     """Training of the network."""
 
-    specimens: int = Field(8000, ge=32, description="Number of simulated specimens; each use of one is mirrored anew.")
+    specimens: int = Field(
+        8000,
+        ge=32,
+        description="Number of simulated specimens, rounded up to a multiple of 32; each use of one is mirrored anew.",
+    )
     left_out: tuple[Sort, ...] = Field(
         (), description="Sorts of specimens that the training does not see; a validation measures them by themselves."
     )

@@ -15,7 +15,7 @@ from .next_section import CANDIDATES
 from .shape_code import EDGE
 
 _VERSION = 3
-"""Version of the draws: those of one picture and seed differ between versions, and are not mixed."""
+"""Version of the draws: those of a cell and seed may differ between versions, and are not mixed."""
 
 
 @dataclass
@@ -65,8 +65,8 @@ class PredictionState:
         codes, counts = checkpoint.arrays["codes"], checkpoint.metadata
         if counts.get("version") != _VERSION:
             raise ConfigError(
-                "the checkpoint is of a version of unflat that drew other shapes, and cannot be continued with this "
-                "one; continue it with that version, or start anew with --force"
+                f"the checkpoint has draws of format {counts.get('version', 1)}, of another version of unflat, and "
+                f"this one continues format {_VERSION} alone; start anew with --force, or continue it with that version"
             )
         if codes.shape[:2] != (cells, draws_per_cell):
             raise ConfigError(
