@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 
 from ..acquisition import Acquisition
 from ..model_series import ModelSeries
 from ..optimize.fit import fit_field
 from ..optimize.series_likelihood import PREFIX, SeriesLikelihood
-from ..optimize.trial import BegunFit, Trial
+from ..optimize.trial import TRIAL_STEPS, BegunFit, Trial
 from ..runs.contents import SERIES
 from ..runs.context import RunContext, RunOutcome
 from ..runs.verdict import Reason, SpecimenVerdict, Verdict
@@ -21,6 +22,8 @@ _log = logging.getLogger(__name__)
 DEFAULT_STRENGTH = 4.0
 """Strength where nothing is withheld, or the steps are too few to choose."""
 _SMOOTHNESS, _SPATIAL = "series_smoothness", "series_spatial"
+_TRIED = "residual_tried_"
+"""Beginning of the names of the withheld residuals with each strength that was tried."""
 
 
 def fit_series(experiment: Experiment, context: RunContext, series: Series) -> RunOutcome:
@@ -39,7 +42,7 @@ def fit_series(experiment: Experiment, context: RunContext, series: Series) -> R
     parts = tuple(experiment.series_likelihoods(contexts))
     moves = context.config.fit.series.motion and experiment.series_moves
     likelihood = SeriesLikelihood(parts, series.axis, series.names, DEFAULT_STRENGTH, moves)
-    likelihood, begun = _with_strengths(likelihood, context)
+    likelihood, begun, tried = _with_strengths(likelihood, context)
 
     def compare(model: ModelSeries, _truth: object) -> dict[str, float]:
         return _truth_numbers(experiment, model, series.acquisitions)
@@ -47,7 +50,7 @@ def fit_series(experiment: Experiment, context: RunContext, series: Series) -> R
     outcome = fit_field(likelihood, context, compare, begun)
     context.folder.remove_trials()
     whole, each = _split_numbers(outcome.numbers, len(series.acquisitions))
-    whole |= {_SMOOTHNESS: likelihood.smoothness, _SPATIAL: likelihood.spatial} | _means(each, whole)
+    whole |= {_SMOOTHNESS: likelihood.smoothness, _SPATIAL: likelihood.spatial} | tried | _means(each, whole)
     verdicts = [Verdict.of(experiment.assess(numbers)) for numbers in each]
     write_acquisitions(experiment, context, series, each, verdicts)
     specimens = tuple(
@@ -71,10 +74,15 @@ def _verdict_of_all(verdicts: Sequence[Verdict]) -> Verdict:
     return Verdict.of(reasons.values())
 
 
-def _with_strengths(likelihood: SeriesLikelihood, context: RunContext) -> tuple[SeriesLikelihood, BegunFit | None]:
+def _with_strengths(
+    likelihood: SeriesLikelihood, context: RunContext
+) -> tuple[SeriesLikelihood, BegunFit | None, dict[str, float]]:
     """Take the strengths of the config, or those whose begun fit predicts the withheld data best.
 
     First the smoothness is tried, then, with the best, the factor of the priors in space.
+
+    Returns:
+        The likelihood, the fit to go on with, and the steps and withheld residuals of what was tried.
 
     Raises:
         Stopped: If the run was asked to end early.
@@ -83,21 +91,23 @@ def _with_strengths(likelihood: SeriesLikelihood, context: RunContext) -> tuple[
     smoothnesses, factors = fit.series_smoothnesses, fit.series_factors
     likelihood = likelihood.with_strengths(DEFAULT_STRENGTH if len(smoothnesses) > 1 else smoothnesses[0], factors[0])
     if len(smoothnesses) == len(factors) == 1:
-        return likelihood, None
+        return likelihood, None, {}
     if _SMOOTHNESS in earlier:
         chosen = (float(earlier.get(name, 1.0)) for name in (_SMOOTHNESS, _SPATIAL))
-        return likelihood.with_strengths(*chosen), None
+        tried = {name: float(value) for name, value in earlier.items() if name.startswith((TRIAL_STEPS, _TRIED))}
+        return likelihood.with_strengths(*chosen), None, tried
     if not len(likelihood.split().withheld) or not fit.series_trial_steps:
         text = "fit.series.smoothness: %g, spatial: %g, as the steps or the views are too few to choose"
         _log.info(text, likelihood.smoothness, likelihood.spatial)
-        return likelihood, None
-    trial = Trial(context, len(smoothnesses) + len(factors) - 1)
-    best = _best_of(trial, likelihood, smoothnesses, "smoothness")
-    best = _best_of(trial, best[0], factors, "spatial", {factors[0]: best[1]})
-    likelihood, begun = best
+        return likelihood, None, {}
+    trial, tried = Trial(context, len(smoothnesses) + len(factors) - 1), dict[str, float]()
+    best = _best_of(trial, likelihood, smoothnesses, "smoothness", tried)
+    best = _best_of(trial, best[0], factors, "spatial", tried, {factors[0]: best[1]})
+    likelihood, begun = best[0], trial.choose(best[1])
+    tried[TRIAL_STEPS] = float(begun.other_steps)
     strengths = {_SMOOTHNESS: likelihood.smoothness, _SPATIAL: likelihood.spatial}
-    context.folder.write_choices(context.folder.read_choices() | strengths)
-    return likelihood, trial.choose(begun)
+    context.folder.write_choices(context.folder.read_choices() | strengths | tried)
+    return likelihood, begun, tried
 
 
 def _best_of(
@@ -105,6 +115,7 @@ def _best_of(
     likelihood: SeriesLikelihood,
     values: Sequence[float],
     name: str,
+    tried: dict[str, float],
     begun: Mapping[float, BegunFit] | None = None,
 ) -> tuple[SeriesLikelihood, BegunFit]:
     """Begin a fit with each value of a strength, and select the one that predicts the withheld data best.
@@ -114,6 +125,7 @@ def _best_of(
         likelihood: Likelihood of the series.
         values: Values to try.
         name: Name of the strength, as a setting.
+        tried: Dictionary to which the withheld residual with each value is added.
         begun: Fits that were begun before, by the value.
 
     Raises:
@@ -127,6 +139,8 @@ def _best_of(
             fits[value] = trial.begin(f"smoothness-{other.smoothness:g}-spatial-{other.spatial:g}", other)
     best = min(fits, key=lambda value: fits[value].withheld)
     if len(values) > 1:
+        residuals_tried = {f"{_TRIED}{name}_{value:g}": fits[value].withheld for value in values}
+        tried |= {key: residual for key, residual in residuals_tried.items() if isfinite(residual)}
         residuals = ", ".join(f"{fits[value].withheld:.4f} with {value:g}" for value in values)
         _log.info("fit.series.%s: %g (withheld residual %s)", name, best, residuals)
     return each[best], fits[best]

@@ -20,6 +20,10 @@ class SimulatedSeries(Settings):
         "for the odd ones.",
     )
 
+    repeat: int = Field(
+        0, ge=0, description="Number of this acquisition among those at the same time: each has noise of its own."
+    )
+
     @model_validator(mode="after")
     def _within_the_series(self) -> "SimulatedSeries":
         if self.time > self.duration:
@@ -37,6 +41,6 @@ class SimulatedSeries(Settings):
         return {"time": f"{self.time:.12g} s"}
 
     @property
-    def noise_stream(self) -> int:
-        """Number that sets the noise of this acquisition apart from that of the others."""
-        return round(1e6 * self.share)
+    def noise_stream(self) -> tuple[int, ...]:
+        """Numbers that set the noise of this acquisition apart from that of the others."""
+        return (round(1e6 * self.share), *([self.repeat] if self.repeat else []))

@@ -22,6 +22,9 @@ from .settings import FitSettings
 from .steps import trial_steps
 from .trainer import Callbacks
 
+TRIAL_STEPS = "trial_steps"
+"""Metric of the steps of the fits that were tried and not chosen."""
+
 
 @dataclass
 class BegunFit:

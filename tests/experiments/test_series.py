@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,9 +15,15 @@ import pytest
 from unflat.cli.main import run
 from unflat.recon.errors import ConfigError, DataError
 from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments import series as series_module
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.experiments.series_input import Series, SeriesInput, read_series
 from unflat.recon.io.model_file import read_model, read_model_series
+from unflat.recon.optimize.likelihood import Split
+from unflat.recon.optimize.series_likelihood import SeriesLikelihood
+from unflat.recon.optimize.trial import BegunFit, Trial
+from unflat.recon.runs import RunContext, RunFolder
+from unflat.recon.series_axis import SeriesAxis
 
 CONFIG = """kind: cell
 volume: {depth: 2 um}
@@ -24,6 +31,37 @@ fit: {steps: 6, field: voxels, sign: any, start: none, series: {smoothness: 4}}
 physics: {absorption: false, model: linear}
 simulate: {shape: [16, 16], illumination: {count: 6}}
 """
+
+
+class Strengths(SeriesLikelihood):
+    """Likelihood of a series, of which only the strengths of its priors count."""
+
+    def split(self) -> Split:
+        """Return a division with a withheld view."""
+        return Split(np.arange(3), np.array([3]))
+
+
+class Tried(BegunFit):
+    """Fit of a trial that left a residual."""
+
+    withheld = 0.0
+
+
+class Residuals(Trial):
+    """Trial that takes no step: the residual of each pair of strengths is known."""
+
+    def __init__(self, *_: object) -> None:
+        self.known = {(2.0, 1.0): 0.5, (8.0, 1.0): 0.4, (32.0, 1.0): float("inf"), (8.0, 0.25): 0.45}
+
+    def begin(self, name: str, likelihood: Any) -> BegunFit:
+        """Return the fit with the strengths of a likelihood."""
+        fit = Tried.__new__(Tried)
+        fit.withheld, fit.other_steps = self.known[likelihood.smoothness, likelihood.spatial], 150
+        return fit
+
+    def choose(self, chosen: BegunFit) -> BegunFit:
+        """Return the fit as it is."""
+        return chosen
 
 
 @pytest.fixture(scope="module")
@@ -262,3 +300,31 @@ class TestRun:
         for name, array in own.weights.items():
             np.testing.assert_array_equal(array, other.weights[name])
         assert result.metrics["residual_fitted"] < 1
+
+
+class TestStrengths:
+    def test_the_residual_of_each_strength_and_the_steps_of_the_trials_are_numbers_of_the_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(series_module, "Trial", Residuals)
+        config = parse_config("kind: cell\nfit: {steps: 200}\n")
+        given = Strengths((), SeriesAxis("time", "s", (0.0, 1.0)), ("a", "b"), 4.0, True)
+        with RunFolder.create(tmp_path / "run", fingerprint={}) as folder:
+            context = RunContext(config, folder)
+            likelihood, begun, tried = series_module._with_strengths(given, context)
+            again = series_module._with_strengths(given, context)
+        assert (likelihood.smoothness, likelihood.spatial) == (8.0, 1.0)
+        assert begun is not None
+        assert begun.withheld == 0.4
+        names = ("smoothness_2", "smoothness_8", "spatial_1", "spatial_0.25")
+        expected = dict(zip((f"residual_tried_{name}" for name in names), (0.5, 0.4, 0.4, 0.45), strict=True))
+        assert tried == expected | {"trial_steps": 150}
+        assert again[1:] == (None, tried)  # A run that goes on reads them.
+
+    @pytest.mark.parametrize("kind", ["cell", "crystal"])
+    def test_acquisitions_at_one_time_have_noise_of_their_own(self, kind: str) -> None:
+        shape = {"cell": "[16, 16], illumination: {count: 4}", "crystal": "[16, 16, 16], flaws: []"}[kind]
+        text = f"kind: {kind}\nsimulate: {{shape: {shape}, series: {{time: 0 s, repeat: %d}}}}\n"
+        one, again, other = (get_experiment(kind).simulate(parse_config(text % repeat)) for repeat in (0, 0, 1))
+        np.testing.assert_array_equal(one["images"], again["images"])
+        assert np.any(one["images"] != other["images"])

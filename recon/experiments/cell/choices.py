@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...optimize.steps import FEWEST_STEPS, LEAST_TRIAL
-from ...optimize.trial import BegunFit, Trial
+from ...optimize.trial import TRIAL_STEPS, BegunFit, Trial
 from ...runs.context import RunContext
 from .absorption_test import absorption_ratio
 from .likelihood import CellLikelihood
@@ -31,8 +31,6 @@ TOLERANCE = 0.01
 """Relative excess of the withheld residual up to which the data do not contradict a sign."""
 _CORRECTION = "light_correction"
 """Name of the rough corrections of the light in ``choices.json``."""
-TRIAL_STEPS = "trial_steps"
-"""Name of the number of steps of the trials that the chosen fit does not go on from."""
 _SIGNS = {"any": 0.0, "nonnegative": 1.0, "nonpositive": -1.0}
 
 

@@ -60,7 +60,7 @@ def simulate(settings: CellSettings, progress: Progress = silent) -> Acquisition
     """
     config = settings.simulate
     draw_rng, light_rng = (np.random.default_rng([settings.seed, stream]) for stream in range(2))
-    noise_rng = np.random.default_rng([settings.seed, 2, *([config.series.noise_stream] if config.series else [])])
+    noise_rng = np.random.default_rng([settings.seed, 2, *(config.series.noise_stream if config.series else ())])
     microscope = Microscope(config.wavelength, config.numerical_aperture, config.medium_index, config.pixel_size)
     specimen = draw_specimen(config, draw_rng)
     if config.series:

@@ -21,8 +21,9 @@ from ...optimize.fit import (
     fit_members,
     provenance_of,
 )
+from ...optimize.trial import TRIAL_STEPS
 from ...runs.context import RunContext, RunOutcome, Status
-from .choices import TRIAL_STEPS, Choices
+from .choices import Choices
 from .estimate import choose_tiling, describe_tiling
 from .likelihood import CellLikelihood
 from .tiles import TiledLikelihood, seam_numbers

@@ -71,7 +71,7 @@ def _simulate(settings: CrystalSettings, progress: Progress) -> Acquisition:
     progress(1, 3)
     field, geometry, groups = _diffract(crystal, curve, section, np.random.default_rng([settings.seed, 2]))
     progress(2, 3)
-    rng = np.random.default_rng([settings.seed, 1, *([section.series.noise_stream] if section.series else [])])
+    rng = np.random.default_rng([settings.seed, 1, *(section.series.noise_stream if section.series else ())])
     exposed = expose_scan(field, detector_exposure(section), rng)
     counts = exposed.counts if section.detector.counts is not None else exposed.modelled
     arrays = {
