@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--level",
     type=float,
-    help="Value on the surface; by default 0 of a signed distance, and the middle of the range of others.",
+    help="Value on the surface; by default that of 'unflat measure', or else the middle of the range.",
 )
 @spacing_option
 @click.option("--cell", type=click.IntRange(0), help="Number of the cell, if there are many.")
@@ -108,12 +108,14 @@ def _own_files(output: Path, specimens: "Sequence[Member]") -> list[Path]:
 
 def _write_surface(volume: Volume, output: Path, quantity: str | None, level: float | None) -> None:
     """Write the surface of a volume."""
+    from ..recon.experiments.specimens import choose_surface
     from ..recon.io.mesh import save_mesh
     from ..recon.metrics.morphology.volume_surface import Scale, extract_volume_surface
 
     scale = Scale.of(volume)
     # The only quantity of another program's volume has the name that it has in its kind.
-    surface = extract_volume_surface(volume, scale, quantity if quantity in volume.values else None, level)
+    name, own_level = choose_surface(volume, quantity if quantity in volume.values else None)
+    surface = extract_volume_surface(volume, scale, name, own_level if level is None else level)
     save_mesh(surface.mesh, output, scale.unit)
     mesh = surface.mesh
     console.print_line(

@@ -331,9 +331,13 @@ def _projection(result: "Sampled", request: RenderRequest) -> "Figure":
 
 
 def _surface(result: "Sampled", request: RenderRequest) -> "Figure":
+    from ..recon.experiments.specimens import choose_surface
     from ..recon.visualization import surface_figure
+    from ..recon.visualization.surface_scene import surface_volume
 
-    return surface_figure(result, *request.angles, **request.common_options())
+    options = request.common_options()
+    _, level = choose_surface(surface_volume(result, [options["quantity"]]), options["quantity"])
+    return surface_figure(result, *request.angles, **options, level=level)
 
 
 def _light(result: "Sampled", request: RenderRequest) -> "Figure":

@@ -69,6 +69,24 @@ def open_result(path: Path, options: SpecimenOptions, *, quiet: bool = False) ->
     return bodies[0].volume
 
 
+def choose_surface(volume: Volume, quantity: str | None = None) -> tuple[str | None, float | None]:
+    """Choose the surface of a specimen, as its kind measures it.
+
+    Args:
+        volume: The specimen.
+        quantity: Name of the quantity; that of the kind's surface by default.
+
+    Returns:
+        Quantity, None for the signed distance or the main one, and the level, None for 0 or the middle of its range
+        (of a quantity that its kind does not measure, and of volumes of no kind).
+    """
+    try:
+        name, level = get_experiment(volume.kind).surface_level(volume)
+    except UnflatError:
+        return quantity, None
+    return (name, level) if name in volume.values and quantity in (None, name) else (quantity, None)
+
+
 def read_specimens(
     path: Path,
     options: SpecimenOptions,

@@ -32,6 +32,7 @@ def surface_figure(
     quantity: str | None = None,
     limits: tuple[float, float] | None = None,
     size: int = 200,
+    level: float | None = None,
 ) -> "matplotlib.figure.Figure":
     """Draw the surface with a scale bar.
 
@@ -39,10 +40,10 @@ def surface_figure(
         result: A model or a volume.
         azimuth: [rad] Rotation about the vertical.
         elevation: [rad] Rotation about the horizontal of the image.
-        quantity: Name of the quantity; the main one by default. The surface is at 0 of a signed distance, and at the
-            middle of the range of any other quantity.
+        quantity: Name of the quantity; the main one by default.
         limits: Ignored; all figures share these options.
         size: Number of samples along the longest edge of the box.
+        level: Value on the surface; by default 0 of a signed distance, else half-way of its range.
 
     Raises:
         DataError: If there is no surface.
@@ -50,12 +51,12 @@ def surface_figure(
     name = result.quantity(quantity).name
     axes = result.isotropic_axes(size)
     values = np.asarray(result.sample(*axes, quantity=quantity), np.float32)
-    if name == SIGNED_DISTANCE:
-        values = -values
-    cut = 0.0 if name == SIGNED_DISTANCE else float(values.min() + values.max()) / 2
-    if not values.min() < cut < values.max():
-        message = f"{name} has no surface at {cut:.4g}: it goes from {values.min():.4g} to {values.max():.4g}"
+    if level is None:
+        level = 0.0 if name == SIGNED_DISTANCE else float(values.min() + values.max()) / 2
+    if not values.min() < level < values.max():
+        message = f"{name} has no surface at {level:.4g}: it goes from {values.min():.4g} to {values.max():.4g}"
         raise DataError(message)
+    values, cut = (-values, -level) if result.background(name) > level else (values, level)
     shade = shade_surface(values, cut, view_rotation(azimuth, elevation))
     pitch, middle = float(axes[1][1] - axes[1][0]), [float(a[0] + a[-1]) / 2 for a in axes]
     down, right = (c + (np.arange(n) - (n - 1) / 2) * pitch for c, n in zip(middle[1:], shade.shape, strict=True))

@@ -245,6 +245,20 @@ class TestMesh:
         # The middle of the range of the index is at the edge of the ball.
         np.testing.assert_allclose(np.linalg.norm(read.vertices, axis=1), 2.0, atol=0.03)
 
+    def test_a_cell_is_meshed_as_it_is_measured(self, tmp_path: Path, written: Any) -> None:
+        granule = np.where(ball(0.6e-6) > 0, np.float32(0.06), 0)
+        dense = cell()
+        dense = replace(dense, values={"refractive_index": dense.values["refractive_index"] + granule})
+        for name, each in {"granule": dense, "less dense": cell(scale=-1.0)}.items():
+            path = written(each)
+            assert run_command("measure", path, "-o", tmp_path / "t.csv", "--force") == 0
+            assert run_command("mesh", path, "-o", tmp_path / "m.stl", "--force") == 0
+            (row,) = rows(tmp_path / "t.csv")
+            volumes = [float(row["volume [um3]"]), trimesh.load_mesh(tmp_path / "m.stl").volume]
+            np.testing.assert_allclose(volumes, VOLUME, rtol=0.02, err_msg=name)
+            assert row["box_faces"] == "0"
+        assert float(row["dry_mass [pg]"]) == pytest.approx(-VOLUME * (INSIDE - MEDIUM) / 0.185, rel=0.05)
+
     def test_a_model_at_two_spacings_is_one_shape_without_steps(self, tmp_path: Path) -> None:
         write_model(model(), tmp_path / "model.h5")
         meshes = []

@@ -97,3 +97,11 @@ def good_pixels(acquisition: Acquisition, name: str) -> Bool[np.ndarray, "*any"]
     if mask.ndim > frames.ndim:
         mask = mask.min(axis=0)
     return np.broadcast_to(mask == 0, frames.shape)
+
+
+def border_pixels(shape: tuple[int, ...]) -> Bool[np.ndarray, "y x"]:
+    """Select the border of an image, one sixteenth of it wide."""
+    margin = max(min(shape) // 16, 1)
+    border = np.ones(shape, bool)
+    border[margin:-margin, margin:-margin] = False
+    return border

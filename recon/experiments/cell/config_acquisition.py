@@ -39,6 +39,11 @@ class CellAcquisition(Settings):
         "{amplitude: /a, phase: /p in deg}, or {path_difference: /opd in nm}. '/image_*/phase' stacks the images of "
         "several groups.",
     )
+    field_tilt: Literal["included", "removed"] = Field(
+        "included",
+        description="Whether complex fields include the tilt of their light, exp(2πi na·r/λ), or were divided by it, "
+        "as by the hologram of an empty field.",
+    )
     background: NumberSource | None = array_field(
         "/measurement/background",
         "y x",

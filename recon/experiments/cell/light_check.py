@@ -10,7 +10,8 @@ from .config import CellSettings
 from .config_acquisition import CellAcquisition
 from .forward_model import CellForwardModel
 from .illumination import DIRECTIONS
-from .light_ranking import Description, Ranked, described_among, linear_test, rank, shifted
+from .light_description import Description, is_uncorrected, settings_of
+from .light_ranking import Ranked, described_among, linear_test, rank, shifted
 from .likelihood import likelihood
 from .linear_test import LinearTest
 from .schema import illumination_mode
@@ -68,7 +69,7 @@ def _table(ranking: list[Ranked], described: Ranked, config: CellAcquisition) ->
     lines = [f"{'light':34} {'residual':>8} {'relative':>8}  settings"]
     for ranked in ranking:
         for description in ranked.descriptions:
-            text = " ".join(_settings_of(description, config)) or "as they are"
+            text = " ".join(settings_of(description, config)) or "as they are"
             ratio = ranked.relative_to(described)
             lines.append(f"{description.name:34} {ranked.residual:8.3f} {ratio:8.3f}  {text}")
     return lines
@@ -100,40 +101,7 @@ def _opposite_light(described: Ranked, config: CellAcquisition) -> list[str]:
 
 def _options(description: Description, config: CellAcquisition) -> str:
     """Options of a command that describe the light so."""
-    return " ".join(f'--set "{setting}"' for setting in _settings_of(description, config))
-
-
-def _settings_of(description: Description, config: CellAcquisition) -> list[str]:
-    """List the settings that describe the light so, as ``--set`` takes them."""
-    settings = [f"acquisition.reverse_defocus={str(not config.reverse_defocus).lower()}"]
-    if not description.reverses_focus:
-        settings = []
-    if not description.orientation:
-        return settings
-    correction = config.light_correction
-    if illumination_mode(config) == "led_grid" and config.led_grid and _is_uncorrected(config):
-        rows, columns = (_turned(axis, description) for axis in (config.led_grid.row_axis, config.led_grid.column_axis))
-        return [f"acquisition.led_grid.row_axis={rows}", f"acquisition.led_grid.column_axis={columns}", *settings]
-    axes = ",".join(_turned(axis, description) for axis in correction.axes)
-    changed = [f"acquisition.light_correction.axes=[{axes}]"]
-    if correction.turn and np.linalg.det(description.matrix) < 0:
-        changed.append(f"acquisition.light_correction.turn={-np.rad2deg(correction.turn):g} deg")
-    if any(correction.shift):
-        y, x = (np.array(correction.shift) @ description.matrix).tolist()
-        changed.append(f"acquisition.light_correction.shift=[{y:.4g},{x:.4g}]")
-    return [*changed, *settings]
-
-
-def _is_uncorrected(config: CellAcquisition) -> bool:
-    """Whether directions of the described light are those of the light, so that axes and centre of an array apply."""
-    correction = config.light_correction
-    return correction.turn == 0 and correction.axes == ("y", "x") and not any(correction.shift)
-
-
-def _turned(axis: str, description: Description) -> str:
-    """Name the direction that an axis of the described light takes."""
-    direction = np.array(DIRECTIONS[axis]) @ description.matrix
-    return next(name for name, vector in DIRECTIONS.items() if np.allclose(vector, direction))
+    return " ".join(f'--set "{setting}"' for setting in settings_of(description, config))
 
 
 def _better_shift(test: LinearTest, described: Ranked, config: CellAcquisition) -> list[str]:
@@ -150,7 +118,7 @@ def _better_shift(test: LinearTest, described: Ranked, config: CellAcquisition) 
     y, x = trials[best]
     shift = np.array(config.light_correction.shift) + step * np.array([y, x])
     setting = f"acquisition.light_correction.shift=[{shift[0]:.4g},{shift[1]:.4g}]"
-    if grid is not None and is_counted and _is_uncorrected(config):
+    if grid is not None and is_counted and is_uncorrected(config):
         axes = np.array([DIRECTIONS[grid.row_axis], DIRECTIONS[grid.column_axis]])
         rows, columns = np.array(grid.centre) - axes @ np.array([y, x])
         setting = f"acquisition.led_grid.centre=[{rows:g},{columns:g}]"

@@ -6,60 +6,20 @@ of the opposite contrast: descriptions come in such pairs, whose residuals are e
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from ....physics.optics.microscope import Illumination
 from .forward_model import CellForwardModel
-from .illumination import DIRECTIONS
-from .light_names import CLEAR_ERRORS, CLEAR_RATIO, ORIENTATIONS
+from .light_description import AXES, Description
+from .light_names import CLEAR_ERRORS, CLEAR_RATIO
 from .linear_test import LinearTest
 
 FEWEST_VIEWS = 6
 """Bright fields below which nothing is compared."""
-AXES: tuple[tuple[str, str], ...] = (
-    ("y", "x"),
-    ("-x", "y"),
-    ("-y", "-x"),
-    ("x", "-y"),
-    ("-y", "x"),
-    ("y", "-x"),
-    ("x", "y"),
-    ("-x", "-y"),
-)
-"""Directions along which the two components of the light lie, for each orientation; the first is that described."""
 _OPPOSITE = (2, 3, 0, 1, 5, 4, 7, 6)
 """Orientation with the opposite directions of each."""
-
-
-class Description(NamedTuple):
-    """A description of the light.
-
-    Args:
-        orientation: Index in `AXES`.
-        reverses_focus: Whether the positions of the focal plane are negated.
-    """
-
-    orientation: int = 0
-    reverses_focus: bool = False
-
-    @property
-    def name(self) -> str:
-        """Name for people."""
-        names = [ORIENTATIONS[self.orientation]] if self.orientation or not self.reverses_focus else []
-        return ", ".join([*names, "focus reversed"] if self.reverses_focus else names)
-
-    @property
-    def matrix(self) -> Float[np.ndarray, "2 2"]:
-        """Matrix whose rows are the directions of the two components: na @ matrix is turned or mirrored."""
-        return np.array([DIRECTIONS[axis] for axis in AXES[self.orientation]])
-
-    def light(self, described: Illumination) -> Illumination:
-        """Turn or mirror the described light."""
-        focus = -described.defocus if self.reverses_focus else described.defocus
-        return Illumination(described.na @ self.matrix, described.weights, focus)
 
 
 @dataclass(frozen=True)

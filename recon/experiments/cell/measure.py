@@ -1,7 +1,8 @@
 """Measurements of a cell that need no truth: size, index, dry mass.
 
 Dry mass is the integral of n − n_m over α, the specific refractive increment: 0.18 to 0.19 mL/g for the
-contents of cells (Barer 1952, Nature 169, 366). It is relative to the medium, as if that were water.
+contents of cells (Barer 1952, Nature 169, 366). It is relative to the medium, as if that were water, and negative in a
+specimen less dense than its medium, whose inside lies below the level.
 """
 
 import numpy as np
@@ -58,13 +59,13 @@ def measure(volume: Volume, *, level: float | None = None, features: str = "stan
     scale = Scale.of(volume)
     surface = extract_volume_surface(volume, scale, _QUANTITY, level)
     geometry = solid_features(surface)
-    inside = index > level
+    inside = index < level if volume.background(_QUANTITY) > level else index > level
     numbers = {
         **{name: float(geometry[name]) for name in _GEOMETRY},
         "level": level,
         "mean_index": float(index[inside].mean()),
         "std_index": float(index[inside].std()),
-        "max_index": float(index.max()),
+        "max_index": float(index[inside].max()),
         **_dry_mass(index, inside, volume),
     }
     known = {column.name: column for column in (*feature_columns(scale.unit), *_INDEX)}

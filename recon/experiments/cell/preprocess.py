@@ -11,7 +11,7 @@ from jaxtyping import Float, Num
 
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
-from .camera import good_pixels
+from .camera import border_pixels, good_pixels
 from .illumination import illumination_of, incident_wave
 from .schema import PATHS
 
@@ -139,13 +139,10 @@ def _half_sample_mode(rising: Num[np.ndarray, " n"]) -> float:
 
 
 def _border(acquisition: Acquisition) -> Num[np.ndarray, "view 1 1"]:
-    """Compute the median field, relative to the incident wave, of a border one sixteenth of the image wide."""
+    """Compute the median field, relative to the incident wave, of the border."""
     fields = acquisition["field"]
     if "illumination_na" in acquisition and acquisition["illumination_na"].any():
         fields = fields * incident_wave(acquisition).conj()
-    margin = max(min(fields.shape[-2:]) // 16, 1)
-    inner = np.zeros(fields.shape[-2:], bool)
-    inner[margin:-margin, margin:-margin] = True
-    frame = fields[:, ~inner]
+    frame = fields[:, border_pixels(fields.shape[-2:])]
     middle = np.median(frame.real, axis=1) + 1j * np.median(frame.imag, axis=1)
     return np.where(np.abs(middle) > 0, middle, 1).astype(fields.dtype)[:, None, None]

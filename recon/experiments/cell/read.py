@@ -17,6 +17,7 @@ from .config import CellSettings
 from .config_acquisition import CellAcquisition
 from .crop import bin_acquisition, crop_range, shift_volume
 from .described_light import resolve_illumination
+from .field_tilt import restore_tilt, tilt_faults
 from .focus import resolve_focus
 from .repeated_views import average_repeats
 from .schema import select_entries, select_sources
@@ -57,6 +58,9 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
         acquisition = resolve_focus(acquisition, config, selection.views, selection.count)
         if config.average_repeats:
             acquisition = average_repeats(acquisition)
+        if not faults:
+            faults += tilt_faults(acquisition, config)
+            acquisition = restore_tilt(acquisition, config)
     # A number that is NaN or negative is reported already; physics need not repeat it.
     reported = {fault.where for fault in faults}
     faults += [*light_faults, *(fault for fault in validate(acquisition) if fault.where not in reported)]

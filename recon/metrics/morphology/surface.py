@@ -4,7 +4,8 @@ The field is one of three, which its values distinguish:
 
 ========================  ===========================================================================================
 signed distance           of both signs; the surface is where it is 0. Inside is the sign opposite to the corners'
-occupancy, grey           0 outside, 1 inside, or any other quantity; the surface is half-way of its range
+occupancy, grey           0 outside, 1 inside, or any other quantity; the surface is half-way of its range. Inside is
+                          above it, or below it if the value outside the box is known to lie above
 one-bit                   two values, except for a few samples; the surface hides the voxels, and encloses as much
 ========================  ===========================================================================================
 
@@ -149,8 +150,8 @@ def extract_surface(
         smooth: [voxel] Width of the Gaussian on a one-bit shape; 0 shows its voxels.
         sharp: Whether to keep sharp edges. Marching cubes, which bevels them, is several times as fast, and is taken
             for very large surfaces anyway.
-        background: Value outside the box: where all values are one that is larger, the surface is that of the box. By
-            default it has no surface.
+        background: Value outside the box: inside is the other side of the level. Where all values are one that is
+            larger, the surface is that of the box; by default it has none.
 
     Raises:
         DataError: If a value is not finite, or nothing, or everything without a background, lies inside.
@@ -163,14 +164,14 @@ def extract_surface(
     fills_box = is_one_value and background is not None and high > background + _ROUNDING * abs(background)
     if level is None:
         level = 0.0 if signed else ((background or 0.0) if fills_box else low) / 2 + high / 2
-    field = _positive_inside(values, level, signed=signed)
+    field = _positive_inside(values, level, signed=signed, below=background is not None and background > level)
     if not (field > 0).any() or ((field > 0).all() and not fills_box):
         raise DataError(f"there is no surface at the level {level:.4g}: the values go from {low:.4g} to {high:.4g}")
     steps = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
-    reached = _count_box_faces(field > 0)
+    reached, ends = _count_box_faces(field > 0), (float(field.min()), float(field.max()))
     field, first = _crop(field)
     inside = field > 0
-    is_one_bit = fills_box or (not signed and (values.dtype == bool or _is_one_bit(field, low - level, high - level)))
+    is_one_bit = fills_box or (not signed and (values.dtype == bool or _is_one_bit(field, *ends)))
     if is_one_bit:
         field = _smooth_distance(inside, steps, smooth)
     corner = np.asarray(origin, float) + first * np.asarray(steps)
@@ -191,9 +192,11 @@ def _count_box_faces(inside: Bool[np.ndarray, "z y x"]) -> int:
     return sum(bool(np.take(inside, end, axis=axis).any()) for axis in axes for end in (0, -1))
 
 
-def _positive_inside(values: np.ndarray, level: float, *, signed: bool) -> Field:
+def _positive_inside(values: np.ndarray, level: float, *, signed: bool, below: bool) -> Field:
     """Make the field positive inside, where an occupancy is larger; a signed distance may have either sign."""
     field = np.asarray(values, np.float64) - level
+    if below and not signed:
+        return -field
     corners = field[:: max(field.shape[0] - 1, 1), :: max(field.shape[1] - 1, 1), :: max(field.shape[2] - 1, 1)]
     return -field if signed and np.median(corners) > 0 else field
 

@@ -156,3 +156,30 @@ def test_microscope_and_light_of_an_acquisition() -> None:
     light = illumination_of(acquisition)
     np.testing.assert_allclose(light.na[:, 0], arrays["illumination_na"])
     np.testing.assert_allclose(light.weights, 1)
+
+
+def field_scan(path: Path, *, tilted: bool) -> Path:
+    """Write fields of empty views under four directions, with or without the tilt of their light."""
+    na = np.array([[0.5, 0.1], [-0.2, 0.4], [0.3, -0.4], [-0.5, 0.0]])
+    y, x = ((np.arange(n) - n // 2) * 1e-7 for n in (48, 40))
+    phase = 2 * np.pi / 5e-7 * (na[:, 0, None, None] * y[:, None] + na[:, 1, None, None] * x)
+    with h5py.File(scan(path, illumination_na=na), "r+") as file:
+        del file["measurement/images"]
+        file["measurement/field"] = np.exp(1j * phase) if tilted else np.ones_like(phase, complex)
+    return path
+
+
+def test_fields_have_the_tilt_of_the_described_light_or_none(tmp_path: Path) -> None:
+    tilted, bare = (field_scan(tmp_path / f"{name}.h5", tilted=name == "tilted") for name in ("tilted", "bare"))
+    restored = read(cell(field_tilt="removed"), bare)["field"]
+    np.testing.assert_allclose(restored, read(cell(), tilted)["field"], atol=1e-5)
+    with pytest.raises(DataError, match=r"do not include the tilt .* 100% .* set acquisition\.field_tilt: removed"):
+        read(cell(), bare)
+    with pytest.raises(DataError, match=r"include the tilt of their light.* set acquisition\.field_tilt: included"):
+        read(cell(field_tilt="removed"), tilted)
+    with pytest.raises(
+        DataError, match=r"that transposed explains 100% .* set acquisition\.light_correction\.axes=\[y,x\]"
+    ):
+        read(cell(light_correction="{axes: [x, y]}"), tilted)
+    with pytest.raises(DataError, match=r"turned by 180° .*axes=\[y,x\]; or negate the phases"):
+        read(cell(light_correction="{axes: [-y, -x]}"), tilted)

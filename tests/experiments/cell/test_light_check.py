@@ -18,7 +18,8 @@ from unflat.recon.experiments.cell.config_illumination import LightCorrection
 from unflat.recon.experiments.cell.corrections import correction_numbers
 from unflat.recon.experiments.cell.illumination import correct_directions
 from unflat.recon.experiments.cell.light_check import check_light
-from unflat.recon.experiments.cell.light_ranking import AXES, light_ranking_numbers, linear_test, shifted
+from unflat.recon.experiments.cell.light_description import AXES
+from unflat.recon.experiments.cell.light_ranking import light_ranking_numbers, linear_test, shifted
 from unflat.recon.experiments.cell.likelihood import likelihood
 from unflat.recon.experiments.cell.verdict import assess, leave_out_known_side
 from unflat.recon.experiments.configs import parse_config

@@ -1,0 +1,97 @@
+"""Tilt of complex fields: the phase exp(2πi na·r/λ) of their light, which the border of an image shows.
+
+A hologram that was divided by that of an empty field has lost it. Unlike intensities, fields tell the direction of
+their light by themselves: a description that contradicts it is a fault.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ...acquisition import Acquisition
+from ...errors import Diagnostic
+from .camera import border_pixels, good_pixels
+from .config_acquisition import CellAcquisition
+from .illumination import incident_wave
+from .light_description import AXES, Description, settings_of
+from .light_names import ORIENTATIONS
+from .schema import PATHS
+
+_LEAST_CYCLES = 1.5
+"""Cycles of the tilt across an image from which a border shows it."""
+_FEWEST_VIEWS = 3
+_CLEAR = 0.5
+"""Share of the border's amplitude in one plane wave from which that wave is the light."""
+
+
+def restore_tilt(acquisition: Acquisition, config: CellAcquisition) -> Acquisition:
+    """Multiply fields by the plane waves of their light, if these were removed."""
+    if config.field_tilt == "included" or not {"field", "illumination_na"} <= acquisition.arrays.keys():
+        return acquisition
+    field = acquisition["field"]
+    restored = (field * incident_wave(acquisition)).astype(field.dtype)
+    return replace(acquisition, arrays={**acquisition.arrays, "field": restored})
+
+
+def tilt_faults(acquisition: Acquisition, config: CellAcquisition) -> list[Diagnostic]:
+    """Find fields whose border shows another tilt than the described one.
+
+    Args:
+        acquisition: Fields as the file has them, and the described light.
+        config: The config's section.
+    """
+    if not {"field", "illumination_na", "pixel_size", "wavelength"} <= acquisition.arrays.keys():
+        return []
+    field, light = acquisition["field"], acquisition["illumination_na"]
+    if light.shape != (len(field), 2):
+        return []
+    cycles = np.abs(light) * np.array(field.shape[1:]) * acquisition["pixel_size"] / float(acquisition["wavelength"])
+    tilted = np.flatnonzero(cycles.max(axis=1) > _LEAST_CYCLES)
+    if len(tilted) < _FEWEST_VIEWS:
+        return []
+    lights = [light @ Description(orientation).matrix for orientation in range(len(AXES))]
+    shares = [_border_share(acquisition, each, tilted) for each in (*lights, 0 * light)]
+    bare = len(AXES)
+    described, best = bare if config.field_tilt == "removed" else 0, int(np.argmax(shares))
+    if shares[best] < _CLEAR or shares[described] > shares[best] / 2:
+        return []
+    return [
+        _fault(
+            acquisition,
+            config,
+            best,
+            f"{shares[best]:.0%} of the border, and the described one {shares[described]:.0%}",
+        )
+    ]
+
+
+def _fault(acquisition: Acquisition, config: CellAcquisition, best: int, shares: str) -> Diagnostic:
+    """Name the light that the border shows, and the settings that describe it."""
+    where = acquisition.place("field", PATHS)
+    if best == len(AXES):
+        message = f"the fields do not include the tilt of their light: a constant explains {shares}"
+        return Diagnostic(where, message, "set acquisition.field_tilt: removed")
+    if not best:
+        message = f"the fields include the tilt of their light: it explains {shares.partition(',')[0]}"
+        return Diagnostic(where, message, "set acquisition.field_tilt: included")
+    settings = settings_of(Description(best), config)
+    if config.field_tilt == "removed":
+        settings.append("acquisition.field_tilt=included")
+    message = f"the fields have the tilt of another light: that {ORIENTATIONS[best]} explains {shares}"
+    remedy = "set " + " ".join(settings)
+    if ORIENTATIONS[best] == "turned by 180°":
+        remedy += "; or negate the phases of the fields, if they are of the opposite sign (light exp(-ikz))"
+    return Diagnostic(where, message, remedy)
+
+
+def _border_share(
+    acquisition: Acquisition, light: Float[np.ndarray, "view 2"], views: Int[np.ndarray, " some"]
+) -> float:
+    """Compute the share of the border's amplitude in the plane wave of the light, the median of the views."""
+    field, good = acquisition["field"][views], good_pixels(acquisition, "field")[views]
+    arrays = {**acquisition.arrays, "field": field, "illumination_na": light[views]}
+    wave = incident_wave(replace(acquisition, arrays=arrays))
+    valid = good & border_pixels(field.shape[1:])
+    part = np.where(valid, field * wave.conj(), 0).sum(axis=(1, 2))
+    return float(np.median(np.abs(part) / np.maximum(np.where(valid, np.abs(field), 0).sum(axis=(1, 2)), 1e-30)))
