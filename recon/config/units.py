@@ -29,6 +29,7 @@ _UNITS: dict[Dimension, dict[str, Decimal]] = {
         "microns": Decimal("1e-6"),
         "nm": Decimal("1e-9"),
         "angstrom": Decimal("1e-10"),
+        "A": Decimal("1e-10"),
         "Å": Decimal("1e-10"),
         "pm": Decimal("1e-12"),
     },

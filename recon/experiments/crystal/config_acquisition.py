@@ -104,6 +104,16 @@ class CrystalAcquisition(Settings):
         hides=True,
         description="Bad pixels, (y, x) or (frame, y, x): 0 is good.",
     )
+    dark: NumberSource | None = array_field(
+        "/measurement/dark",
+        "",
+        "y x",
+        unit="counts",
+        meaning="counts of a pixel without a photon",
+        at_least=0,
+        description="Counts of a pixel without a photon, of a detector that integrates charge (CCD): a number or a "
+        "frame (y, x), which is subtracted. null: there are none, or they are subtracted already.",
+    )
     monitor: NumberSource | None = array_field(
         "/measurement/monitor",
         "frame",
@@ -185,11 +195,17 @@ class CrystalAcquisition(Settings):
         "those of acquisition.frames. auto: the Bragg peak; none: the middle of the region.",
     )
     bin: Bin = Field((1, 1, 1), description="Number of voxels (frame, y, x) that are summed into one, after cropping.")
+    photon: float | None = Field(
+        None,
+        gt=0,
+        description="Counts (ADU) of one photon, by which the images are divided; they are rounded to whole photons. "
+        "null: 1, or the number of which all counts are whole multiples.",
+    )
     saturation: float | None = Field(
         None,
         gt=0,
-        description="Counts from which a pixel is masked as saturated. null: by the saturation_value of a NeXus file "
-        "or the cutoff of a Dectris file, if there is one.",
+        description="Counts, as the file has them, from which a pixel is masked as saturated. null: by the "
+        "saturation_value of a NeXus file or the cutoff of a Dectris file, if there is one.",
     )
     hot_pixels: Literal["mask", "keep"] = Field(
         "mask",

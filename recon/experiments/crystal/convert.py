@@ -15,6 +15,7 @@ from .aps_34idc import READER
 from .config import CrystalSettings
 from .count_limits import CountLimits
 from .diffractometer import GROUP
+from .photons import PhotonScale, scale_of
 from .read import ScanSources, read_selected
 from .readings import FrameSelection
 from .scan_names import ScanName, settings_of_scan
@@ -43,7 +44,9 @@ def convert(settings: CrystalSettings, path: Path, output: Path) -> None:
         images = _frames(arrays["images"], selection, region)
         mask = arrays.get("mask")
         limits = CountLimits.of(settings.acquisition.saturation, arrays)
-        streams = _divided(images, None if mask is None else _frames(mask, selection, region), limits)
+        dark = arrays.get("dark")
+        scale = scale_of(acquisition, dark if dark is None else dark.fetch(region if len(dark.shape) else ()))
+        streams = _divided(images, None if mask is None else _frames(mask, selection, region), limits, scale)
         arrays_left = {name: array for name, array in acquisition.arrays.items() if name not in streams}
         whole = replace(acquisition, arrays=arrays_left, groups=_groups_in_region(acquisition, region))
         write(whole, SCHEMA, output, streams)
@@ -76,16 +79,19 @@ def _frames(array: LazyArray, selection: FrameSelection, region: tuple[slice, sl
     return replace(array, shape=(len(selection.indices), *shape), fetch=fetch)
 
 
-def _divided(images: LazyArray, mask: LazyArray | None, limits: CountLimits) -> dict[str, LazyArray]:
-    """Present counts and mask; a mask of each frame, where a detector marks pixels or some are saturated."""
+def _divided(
+    images: LazyArray, mask: LazyArray | None, limits: CountLimits, scale: PhotonScale
+) -> dict[str, LazyArray]:
+    """Present photons and mask; a mask of each frame, where a detector marks pixels or some are saturated."""
     saturation = limits.saturation
     if not images.attributes.get("marks_gaps") and saturation is None:
-        return {"images": images} | ({} if mask is None else {"mask": mask})
+        photons = replace(images, dtype=np.dtype(np.float32), fetch=lambda index: scale.to_photons(images.fetch(index)))
+        return {"images": images if scale.is_identity else photons} | ({} if mask is None else {"mask": mask})
 
     def parts(index: tuple[Index, ...]) -> tuple[np.ndarray, np.ndarray]:
         bad = None if mask is None else mask.fetch(index if len(mask.shape) == 3 else index[1:])
         counts, bad = split_counts(images.fetch(index), bad, saturation)
-        return counts, np.broadcast_to(bad, counts.shape)
+        return scale.to_photons(counts), np.broadcast_to(bad, counts.shape)
 
     return {
         "images": replace(images, fetch=lambda index: parts(index)[0]),

@@ -31,6 +31,8 @@ _LONG_STEP = 10.0
 """Ratio of the steps of q of frame and pixel above which the rocking angle may be in degrees, 57 to a radian."""
 _SHORT_STEP = 0.01
 """Ratio of the steps of q of frame and pixel below which the circle that was scanned may not be among the readings."""
+_FLATTEST = 0.02
+"""Volume of the steps of q, relative to that of orthogonal ones, below which they lie in one plane: within a degree."""
 _MAX_SAMPLES_PER_VOXEL = 8
 """Largest number of samples of a volume per measured voxel along an axis: finer ones are only interpolated."""
 
@@ -90,6 +92,20 @@ def geometry_faults(acquisition: Acquisition) -> list[Diagnostic]:
     return faults
 
 
+def plane_faults(basis: Float[np.ndarray, "3 3"], where: str) -> list[Diagnostic]:
+    """List the fault of steps of q that span no volume.
+
+    Args:
+        basis: [1/m] Rows: steps of q of (frame, y, x).
+        where: Place of the basis, or of the angles that it follows from, for messages.
+    """
+    if abs(np.linalg.det(basis)) > _FLATTEST * np.prod(np.linalg.norm(basis, axis=1)):
+        return []
+    message = "the rows of the reciprocal basis, the steps of q of (frame, y, x), lie in one plane, or one of them is 0"
+    remedy = "see that the circle that was scanned is named, and that it moves q out of the plane of the detector"
+    return [Diagnostic(where, message, remedy)]
+
+
 def basis_warnings(acquisition: Acquisition) -> list[Diagnostic]:
     """Warn of a step of q per frame far longer or shorter than per pixel, as from an angle in a wrong unit."""
     if "reciprocal_basis" not in acquisition:
@@ -109,10 +125,8 @@ def basis_warnings(acquisition: Acquisition) -> list[Diagnostic]:
 def _basis_faults(acquisition: Acquisition, basis: Float[np.ndarray, "3 3"]) -> list[Diagnostic]:
     lengths = np.linalg.norm(basis, axis=1)
     where = acquisition.place("reciprocal_basis", PATHS)
-    if not abs(np.linalg.det(basis)) > 1e-6 * np.prod(lengths):
-        message = "the rows of the reciprocal basis lie in one plane, or one of them is 0"
-        remedy = "its rows are the steps of q for one step of (frame, y, x); see that the rocking angle moved"
-        return [Diagnostic(where, message, remedy)]
+    if faults := plane_faults(basis, where):
+        return faults
     if lengths.max() < 1.0:
         message = f"a step of {lengths.max():g} 1/m is no step of a rocking curve"
         return [Diagnostic(where, message, _unit_remedy(acquisition, "reciprocal_basis"))]

@@ -21,10 +21,13 @@ from .aps_34idc import READER
 from .config import CrystalSettings
 from .config_acquisition import CrystalAcquisition
 from .count_limits import LIMITS, CountLimits
+from .curve_ends import cut_curve_warnings
 from .detector_gaps import mask_gaps
 from .diffractometer import GROUP, PREFIX, ScanCircles, beamline_note, parse_diffractometer
 from .flux import flux_warnings
 from .geometry_checks import geometry_faults
+from .lost_frames import mask_lost_frames
+from .photons import convert_to_photons
 from .readings import FrameSelection, match_readings, require_steady_energy
 from .reflection import add_reflection
 from .schema import PATHS, SCHEMA
@@ -118,17 +121,19 @@ def read_selected(settings: CrystalSettings, path: Path) -> tuple[Acquisition, F
         acquisition = require_steady_energy(acquisition)
         acquisition = _scale_frame_step(acquisition, selection.stride)
         acquisition = mask_unmeasured(acquisition, CountLimits.of_acquisition(section.saturation, acquisition))
+        acquisition, divisor = convert_to_photons(acquisition, good_voxels(acquisition), section.photon)
         faults = validate(acquisition)
         acquisition, gaps = (acquisition, "") if faults else mask_gaps(acquisition)
-        if gaps:
-            _log.warning("%s: %s", acquisition.place("images", PATHS), gaps)
+        acquisition, lost = (acquisition, "") if faults else _mask_lost_frames(section, acquisition)
+        for sentence in filter(None, (divisor, gaps, lost)):
+            _log.warning("%s: %s", acquisition.place("images", PATHS), sentence)
         if scan.circles is not None and not faults:
             acquisition, selection = _add_geometry(section, acquisition, scan.circles, selection)
             faults = geometry_faults(acquisition)
     if faults:
         raise DataError(*dict.fromkeys(faults))
     _report_warnings(warnings_for(acquisition), refuse=section.doubtful == "refuse")
-    _report_warnings(_flux_warnings(acquisition), refuse=False)
+    _report_warnings([*_flux_warnings(acquisition), *_cut_curve_warnings(acquisition)], refuse=False)
     if "reciprocal_basis" not in acquisition:
         _log.warning(
             "there is no reciprocal basis: the volume is in voxels, without displacement and strain, unless "
@@ -169,6 +174,16 @@ def _flux_warnings(acquisition: Acquisition) -> list[Diagnostic]:
     monitor = acquisition.arrays.get("monitor")
     images, where = acquisition["images"], acquisition.place("images")
     return flux_warnings(images, good_voxels(acquisition), monitor, where)
+
+
+def _cut_curve_warnings(acquisition: Acquisition) -> list[Diagnostic]:
+    """Warn of a curve that begins or ends within the peak."""
+    return cut_curve_warnings(acquisition, good_voxels(acquisition), acquisition.place("images"))
+
+
+def _mask_lost_frames(section: CrystalAcquisition, acquisition: Acquisition) -> tuple[Acquisition, str]:
+    """Mask single frames without a count, and others where doubtful data are accepted."""
+    return mask_lost_frames(acquisition, good_voxels(acquisition), mask_all=section.doubtful == "warn")
 
 
 def _report_warnings(warnings: list[Diagnostic], *, refuse: bool) -> None:

@@ -18,6 +18,7 @@ from ...acquisition import Acquisition
 from ...errors import DataError, Diagnostic
 from .artifacts import find_bragg_peak
 from .diffractometer import GROUP, PREFIX, STEP, ScanCircles, goniometer_group, make_goniometer
+from .geometry_checks import plane_faults
 from .motion import TOLERANCE, settle_motion
 from .readings import FrameSelection
 from .schema import PATHS
@@ -68,6 +69,8 @@ def add_reflection(
     if STEP in readings:
         _require_step(goniometer, float(readings[STEP]) * selection.stride, acquisition.places.get(STEP, STEP))
     geometry = compute_reflection(goniometer.machine, goniometer.at(frame), goniometer.steps, view)
+    if faults := plane_faults(geometry.basis, named.get(goniometer.scanned, where)):
+        raise DataError(*faults)
     _require_agreement(acquisition, geometry)
     if not require_even:
         arrays |= _own_positions(goniometer, motions, geometry, readings, named)

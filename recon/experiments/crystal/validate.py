@@ -9,7 +9,9 @@ from ...config.photon_energy import PLANCK_TIMES_LIGHT
 from ...config.units import si_factor
 from ...errors import Diagnostic
 from .artifacts import find_hot_pixels
+from .curve_ends import flat_curve_warnings
 from .geometry_checks import basis_warnings, geometry_faults
+from .lost_frames import describe_frames, find_lost_frames
 from .oversampling import Good, Voxels, find_brightest_peak, local_mean, significance
 from .schema import PATHS
 
@@ -21,8 +23,6 @@ _LARGEST_PIXEL, _FARTHEST = 5e-3, 50.0
 """[m] Largest pixel and distance of a detector."""
 _SIGNIFICANT = 8.0
 """Least height of a peak, in standard deviations of the background."""
-_BRIGHT_NEIGHBOUR = 100.0
-"""Counts of a neighbouring frame above which no frame is empty by chance."""
 _RAGGED = 3.0
 """Total variation of a rocking curve, in units of its one peak, above which it is unsorted; sorted it is about 1."""
 _NOISE = 2.0
@@ -66,6 +66,7 @@ def warnings_for(acquisition: Acquisition) -> list[Diagnostic]:
         *_order_warnings(counts, good, where),
         *_saturation_warnings(counts, good, where),
         *_hidden_peak_warnings(counts, good, acquisition.place("mask", PATHS)),
+        *flat_curve_warnings(acquisition, good, where),
         *basis_warnings(acquisition),
     ]
 
@@ -146,6 +147,10 @@ def _peak_faults(acquisition: Acquisition) -> list[Diagnostic]:
     if min(counts.shape) < 8:
         message = f"{' x '.join(map(str, counts.shape))} voxels (frame, y, x) are too few for a crystal in 3D"
         return [Diagnostic(where, message, "a rocking curve has at least 8 frames of 8 x 8 pixels")]
+    if not (counts[good] > 0).any() and (counts > 0).any():
+        message = "every pixel with counts is masked, and those that are not hold none"
+        remedy = "0 means good: if the file has 1 for good pixels, write the mask the other way round"
+        return [Diagnostic(acquisition.place("mask", PATHS), message, remedy)]
     if not (counts[good] > 0).any():
         return [
             Diagnostic(where, "every frame is empty: no pixel is above 0", "check the detector, and the dataset's name")
@@ -160,18 +165,10 @@ def _peak_faults(acquisition: Acquisition) -> list[Diagnostic]:
 
 def _empty_frame_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
     """Warn of frames without a count beside frames with many."""
-    totals = counts.sum(axis=(1, 2), dtype=np.float64, where=good)
-    measured = good.any(axis=(1, 2))
-    lit = np.flatnonzero(totals > 0)
-    bad = []
-    for frame in np.flatnonzero(measured & (totals == 0)):
-        beside = [totals[lit[lit < frame]][-1:], totals[lit[lit > frame]][:1]]
-        if max((float(t[0]) for t in beside if t.size), default=0.0) > _BRIGHT_NEIGHBOUR:
-            bad.append(int(frame))
-    if not bad:
+    lost = find_lost_frames(counts, good)
+    if not lost.size:
         return []
-    shown = ", ".join(map(str, bad[:8])) + (", …" if len(bad) > 8 else "")
-    message = f"{len(bad)} empty frame{'s' * (len(bad) > 1)} beside frames with many counts: {shown}"
+    message = f"{len(lost)} empty frame{'s' * (len(lost) > 1)} beside frames with many counts: {describe_frames(lost)}"
     remedy = "mask them (acquisition.mask), leave them out at an end (acquisition.frames), or acquire them again"
     return [Diagnostic(where, message, remedy)]
 

@@ -10,6 +10,8 @@ from ...runs.verdict import Reason
 
 NOISE_RATIO = 3.0
 """Misfit over counting noise in bright voxels above which something is left unexplained."""
+GAIN_RATIO = 30.0
+"""Misfit over counting noise from which the counts may be no photons."""
 EXCESS = 0.06
 """Relative error of the amplitudes beyond noise below which that does not matter."""
 UNEXPLAINED = 0.5
@@ -29,6 +31,7 @@ OVERSAMPLING = 1.5
 _AT_BOUND = 0.98
 """Part of the widest point-spread function from which a width is at its bound."""
 _MORE_STARTS = "try more starts (phase.starts), or the network's (unflat predict --refine)"
+_PHOTONS = "if the detector integrates charge, give acquisition.photon and dark"
 _AXES = ("frame", "y", "x")
 
 
@@ -52,7 +55,8 @@ def _misfit(numbers: Mapping[str, float]) -> list[Reason]:
         text = (
             f"the misfit of bright voxels is {ratio:.3g} times counting noise, {100 * excess:.2g} % of the amplitudes"
         )
-        return [Reason("misfit-above-noise", text, _MORE_STARTS)]
+        remedy = f"{_MORE_STARTS}; {_PHOTONS}" if ratio > GAIN_RATIO else _MORE_STARTS
+        return [Reason("misfit-above-noise", text, remedy)]
     return []
 
 

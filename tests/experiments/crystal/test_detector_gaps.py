@@ -39,3 +39,15 @@ def test_dark_rows_of_a_weak_pattern_are_measured_zeros() -> None:
     node = pattern()
     node[:, 25] = 0  # One row: a node of the diffraction.
     assert not mask_gaps(Acquisition("crystal", {"images": node}))[1]
+
+
+def test_the_shadow_of_a_beam_stop_is_masked_and_empty_pixels_of_a_faint_place_are_not() -> None:
+    images = pattern()
+    images[:, 18:22, 20:25] = 0
+    masked, sentence = mask_gaps(Acquisition("crystal", {"images": images}))
+    assert np.argwhere(masked["mask"]).min(axis=0).tolist() == [18, 20]
+    assert masked["mask"].sum() == 20
+    assert "20 pixels from [18, 20] to [21, 24]" in sentence
+    faint = pattern(counts=300.0)
+    assert (faint.sum(axis=0) == 0).any()
+    assert not mask_gaps(Acquisition("crystal", {"images": faint}))[1]

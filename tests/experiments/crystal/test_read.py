@@ -238,9 +238,18 @@ FAULTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
         r"mask hides the Bragg peak: \d+ % of the voxels around \[1[1-3], 1[3-5], 1[5-7]\]",
     ),
     "mask the wrong way round": (put("measurement/mask", np.ones(SHAPE, np.uint8)), r"all 21504 pixels are masked"),
+    "mask of the dark pixels": (
+        put("measurement/mask", (pattern() > 0).astype(np.uint8)),
+        r"measurement/mask: every pixel with counts is masked.*write the mask the other way round",
+    ),
     "negative counts": (counts(lambda a: a - 5), r"numbers are negative"),
     "NaN": (counts(lambda a: np.where(a > 19000, np.nan, a)), r"NaN or infinite, the first nan at \["),
     "a basis in one plane": (put("instrument/reciprocal_basis", np.ones((3, 3))), r"lie in one plane"),
+    "a circle that moves q along the detector": (
+        put("instrument/reciprocal_basis", BASIS - np.outer([1, 0, 0], [1.499e6, 0, 0])),
+        r"lie in one plane.*see that the circle that was scanned is named",
+    ),
+    "a peak that does not move": (counts(lambda a: np.broadcast_to(a[12], SHAPE)), r"form no rocking curve: the peak"),
     "pixel in millimetres": (
         put("instrument/pixel_size", [0.055, 0.055]),
         r"0\.055 m is no pixel.*looks like millimetres",

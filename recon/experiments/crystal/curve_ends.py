@@ -1,0 +1,62 @@
+"""Ends of a rocking curve: one that is as bright as its peak there is cut off, or was not scanned at all."""
+
+import numpy as np
+
+from ...acquisition import Acquisition
+from ...errors import Diagnostic
+from .oversampling import Good, local_mean
+
+_CUT = 0.1
+"""Brightness of an end, relative to the peak, from which the curve is cut off; whole curves end in fringes of 1 %."""
+_FLAT = 0.6
+"""Brightness of both ends from which the peak did not move: q did not turn through it."""
+
+
+def flat_curve_warnings(acquisition: Acquisition, good: Good, where: str) -> list[Diagnostic]:
+    """Warn of frames that all hold the same peak.
+
+    Args:
+        acquisition: Rocking curve.
+        good: Mask of its voxels, without hot pixels.
+        where: Place of the frames, for messages.
+    """
+    first, last = _end_brightness(acquisition, good)
+    if not min(first, last) > _FLAT:
+        return []
+    message = (
+        f"the frames form no rocking curve: the peak of the first is {100 * first:.0f} % as bright as the brightest, "
+        f"and that of the last {100 * last:.0f} %"
+    )
+    remedy = "scan a circle that turns the crystal through the reflection, over more degrees"
+    return [Diagnostic(where, message, remedy)]
+
+
+def cut_curve_warnings(acquisition: Acquisition, good: Good, where: str) -> list[Diagnostic]:
+    """Warn of a curve that begins or ends within the peak; arguments of `flat_curve_warnings`."""
+    ends = zip(("first", "last"), _end_brightness(acquisition, good), strict=True)
+    bright = [
+        f"the {name} frame is {100 * share:.0f} % as bright as the brightest" for name, share in ends if share > _CUT
+    ]
+    if not bright:
+        return []
+    message = f"the rocking curve is cut off: {' and '.join(bright)}; the crystal is resolved worse along it"
+    return [Diagnostic(where, message)]
+
+
+def _end_brightness(acquisition: Acquisition, good: Good) -> tuple[float, float]:
+    """Compute the height of the brightest place of the first and of the last frame, relative to that of all frames.
+
+    Returns:
+        Both; 0 for a frame that is masked.
+    """
+    counts = acquisition["images"]
+    if "monitor" in acquisition:
+        monitor = acquisition["monitor"].astype(np.float64)
+        counts = (counts / (monitor / monitor.mean())[:, None, None]).astype(np.float32)
+    smooth = local_mean(counts, good)
+    height = float(smooth.max()) - float(np.median(smooth[good]))
+    ends = [
+        (float(smooth[frame].max()) - float(np.median(smooth[frame]))) / height if good[frame].any() else 0.0
+        for frame in (0, -1)
+    ]
+    return ends[0], ends[1]
