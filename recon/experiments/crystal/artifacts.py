@@ -51,18 +51,21 @@ class Region:
     indices: tuple[np.ndarray, ...]
 
 
-def find_bragg_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
+def find_bragg_peak(
+    counts: Voxels, good: Good, flux: Float[np.ndarray, " frame"] | None = None
+) -> tuple[int, int, int]:
     """Find the Bragg peak, ignoring hot pixels.
 
     Args:
         counts: Counts.
         good: Mask of the voxels to use.
+        flux: Relative flux of the beam in each frame, by which the counts are divided; None if it is steady.
 
     Returns:
         Index (frame, y, x) of the peak.
     """
     cold = good & ~find_hot_pixels(counts, good)
-    return find_brightest_peak(counts, cold if cold.any() else good)
+    return find_brightest_peak(counts / _by_frame(flux), cold if cold.any() else good)
 
 
 def find_hot_pixels(
@@ -122,7 +125,7 @@ def least_frames_of_hot_pixel(frames: int) -> float:
 
 
 def find_aliens(
-    counts: Voxels, good: Good, peak: tuple[int, int, int]
+    counts: Voxels, good: Good, peak: tuple[int, int, int], flux: Float[np.ndarray, " frame"] | None = None
 ) -> tuple[Bool[np.ndarray, "frame y x"], list[Region]]:
     """Find regions far brighter than their mirror image through the peak.
 
@@ -130,29 +133,37 @@ def find_aliens(
         counts: Counts.
         good: Mask of the voxels to use.
         peak: Index of the Bragg peak, the centre of symmetry.
+        flux: Relative flux of the beam in each frame, under which one photon stands for more or less; None if steady.
 
     Returns:
         Mask of the voxels, and the regions that they form; none where the mirror image was not measured.
     """
     from scipy.ndimage import label, maximum_filter
 
-    bright = local_mean(counts, good)
+    photon = np.float32(1) / _by_frame(flux)
+    bright = local_mean(counts * photon, good)
     bright *= 27
     comparable = _mirror(good, peak)
     reference = maximum_filter(_mirror(bright, peak), 5, mode="constant")
-    reference += 1
+    reference += _mirror(np.broadcast_to(photon, counts.shape), peak)
     comparable &= good & _is_far(counts.shape, peak)
-    seeds = comparable & (bright > ALIEN_RATIO * reference) & (bright > _MIN_COUNTS)
+    least = _MIN_COUNTS * photon
+    seeds = comparable & (bright > ALIEN_RATIO * reference) & (bright > least)
     if not seeds.any():
         return np.zeros(counts.shape, bool), []
-    grown, _ = label(comparable & (bright > _EDGE_RATIO * reference) & (bright > _MIN_COUNTS / 3))
+    grown, _ = label(comparable & (bright > _EDGE_RATIO * reference) & (bright > least / 3))
     selected = np.isin(grown, np.unique(grown[seeds]))
-    broad = local_mean(counts, good, 5)
+    broad = local_mean(counts * photon, good, 5)
     regions = [region for region in _find_regions(selected & good, counts) if _is_apart(region, broad, peak)]
     alien = np.zeros(counts.shape, bool)
     for region in regions:
         alien[region.indices] = True
     return alien, regions
+
+
+def _by_frame(flux: Float[np.ndarray, " frame"] | None) -> Float[np.ndarray, "frame 1 1"]:
+    """Relative flux in float32, to divide the counts of each frame by; 1 if it is steady."""
+    return np.ones((1, 1, 1), np.float32) if flux is None else flux.astype(np.float32)[:, None, None]
 
 
 def _is_far(shape: tuple[int, ...], peak: tuple[int, int, int]) -> Good:

@@ -118,10 +118,9 @@ def preprocess(settings: CrystalSettings, acquisition: Acquisition) -> Preproces
     good = good_voxels(acquisition)
     counts = np.where(good, acquisition["images"], 0).astype(acquisition["images"].dtype, copy=False)
     flux = _relative_flux(acquisition, len(counts), log)
-    normalized = counts if (flux == 1).all() else (counts / flux[:, None, None]).astype(np.float32)
-    peak, corner = find_bragg_peak(normalized, good), _corner(acquisition)
+    peak, corner = find_bragg_peak(counts, good, flux), _corner(acquisition)
     _log_peak(good, _shifted(peak, corner), log)
-    good = _mask_artifacts(normalized, good, peak, corner, section, log)
+    good = _mask_artifacts(counts, good, flux, peak, corner, section, log)
     box = _crop_box(section, acquisition, peak)
     cropped_good = box.take(good)
     cropped = np.where(cropped_good, box.take(counts).astype(np.float64), 0)
@@ -225,6 +224,7 @@ def _binned_index(index: tuple[int, int, int], box: CropBox, binning: tuple[int,
 def _mask_artifacts(
     counts: Voxels,
     good: Good,
+    flux: Float[np.ndarray, " frame"],
     peak: tuple[int, int, int],
     corner: tuple[int, int, int],
     section: CrystalAcquisition,
@@ -239,7 +239,7 @@ def _mask_artifacts(
         log.warn(f"{int(hot.sum())} hot pixels (single ones far above their neighbours), {treatment}; one at {first}")
     if section.hot_pixels == "mask":
         good = good & ~hot
-    alien, regions = find_aliens(counts, good & ~hot, peak)
+    alien, regions = find_aliens(counts, good & ~hot, peak, flux)
     if regions:
         treatment = "masked" if section.aliens == "mask" else "kept, as acquisition.aliens says"
         shown = [(r.voxels, list(_shifted(r.centre, corner)), r.counts) for r in regions[:3]]

@@ -120,7 +120,9 @@ def _in_read_frames(acquisition: Acquisition, goniometer: Goniometer) -> Goniome
 def _view_of_peak(acquisition: Acquisition, goniometer: Goniometer) -> tuple[int, DetectorView]:
     """Find the frame of the Bragg peak, and the detector as its brightest pixel sees it."""
     images = acquisition["images"]
-    frame, row, column = find_bragg_peak(images.astype(np.float64), good_voxels(acquisition))
+    monitor = acquisition.arrays.get("monitor")
+    flux = None if monitor is None else monitor / monitor.mean()
+    frame, row, column = find_bragg_peak(images.astype(np.float64), good_voxels(acquisition), flux)
     y, x = goniometer.direct_beam or (images.shape[1] // 2, images.shape[2] // 2)
     if goniometer.direct_beam is None:
         _log.info("the detector's angles are taken to point at the middle of the frames, pixel [%d, %d]", y, x)

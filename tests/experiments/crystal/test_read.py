@@ -537,6 +537,13 @@ class TestArtifacts:
         scan = preprocess(settings(), made)
         assert scan.good.all(), scan.notes
 
+    def test_single_photons_behind_a_filter_are_no_artifacts(self) -> None:
+        flux = np.where(abs(np.arange(SHAPE[0]) - PEAK[0]) < 4, 0.01, 1.0)
+        counts = np.random.default_rng(3).binomial(pattern().astype(int), flux[:, None, None])
+        scan = preprocess(settings(acquisition={"crop": "all"}), acquired(counts, monitor=flux))
+        assert scan.good.all(), scan.notes
+        assert scan.peak == PEAK
+
     def test_another_particle_is_found_and_logged(self) -> None:
         counts = pattern()
         counts[2:6, 20:26, 24:30] += np.random.default_rng(2).poisson(60.0, (4, 6, 6))
