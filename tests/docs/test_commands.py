@@ -19,6 +19,7 @@ from unflat.cli.main import COMMANDS, run
 from unflat.recon.experiments import BUILT_IN
 from unflat.recon.experiments import run as run_module
 from unflat.recon.experiments.report_worker import ReportWorkers
+from unflat.recon.phase_retrieval import frame_refinement
 from unflat.recon.visualization import report
 from unflat.recon.visualization.report_figures import draw_figures
 
@@ -58,6 +59,7 @@ def test_the_commands_of_a_page_run(
         for target, source in (page.get("given") or {}).items():
             given.provide(source, tmp_path / target)
     _draw_few_figures(monkeypatch)
+    monkeypatch.setattr(frame_refinement, "ROUNDS", 1)  # Of the fit of frames: eight take half a minute.
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     if not page.get("reports"):

@@ -280,7 +280,7 @@ def test_the_mesh_of_a_draw_is_watertight_and_has_no_steps_however_fine_it_is(
     mask, voxel = cell.mask.astype(float), (0.2e-6, 0.17e-6, 0.17e-6)
     rough = make_example(drawn).code + 0.03 * np.random.default_rng(0).standard_normal((EDGE,) * 3)
     bends, volumes = [], []
-    for edge in (64, 256):
+    for edge in (64, 192):
         model = build_model(CellImage("c", "", cell.image, mask, voxel, "m"), rough[None], drawn.inputs, {}, edge)
         lattice = cube_grid(model, edge)
         distance = model.sample(lattice.z, lattice.y, lattice.x)
