@@ -105,6 +105,7 @@ SETTINGS = {
     "saturation": Case("crystal", "is saturated", edit(IMAGES, saturate)),
     "wavelength of light": Case("cell", "it looks like nanometres", put(WAVE, 515.0, units=""), LIGHT),
     "photons of light": Case("cell", "is unknown", put(WAVE, 0.00233, units="kiloev"), LIGHT),
+    "unit of the wavelength": Case("cell", "unit a thousand times too large", put(WAVE, 515.0, units="um"), LIGHT),
     "pixel": Case("cell", "it looks like micrometres", put(PIXEL, [0.1, 0.1], units=""), LIGHT),
     "unit of the pixel": Case("cell", "is unknown", put(PIXEL, [0.1, 0.1], units="px"), LIGHT),
     "image and field": Case("cell", "holds both", put("measurement/field", np.ones((4, 16, 16), np.complex64)), LIGHT),

@@ -22,6 +22,8 @@ _SMALLEST_ENERGY = 0.01
 _LARGEST_PIXEL = 1e-3
 _PLAUSIBLE_RATIO = 100
 """Largest ratio of pixel to wavelength; the smallest is a tenth of its inverse."""
+_LEAST_BARE = 0.02
+"""Smallest length that may be a bare number in micrometres; a smaller one has a wrong unit."""
 _VIGNETTED = 0.98
 
 
@@ -118,10 +120,17 @@ def _length_faults(acquisition: Acquisition) -> list[Diagnostic]:
 
 
 def _unit_fault(acquisition: Acquisition, name: str, value: float, what: str, nanometres_from: float) -> Diagnostic:
-    unit = "micrometres" if value < nanometres_from else "nanometres"
-    short = "um" if value < nanometres_from else "nm"
-    remedy = f"write its units attribute, or write acquisition.{name}: {acquisition.in_unit(name, value, short)}"
-    return Diagnostic(acquisition.place(name, PATHS), f"{value:g} m is {what}; it looks like {unit}", remedy)
+    """Name the unit that a length lacks, or that is a thousand times too large."""
+    micrometres, nanometres = ("micrometres", "um", 1e6), ("nanometres", "nm", 1e9)
+    if value < _LEAST_BARE:
+        unit, short, number = nanometres if value < 1e-3 else micrometres
+        guess, remedy = f"{unit} with a unit a thousand times too large", "write"
+        value, given = value / 1000 * number, value
+    else:
+        unit, short, _ = micrometres if value < nanometres_from else nanometres
+        guess, remedy, given = unit, "write its units attribute, or write", value
+    remedy += f" acquisition.{name}: {acquisition.in_unit(name, value, short)}"
+    return Diagnostic(acquisition.place(name, PATHS), f"{given:g} m is {what}; it looks like {guess}", remedy)
 
 
 def _or_energy(acquisition: Acquisition, fault: Diagnostic, value: float) -> Diagnostic:
