@@ -56,6 +56,27 @@ def find_brightest_peak(counts: Voxels, good: Good) -> tuple[int, int, int]:
     return frame, y, x
 
 
+def fill_masked(counts: Voxels, good: Good) -> Voxels:
+    """Replace masked voxels by the mean of the good ones around, in growing cubes until there are any."""
+    filled, known = np.where(good, counts, np.float32(0)), good
+    for size in (5, 9, 17):
+        if known.all():
+            break
+        mean = local_mean(filled, known, size)
+        # Means fall off towards the middle of a hole: voxels far from good ones are taken to be brighter.
+        filled = np.where(known, filled, np.float32(1.5) * mean)
+        known = known | (mean > 0)
+    return filled
+
+
+def masked_share(counts: Voxels, good: Good) -> float:
+    """Estimate the share of all counts that masked voxels hide, by the good ones around them."""
+    if good.all():
+        return 0.0
+    filled = fill_masked(counts.astype(np.float32), good)
+    return float(filled.sum(where=~good, dtype=np.float64) / max(float(filled.sum(dtype=np.float64)), 1.0))
+
+
 def significance(counts: Voxels, good: Good) -> float:
     """Compute the excess of the brightest 3 x 3 x 3 cube over the median, in standard deviations of counting noise."""
     if not good.any():

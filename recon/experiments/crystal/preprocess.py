@@ -19,12 +19,14 @@ from .config_acquisition import CrystalAcquisition
 from .crop import CropBox, bin_counts, choose_crop_box
 from .diffractometer import GROUP
 from .geometry_checks import frequency_metric, require_spacing
-from .oversampling import Good, Oversampling, Voxels, estimate_oversampling
+from .oversampling import Good, Oversampling, Voxels, estimate_oversampling, masked_share
 from .uneven_curve import OFFSETS, box_positions, describe_offsets, even_positions
 from .validate import good_voxels
 from .window import pixel_ranges, region_slices
 
 _log = logging.getLogger(__name__)
+_MASKED = 0.05
+"""Share of the counts behind the mask above which the autocorrelation is that of the mask, and not of the crystal."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,9 @@ def preprocess(settings: CrystalSettings, acquisition: Acquisition) -> Preproces
     binned_good = bin_counts((~cropped_good).astype(np.float64), section.bin) == 0
     binned = np.where(binned_good, bin_counts(cropped, section.bin), 0)
     exposure = _exposure(flux, box, section.bin[0])
-    oversampling = estimate_oversampling(binned / exposure[:, None, None], binned_good)
-    _log_oversampling(oversampling, log)
+    steady = binned / exposure[:, None, None]
+    oversampling = estimate_oversampling(steady, binned_good)
+    _log_oversampling(oversampling, masked_share(steady, binned_good), log)
     positions, basis = _positions(settings, acquisition, box, log)
     frame, y, x = binned.shape
     require_spacing(settings.volume.spacing, basis, (frame, y, x))
@@ -312,12 +315,17 @@ def _log_box(box: CropBox, corner: tuple[int, int, int], total: float, inside: f
         log.info(f"{list(box.padding)} planes of the box lie beyond the data and are masked")
 
 
-def _log_oversampling(oversampling: Oversampling, log: ProcessingLog) -> None:
+def _log_oversampling(oversampling: Oversampling, masked: float, log: ProcessingLog) -> None:
+    """Log the oversampling, and warn where it is low, or unknown since too much of the counts is masked."""
     ratios = ", ".join(f"{r:.2f}" for r in oversampling.ratio)
     log.info(f"oversampling along (frame, y, x) at most {ratios}, by the autocorrelation")
     if not all(oversampling.is_sufficient):
         names = zip(("frame", "y", "x"), oversampling.is_sufficient, strict=True)
         axes = " and ".join(name for name, is_sufficient in names if not is_sufficient)
+        if masked > _MASKED:
+            hidden = f"masked voxels hide about {100 * masked:.0f} % of the counts"
+            log.warn(f"the oversampling along {axes} cannot be judged by the autocorrelation: {hidden}")
+            return
         log.warn(
             f"the oversampling is below 2 along {axes}: the autocorrelation fills the array, and projections alone "
             "may fail; take smaller steps, a longer distance, or less binning"

@@ -12,7 +12,7 @@ from .artifacts import find_hot_pixels
 from .curve_ends import flat_curve_warnings
 from .geometry_checks import basis_warnings, geometry_faults
 from .lost_frames import describe_frames, find_lost_frames
-from .oversampling import Good, Voxels, find_brightest_peak, local_mean, significance
+from .oversampling import Good, Voxels, fill_masked, find_brightest_peak, significance
 from .schema import PATHS
 
 _LONGEST_WAVE, _SHORTEST_WAVE = 2e-8, 1e-12
@@ -239,7 +239,7 @@ def _hidden_peak_warnings(counts: Voxels, good: Good, where: str) -> list[Diagno
     """Warn of a mask over the whole centre of the peak, which determines the size of the crystal."""
     if good.all():
         return []
-    peak = find_brightest_peak(_fill_masked(counts, good), np.ones_like(good))
+    peak = find_brightest_peak(fill_masked(counts, good), np.ones_like(good))
     near = _ball(counts.shape, peak, 3.0)
     fraction = float(1 - good[near].mean())
     if fraction < _HIDDEN_FRACTION:
@@ -250,19 +250,6 @@ def _hidden_peak_warnings(counts: Voxels, good: Good, where: str) -> list[Diagno
     )
     remedy += "acquisition.saturation replaces a saturation that the file states"
     return [Diagnostic(where, message, remedy)]
-
-
-def _fill_masked(counts: Voxels, good: Good) -> Voxels:
-    """Replace masked voxels by the mean of the good ones around, in growing cubes until there are any."""
-    filled, known = np.where(good, counts, np.float32(0)), good
-    for size in (5, 9, 17):
-        if known.all():
-            break
-        mean = local_mean(filled, known, size)
-        # Means fall off towards the middle of a hole: voxels far from good ones are taken to be brighter.
-        filled = np.where(known, filled, np.float32(1.5) * mean)
-        known = known | (mean > 0)
-    return filled
 
 
 def _ball(shape: tuple[int, ...], centre: tuple[int, int, int], radius: float) -> Bool[np.ndarray, "frame y x"]:

@@ -576,6 +576,13 @@ class TestOversampling:
         assert scan.sampling.is_sufficient == (False, False, False)
         assert any("oversampling is below 2 along frame and y and x" in note for note in scan.notes)
 
+    def test_a_mask_over_the_peak_does_not_accuse_the_sampling(self) -> None:
+        mask = np.zeros((48, 48), np.uint8)
+        mask[23:25] = 1  # A gap of the detector.
+        scan = preprocess(settings(), acquired(pattern((48, 48, 48), (24, 24, 24), 3.5), mask=mask))
+        assert any("along y cannot be judged" in note and "% of the counts" in note for note in scan.notes)
+        assert not any("below 2" in note for note in scan.notes)
+
 
 @pytest.mark.parametrize(
     ("change", "status", "message"),
