@@ -4,7 +4,7 @@ import numpy as np
 
 from ...acquisition import Acquisition
 from ...errors import Diagnostic
-from .oversampling import Good, local_mean
+from .oversampling import Good, Voxels, local_mean
 
 _CUT = 0.1
 """Brightness of an end, relative to the peak, from which the curve is cut off; whole curves end in fringes of 1 %."""
@@ -20,7 +20,7 @@ def flat_curve_warnings(acquisition: Acquisition, good: Good, where: str) -> lis
         good: Mask of its voxels, without hot pixels.
         where: Place of the frames, for messages.
     """
-    first, last = _end_brightness(acquisition, good)
+    first, last = _of_acquisition(acquisition, good)
     if not min(first, last) > _FLAT:
         return []
     message = (
@@ -33,7 +33,7 @@ def flat_curve_warnings(acquisition: Acquisition, good: Good, where: str) -> lis
 
 def cut_curve_warnings(acquisition: Acquisition, good: Good, where: str) -> list[Diagnostic]:
     """Warn of a curve that begins or ends within the peak; arguments of `flat_curve_warnings`."""
-    ends = zip(("first", "last"), _end_brightness(acquisition, good), strict=True)
+    ends = zip(("first", "last"), _of_acquisition(acquisition, good), strict=True)
     bright = [
         f"the {name} frame is {100 * share:.0f} % as bright as the brightest" for name, share in ends if share > _CUT
     ]
@@ -43,20 +43,25 @@ def cut_curve_warnings(acquisition: Acquisition, good: Good, where: str) -> list
     return [Diagnostic(where, message)]
 
 
-def _end_brightness(acquisition: Acquisition, good: Good) -> tuple[float, float]:
-    """Compute the height of the brightest place of the first and of the last frame, relative to that of all frames.
-
-    Returns:
-        Both; 0 for a frame that is masked.
-    """
+def _of_acquisition(acquisition: Acquisition, good: Good) -> tuple[float, float]:
     counts = acquisition["images"]
     if "monitor" in acquisition:
         monitor = acquisition["monitor"].astype(np.float64)
         counts = (counts / (monitor / monitor.mean())[:, None, None]).astype(np.float32)
+    return end_brightness(counts, good)
+
+
+def end_brightness(counts: Voxels, good: Good) -> tuple[float, float]:
+    """Compute the height of the brightest place of the first and of the last frame, relative to that of all frames.
+
+    Args:
+        counts: Counts under a steady beam.
+        good: Mask of the voxels to use; frames without any are passed over.
+    """
     smooth = local_mean(counts, good)
-    height = float(smooth.max()) - float(np.median(smooth[good]))
-    ends = [
-        (float(smooth[frame].max()) - float(np.median(smooth[frame]))) / height if good[frame].any() else 0.0
-        for frame in (0, -1)
-    ]
-    return ends[0], ends[1]
+    frames = np.flatnonzero(good.any(axis=(1, 2)))
+    height = float(smooth.max()) - float(np.median(smooth[good])) if frames.size else 0.0
+    if not height > 0:
+        return 0.0, 0.0
+    first, last = (float(smooth[i].max()) - float(np.median(smooth[i])) for i in frames[[0, -1]])
+    return first / height, last / height

@@ -54,6 +54,13 @@ METRICS = (
         "masked_counts", "Counts behind the mask", "", "lower", "Share of the modelled counts that was not measured."
     ),
     Metric(
+        "end_brightness",
+        "Brightness of the curve's ends",
+        "",
+        "lower",
+        "Height of the brightest place of the first or last frame over that of all: a whole curve ends in fringes.",
+    ),
+    Metric(
         "agreement",
         "Agreement",
         "",

@@ -15,6 +15,7 @@ from ...io.hdf5_common import mark_as_plot, write_root_attributes
 from ...io.safe_hdf5 import extend_hdf5, new_hdf5
 from ...metrics.edge_profile import median_edge_width, sample_central_lines, write_csv
 from ...volume import Volume
+from .curve_ends import end_brightness
 from .laboratory import LaboratoryFrame, Solution
 from .preprocess import PreprocessedScan
 
@@ -172,8 +173,9 @@ def psf_numbers(sigmas: Sequence[float], background: float) -> dict[str, float]:
 
 
 def sampling_numbers(scan: PreprocessedScan, support: Bool[np.ndarray, "frame y x"]) -> dict[str, float]:
-    """Count the measured voxels, and compute the oversampling of the support along each axis."""
+    """Count the measured voxels, and compute the curve's ends and the support's oversampling along each axis."""
     numbers = {"voxels_measured": float(scan.good.sum()), "masked_fraction": float(1 - scan.good.mean())}
+    numbers["end_brightness"] = max(end_brightness(scan.normalized_counts, scan.good))
     for axis, (name, size) in enumerate(zip(_AXES, support.shape, strict=True)):
         others = tuple(i for i in range(3) if i != axis)
         numbers[f"oversampling_{name}"] = float(size / (np.ptp(np.flatnonzero(support.any(axis=others))) + 1))

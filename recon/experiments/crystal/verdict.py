@@ -26,6 +26,8 @@ MASKED = 0.5
 """Share of the modelled counts behind the mask above which the result rests on what was not measured."""
 FREE_RATIO = 8.0
 """Deviance of withheld over that of fitted voxels above which noise was fitted."""
+END = 0.5
+"""Brightness of the first or last frame, relative to the brightest, above which the curve ends within the peak."""
 OVERSAMPLING = 1.5
 """Oversampling along an axis below which the phases are hardly determined."""
 _AT_BOUND = 0.98
@@ -37,7 +39,7 @@ _AXES = ("frame", "y", "x")
 
 def assess(numbers: Mapping[str, float]) -> list[Reason]:
     """List the reasons to doubt a result."""
-    checks = (_misfit, _solutions, _unevenness, _withheld, _blur, _mask, _sampling)
+    checks = (_misfit, _solutions, _unevenness, _withheld, _blur, _mask, _ends, _sampling)
     return [reason for check in checks for reason in check(numbers)]
 
 
@@ -107,6 +109,14 @@ def _mask(numbers: Mapping[str, float]) -> list[Reason]:
         return []
     text = f"{100 * share:.0f} % of the modelled counts lie where nothing was measured"
     return [Reason("counts-behind-mask", text, "the mask hides the peak, or the crop is too large for the data")]
+
+
+def _ends(numbers: Mapping[str, float]) -> list[Reason]:
+    share = numbers.get("end_brightness", 0.0)
+    if share <= END:
+        return []
+    text = f"the rocking curve ends within the peak: a frame at its end has {100 * share:.0f} % of its brightness"
+    return [Reason("curve-cut-off", text, "measure a wider curve: along it the crystal is blurred, and its size wrong")]
 
 
 def _sampling(numbers: Mapping[str, float]) -> list[Reason]:

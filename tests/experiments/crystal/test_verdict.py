@@ -68,6 +68,7 @@ def test_holes_make_an_amplitude_uneven_and_a_phase_does_not() -> None:
         ({"psf_x": 1.2}, "blur-at-bound"),
         ({"masked_counts": 0.7}, "counts-behind-mask"),
         ({"oversampling_frame": 1.1}, "undersampled"),
+        ({"end_brightness": 0.9}, "curve-cut-off"),
     ],
 )
 def test_each_reason_is_named(changes: Mapping[str, float | None], reason: str) -> None:
