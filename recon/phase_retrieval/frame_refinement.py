@@ -21,7 +21,8 @@ from .align import centring_shift
 from .frame_corrections import FrameCorrections
 from .frame_fit import FrameParameters, corrected_pattern, no_corrections, with_positions
 from .joint_frames import fit_jointly, tight_support
-from .lost_frames import fill_gaps
+from .lost_frames import fill_gaps, init_measured
+from .multiresolution import resize
 from .pattern import DevicePattern, PointSpread
 from .recipe import final_density, init_state_from_density, run_stage
 from .refinement import (
@@ -29,7 +30,6 @@ from .refinement import (
     RefinementState,
     end_refinement,
     free_llk,
-    init_refinement,
     refine_block,
     split_iterations,
 )
@@ -162,12 +162,13 @@ def _project(
 ) -> RefinementState:
     """Run the projections of a round from a density."""
     gapless = fill_gaps(pattern)
+    density = resize(density, gapless.counts.shape)
     state = init_state_from_density(density, jax.random.key(0), INITIAL_THRESHOLD, gapless)
     for stage in _STAGES:
         block_done(0)
         state = run_stage(state, gapless, stage)
         state.iterate.block_until_ready()  # A request to stop waits for one stage, not for all.
-    return init_refinement(final_density(state, gapless), state.support, state.point_spread)
+    return init_measured(final_density(state, gapless), state.support, state.point_spread, len(pattern.counts))
 
 
 def _refine(

@@ -53,11 +53,11 @@ def resize_pattern(pattern: DevicePattern, shape: Shape) -> DevicePattern:
         shape: New shape.
     """
     resized = DevicePattern(
-        _resize(pattern.amplitude, shape, UNMEASURED),
-        _resize(pattern.counts, shape),
-        _resize(pattern.fitted, shape),
-        _resize(pattern.free, shape),
-        _resize(pattern.exposure, (shape[0], 1, 1), 1.0),
+        resize(pattern.amplitude, shape, UNMEASURED),
+        resize(pattern.counts, shape),
+        resize(pattern.fitted, shape),
+        resize(pattern.free, shape),
+        resize(pattern.exposure, (shape[0], 1, 1), 1.0),
         _resize_positions(pattern.positions, shape[0]),
     )
     if resized.positions is None or shape[0] >= pattern.counts.shape[0]:
@@ -90,7 +90,7 @@ def resample_density(density: Complex[Array, "z y x"], shape: Shape) -> Complex[
         density: Iterate.
         shape: New shape.
     """
-    return jnp.fft.ifftn(_resize(jnp.fft.fftn(density), shape))
+    return jnp.fft.ifftn(resize(jnp.fft.fftn(density), shape))
 
 
 def resample_support(support: Float[Array, "z y x"], shape: Shape) -> Float[Array, "z2 y2 x2"]:
@@ -100,7 +100,7 @@ def resample_support(support: Float[Array, "z y x"], shape: Shape) -> Float[Arra
     return inside
 
 
-def _resize(array: Num[Array, "..."], shape: Shape, value: float = 0.0) -> Num[Array, "..."]:
+def resize(array: Num[Array, "..."], shape: Shape, value: float = 0.0) -> Num[Array, "..."]:
     """Take the lowest frequencies of each axis, or insert new ones of one value between positive and negative ones."""
     for axis, size in enumerate(shape):
         n = array.shape[axis]

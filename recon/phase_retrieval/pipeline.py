@@ -34,7 +34,7 @@ from .checkpoint import (
 from .combine import combine
 from .data import DiffractionData
 from .frame_refinement import PASSES, FrameRefinement, refine_with_frames
-from .lost_frames import fill_gaps
+from .lost_frames import fill_gaps, spread_evenly
 from .margin import refine_with_margin
 from .pattern import DevicePattern, to_device_pattern
 from .recipe import ProjectionState
@@ -240,7 +240,7 @@ class _Pipeline:
             self.projections, self.next_stage = run_group_stage(
                 self.projections, self.projected, stages, self.next_stage, self.should_stop, count_iterations
             )
-        ended = [] if self.projections is None else refinements_of_starts(self.projections, len(own), self.projected)
+        ended = self._init_refinements(len(own))
         self.projections = None  # Its arrays are not needed any more.
         finished = [finish_start(ended.pop(0), self.pattern, number, self.settings.refine) for number in own]
         for rows, arrays in processes.current().gather(*starts_to_parts(finished)):
@@ -262,7 +262,14 @@ class _Pipeline:
             self.initial_densities = self.initial.compute()
         if not numbers:
             return None
-        return init_starts(self.projected, self.seed, numbers, self.settings.start, self.initial_densities)
+        pattern, threshold = spread_evenly(self.projected), self.settings.start
+        return init_starts(pattern, self.seed, numbers, threshold, self.initial_densities)
+
+    def _init_refinements(self, count: int) -> list[RefinementState]:
+        """Initialise the refinements of the starts of this process."""
+        if self.projections is None:
+            return []
+        return refinements_of_starts(self.projections, count, self.projected, len(self.pattern.counts))
 
     def _record(self, start: FinishedStart) -> None:
         """Add a row for a start, and the start to the pool if it is among the best."""

@@ -17,9 +17,11 @@ from jaxtyping import Complex, Float
 
 from ...physics.diffraction.far_field import ifftshift3
 from ..sharding import map_shards
+from .lost_frames import init_measured
+from .multiresolution import resize
 from .pattern import DevicePattern, PointSpread, evaluate_fit
 from .recipe import ProjectionState, final_density, init_state, init_state_from_density, run_stage
-from .refinement import RefinementState, init_refinement, refine_block, split_iterations
+from .refinement import RefinementState, refine_block, split_iterations
 from .settings import RecipeStep, RefineSettings
 from .stages import Stage
 
@@ -137,6 +139,7 @@ def init_starts(
         states = [init_state(pattern, key, threshold) for key in keys]
     else:
         densities = [jnp.asarray(ifftshift3(initial_densities[number]), jnp.complex64) for number in numbers]
+        densities = [resize(density, pattern.counts.shape) for density in densities]
         states = [
             init_state_from_density(one, key, INITIAL_THRESHOLD, pattern)
             for one, key in zip(densities, keys, strict=True)
@@ -200,19 +203,22 @@ def _run_together(pattern: DevicePattern, state: ProjectionState, stage: Stage) 
     return advanced
 
 
-def refinements_of_starts(state: ProjectionState, count: int, pattern: DevicePattern) -> list[RefinementState]:
+def refinements_of_starts(
+    state: ProjectionState, count: int, pattern: DevicePattern, planes: int
+) -> list[RefinementState]:
     """Initialise the refinements of the starts of a group that has gone through the recipe.
 
     Args:
         state: State of one start or of a group.
         count: Number of starts that it holds.
-        pattern: Measured pattern.
+        pattern: Pattern of the projections.
+        planes: Number of measured frames.
     """
     states = [state]
     if count > 1:  # They are refined one by one, on the first device.
         first = jax.local_devices()[0]
         states = [jax.device_put(jax.tree.map(lambda leaf, i=i: leaf[i], state), first) for i in range(count)]
-    return [init_refinement(final_density(one, pattern), one.support, one.point_spread) for one in states]
+    return [init_measured(final_density(one, pattern), one.support, one.point_spread, planes) for one in states]
 
 
 def finish_start(
