@@ -13,6 +13,8 @@ import numpy as np
 
 from ..errors import DataError, Diagnostic
 from ..runs.checkpoint import Checkpoint
+from .frame_fit import FrameParameters
+from .frame_refinement import FramesUnderWay
 from .pattern import PointSpread
 from .recipe import ProjectionState
 from .refinement import RefinementState, RefinementUnderWay
@@ -20,6 +22,7 @@ from .starts import FinishedStart
 
 _ROW = ("number", "llk", "llk_free", "chi_rms", "support")
 _START = ("density", "support", "sigmas", "background")
+_FRAMES = ("state", "best", "corrections", "best_corrections")
 _METADATA = ("table", "next_stage", "skipped", "pool", "refined", "under_way", "done")
 
 
@@ -36,6 +39,7 @@ class PipelineState:
         skipped: Iterations left out by refinements that ended early.
         results: Refinements of the mode and of the result that have ended, by name.
         refining: Refinement under way, if any.
+        frames: Refinement with the frames, if it has begun.
     """
 
     table: list[dict[str, Any]]
@@ -46,6 +50,7 @@ class PipelineState:
     skipped: int = 0
     results: dict[str, RefinementState] = field(default_factory=dict)
     refining: RefinementUnderWay | None = None
+    frames: FramesUnderWay | None = None
 
 
 def to_checkpoint(state: PipelineState, done: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -67,8 +72,12 @@ def to_checkpoint(state: PipelineState, done: int) -> tuple[dict[str, np.ndarray
     refining = None
     if (now := state.refining) is not None:
         arrays |= _named_arrays("refining/state", now.state) | _named_arrays("refining/best", now.best)
-        least = now.least if np.isfinite(now.least) else str(now.least)  # JSON has no infinity.
-        refining = {"name": now.name, "least": least, "best_block": now.best_block, "block": now.block}
+        refining = {"name": now.name, "least": _least(now.least), "best_block": now.best_block, "block": now.block}
+    frames = None
+    if (rounds := state.frames) is not None:
+        for name in _FRAMES:
+            arrays |= _named_arrays(f"frames/{name}", getattr(rounds, name))
+        frames = {"least": _least(rounds.least), "best_round": rounds.best_round, "round": rounds.round}
     metadata = {
         "table": [{name: row[name] for name in _ROW} for row in state.table],
         "next_stage": state.next_stage,
@@ -79,8 +88,14 @@ def to_checkpoint(state: PipelineState, done: int) -> tuple[dict[str, np.ndarray
         "done": done,
         "results": list(state.results),
         "refining": refining,
+        "frames": frames,
     }
     return arrays, metadata
+
+
+def _least(value: float) -> float | str:
+    """Return a likelihood for JSON, which has no infinity."""
+    return value if np.isfinite(value) else str(value)
 
 
 def starts_to_parts(starts: Sequence[FinishedStart]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
@@ -132,6 +147,7 @@ def from_checkpoint(checkpoint: Checkpoint) -> tuple[PipelineState, int]:
     results = {name: _refinement_state(arrays, f"results/{name}") for name in metadata.get("results", ())}
     state = PipelineState(table, pool, refined, projections, metadata["next_stage"], metadata["skipped"], results)
     state.refining = _under_way(arrays, metadata.get("refining"))
+    state.frames = _frames_under_way(arrays, metadata.get("frames"))
     return state, metadata["done"]
 
 
@@ -143,7 +159,20 @@ def _under_way(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any] | None) 
     return RefinementUnderWay(row["name"], state, best, least, row["best_block"], row["block"])
 
 
-def _named_arrays(prefix: str, state: ProjectionState | RefinementState | PointSpread) -> dict[str, np.ndarray]:
+def _frames_under_way(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any] | None) -> FramesUnderWay | None:
+    if row is None:
+        return None
+    state, best = (_refinement_state(arrays, f"frames/{name}") for name in _FRAMES[:2])
+    corrections, best_corrections = (
+        FrameParameters(**_fields(arrays, f"frames/{name}", FrameParameters._fields)) for name in _FRAMES[2:]
+    )
+    rounds = row["best_round"], row["round"]
+    return FramesUnderWay(state, best, corrections, best_corrections, float(row["least"]), *rounds)
+
+
+def _named_arrays(
+    prefix: str, state: ProjectionState | RefinementState | PointSpread | FrameParameters
+) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for name, value in state._asdict().items():
         arrays |= (
@@ -165,6 +194,9 @@ def _expected_names(metadata: Mapping[str, Any]) -> list[str]:
     prefixes = [f"refined/{number}" for number in metadata["refined"]]
     prefixes += [f"results/{name}" for name in metadata.get("results", ())]
     prefixes += ["refining/state", "refining/best"] if metadata.get("refining") else []
+    if metadata.get("frames"):
+        prefixes += [f"frames/{name}" for name in _FRAMES[:2]]
+        names += [f"frames/{name}/{one}" for name in _FRAMES[2:] for one in FrameParameters._fields]
     for prefix in prefixes:
         names += _field_names(prefix, RefinementState)
     return names + (_field_names("projections", ProjectionState) if metadata["under_way"] else [])

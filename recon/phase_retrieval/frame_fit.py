@@ -14,7 +14,7 @@ corrections are reported beside their mean and their slope with p. Arrays are (z
 0).
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,8 +24,9 @@ from jaxtyping import Array, Float
 from .pattern import DevicePattern
 from .projections import UNMEASURED
 
-PRIOR = (1.0, 1.0, 1.0, 0.2)
-"""Standard deviations of angles [step], rolls [pixel] and logarithms of the flux about the stated values."""
+Prior: TypeAlias = tuple[float, float, float, float]
+"""Standard deviations of angles [step], rolls (y, x) [pixel] and logarithms of the flux about the stated values."""
+PRIOR: Prior = (1.0, 1.0, 1.0, 0.2)
 
 
 class FrameParameters(NamedTuple):

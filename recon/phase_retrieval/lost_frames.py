@@ -20,6 +20,8 @@ from .pattern import DevicePattern, PointSpread
 from .projections import UNMEASURED
 from .refinement import RefinementState, init_refinement
 
+LOST = 1.9
+"""Widest gap, relative to the median step, up to which no frame is lost: jitter of half a step makes narrower ones."""
 WIDE = 1.5
 """[step] Distance of two neighbouring frames from which on one is missing between them."""
 SAME = 0.25
@@ -30,6 +32,14 @@ LARGEST = 1.5
 _Arrays = dict[str, np.ndarray]
 
 
+def has_gaps(pattern: DevicePattern) -> bool:
+    """Whether frames of a curve are lost."""
+    if pattern.positions is None:
+        return False
+    gaps = np.diff(np.sort(np.asarray(pattern.positions[:, 0])))
+    return bool(gaps.max() > LOST * np.median(gaps[gaps > SAME]))
+
+
 def fill_gaps(pattern: DevicePattern) -> DevicePattern:
     """Put frames that are not measured in the wide gaps of a curve, for the projections.
 
@@ -37,13 +47,11 @@ def fill_gaps(pattern: DevicePattern) -> DevicePattern:
         pattern: Measured pattern.
 
     Returns:
-        Pattern in the order of the positions, with as many planes as frames; the same where there is no wide gap.
+        Pattern in the order of the positions, with as many planes as frames; the same where no frame is lost.
     """
-    if pattern.positions is None:
+    if not has_gaps(pattern):
         return pattern
     arrays = _to_host(pattern)
-    if np.diff(arrays["positions"][:, 0]).max() <= WIDE:
-        return pattern
     count = len(arrays["positions"])
     for planes in range(count, int(LARGEST * count) + 1):
         scaled = _join_frames(_scale_steps(arrays, planes / count), planes)
@@ -94,9 +102,9 @@ def init_measured(
         return init_refinement(density, support, point_spread)
     # A shift along the frames is free, and the planes around the origin must hold the whole crystal.
     shift = int(centring_shift(fftshift3(np.abs(np.asarray(density)) ** 2))[0])
-    inside = (resize(jnp.roll(array, shift, axis=0), (planes, ny, nx)) for array in (density, support))
+    density, support = (resize(jnp.roll(array, shift, axis=0), (planes, ny, nx)) for array in (density, support))
     steps = jnp.asarray([planes / count, 1.0, 1.0], jnp.float32)
-    return init_refinement(*inside, point_spread._replace(sigmas=point_spread.sigmas * steps))
+    return init_refinement(density, support, point_spread._replace(sigmas=point_spread.sigmas * steps))
 
 
 def _to_host(pattern: DevicePattern) -> _Arrays:

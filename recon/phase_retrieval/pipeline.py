@@ -33,7 +33,15 @@ from .checkpoint import (
 )
 from .combine import combine
 from .data import DiffractionData
-from .frame_refinement import PASSES, FrameRefinement, refine_with_frames
+from .frame_refinement import (
+    ROUND_ITERATIONS,
+    ROUNDS,
+    FrameRefinement,
+    FramesUnderWay,
+    end_frames,
+    init_frames,
+    refine_round,
+)
 from .lost_frames import fill_gaps, spread_evenly
 from .margin import refine_with_margin
 from .pattern import DevicePattern, to_device_pattern
@@ -125,7 +133,7 @@ class _Pipeline:
     """Pipeline under way: its input, callbacks and state.
 
     Several processes share out the starts of a group, ``group`` in number; ``projections`` are those of this process.
-    All else is the same in each.
+    All else is the same in each. ``in_round`` iterations are those of a round of ``frames`` that has not ended.
     """
 
     data: DiffractionData
@@ -146,6 +154,8 @@ class _Pipeline:
     done: int = 0
     results: dict[str, RefinementState] = field(default_factory=dict)
     refining: RefinementUnderWay | None = None
+    frames: FramesUnderWay | None = None
+    in_round: int = 0
 
     def __post_init__(self) -> None:
         self.pattern: DevicePattern = to_device_pattern(self.data, self.settings.free, self.seed)
@@ -156,8 +166,8 @@ class _Pipeline:
             _log.info("%s", sentence)
         self.total = self.plan.iterations(self.settings.starts)
         refinements = min(self.settings.keep, self.settings.starts)
-        refinements += (refinements > 1) + 2 * self.has_margin + PASSES * self.fits_frames
-        self.total += refinements * self.settings.refine.iterations
+        refinements += (refinements > 1) + 2 * self.has_margin
+        self.total += refinements * self.settings.refine.iterations + self.fits_frames * ROUNDS * ROUND_ITERATIONS
 
     @property
     def fits_frames(self) -> bool:
@@ -195,14 +205,21 @@ class _Pipeline:
         if not self.fits_frames:
             return FrameRefinement(state, self.pattern, None, {})
 
-        def block_done(iterations: int) -> None:
-            self._check_stop()
+        def part_done(iterations: int) -> None:
+            self.in_round += iterations
             self._advance(iterations)
+            self._check_stop()
 
-        done = self.done
-        refined = refine_with_frames(state, self.pattern, self.settings.refine, block_done)
-        self.done = done + PASSES * self.settings.refine.iterations
-        return refined
+        now = self.frames or init_frames(state, self.pattern)
+        while not now.has_ended:
+            now = refine_round(now, self.pattern, self.settings.refine, part_done)
+            self.in_round, self.frames = 0, now
+            if now.has_ended:
+                left = (ROUNDS - now.round) * ROUND_ITERATIONS
+                self.skipped += left
+                self._advance(left)
+            self._save()
+        return end_frames(now, state, self.pattern, self.settings.refine)
 
     def _combine(self, selected: list[int]) -> RefinementState:
         """Combine the refined starts, and refine their first mode."""
@@ -369,15 +386,16 @@ class _Pipeline:
     def _save(self) -> None:
         """Hand the state to `save_checkpoint`."""
         state = PipelineState(self.table, self.pool, self.refined, self._join_group(), self.next_stage, self.skipped)
-        state.results, state.refining = self.results, self.refining
-        self.save_checkpoint(self.done, *to_checkpoint(state, self.done))
+        state.results, state.refining, state.frames = self.results, self.refining, self.frames
+        done = self.done - self.in_round
+        self.save_checkpoint(done, *to_checkpoint(state, done))
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take the state from a checkpoint that `_save` wrote."""
         state, self.done = from_checkpoint(checkpoint)
         self.table, self.pool, self.refined = state.table, state.pool, state.refined
         self.next_stage, self.skipped = state.next_stage, state.skipped
-        self.results, self.refining = state.results, state.refining
+        self.results, self.refining, self.frames = state.results, state.refining, state.frames
         if state.projections is not None:
             self.group = count_starts(state.projections)
             own = processes.current().own(range(self.group))

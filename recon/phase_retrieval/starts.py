@@ -139,7 +139,8 @@ def init_starts(
         states = [init_state(pattern, key, threshold) for key in keys]
     else:
         densities = [jnp.asarray(ifftshift3(initial_densities[number]), jnp.complex64) for number in numbers]
-        densities = [resize(density, pattern.counts.shape) for density in densities]
+        nz, ny, nx = pattern.counts.shape
+        densities = [resize(density, (nz, ny, nx)) for density in densities]
         states = [
             init_state_from_density(one, key, INITIAL_THRESHOLD, pattern)
             for one, key in zip(densities, keys, strict=True)

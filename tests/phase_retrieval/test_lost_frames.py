@@ -6,7 +6,7 @@ import numpy as np
 from unflat.physics.diffraction.far_field import fftshift3, ifftshift3
 from unflat.physics.diffraction.frame_amplitudes import frame_amplitudes
 from unflat.recon.phase_retrieval.data import DiffractionData
-from unflat.recon.phase_retrieval.lost_frames import LARGEST, WIDE, fill_gaps, init_measured, spread_evenly
+from unflat.recon.phase_retrieval.lost_frames import LARGEST, LOST, WIDE, fill_gaps, init_measured, spread_evenly
 from unflat.recon.phase_retrieval.pattern import DevicePattern, ideal_point_spread, to_device_pattern
 from unflat.recon.phase_retrieval.projections import UNMEASURED
 
@@ -82,7 +82,7 @@ def test_a_curve_of_scattered_frames_stays_within_its_limits() -> None:
 
 
 def test_curves_without_a_wide_gap_stay_as_they_are() -> None:
-    jitter = np.arange(9) - 4 + np.array([0, 0.4, -0.3, 0, 0.4, -0.1, 0.2, 0, 0])
-    assert np.diff(jitter).max() < WIDE
+    jitter = np.arange(9) - 4 + np.array([0, 0.4, -0.4, 0.4, 0.4, -0.1, 0.2, 0, 0])
+    assert WIDE < np.diff(jitter).max() < LOST
     for stated in (pattern(jitter), pattern(ALONG)._replace(positions=None)):
         assert fill_gaps(stated) is stated

@@ -1,5 +1,6 @@
 """Phasing of a curve whose frames are each at their own q, and the fit of angles, rolls and fluxes of the frames."""
 
+import json
 from typing import Any
 
 import jax
@@ -9,7 +10,8 @@ import pytest
 
 from unflat.physics.diffraction.far_field import deviance, ifftshift3
 from unflat.physics.diffraction.frame_amplitudes import frame_amplitudes
-from unflat.recon.phase_retrieval import frame_refinement, refinement
+from unflat.recon.errors import Stopped
+from unflat.recon.phase_retrieval import frame_refinement, pipeline, refinement
 from unflat.recon.phase_retrieval.align import align
 from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.frame_fit import corrected_pattern, no_corrections, with_positions
@@ -27,6 +29,7 @@ from unflat.recon.phase_retrieval.projections import UNMEASURED
 from unflat.recon.phase_retrieval.recipe import final_density, init_state_from_density, run_stage
 from unflat.recon.phase_retrieval.settings import PhaseSettings, RefineSettings
 from unflat.recon.phase_retrieval.stages import Stage
+from unflat.recon.runs.checkpoint import Checkpoint
 
 SHAPE = (24, 20, 20)
 RNG = np.random.default_rng(8)
@@ -129,7 +132,10 @@ def test_fitted_frames_are_taken_only_of_a_curve_that_is_not_even(
     stated = to_device_pattern(measured(EVEN + offsets, tell=False), 0.05, 1)
     true = jnp.asarray(ifftshift3(crystal()), jnp.complex64)
     start = refinement.init_refinement(true, (jnp.abs(true) > 0).astype(jnp.float32), ideal_point_spread())
-    outcome = frame_refinement.refine_with_frames(start, stated, RefineSettings(angles=True))
+    settings = RefineSettings(angles=True)
+    fitted = frame_refinement.refine_round(frame_refinement.init_frames(start, stated), stated, settings)
+    assert fitted.has_ended
+    outcome = frame_refinement.end_frames(fitted, start, stated, settings)
     assert bool(outcome.numbers["frames_taken"]) == (jitter > 0)
     if outcome.corrections is None:
         assert outcome.state is start
@@ -138,6 +144,41 @@ def test_fitted_frames_are_taken_only_of_a_curve_that_is_not_even(
     rest = outcome.corrections.offsets[:, 0] - offsets[:, 0]
     rest -= np.polyval(np.polyfit(np.arange(24), rest, 1), np.arange(24))
     assert rest.std() < 0.5 * offsets[:, 0].std()
+    deviations = outcome.corrections.deviations
+    assert deviations is not None
+    assert (deviations[:, 0] > 0).all()
+    assert not deviations[:, 1:].any()
+
+
+@pytest.mark.slow
+def test_a_stopped_fit_of_frames_goes_on_with_its_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (frame_refinement, pipeline):
+        monkeypatch.setattr(module, "ROUNDS", 2)
+    settings = PhaseSettings.model_validate(
+        {"recipe": [{"er": {"iterations": 20}}], "starts": 1, "refine": {"iterations": 5, "margin": 0, "angles": True}}
+    )
+    data, checkpoints, progress = measured(EVEN + OFFSETS * [1, 0, 0], tell=False), [], []
+
+    def save(step: int, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+        checkpoints.append(Checkpoint(step, arrays, json.loads(json.dumps(metadata))))
+
+    def stop_in_second_round() -> str | None:
+        rounds = checkpoints[-1].metadata["frames"] if checkpoints else None
+        return "asked" if rounds and progress[-1] > checkpoints[-1].step else None
+
+    def note(done: int, total: int, **metrics: float) -> None:
+        assert done <= total
+        progress.append(done)
+
+    whole = phase(data, settings, 1, note)
+    assert progress.count(progress[-1]) <= 2  # The total is reached at the end alone.
+    progress.clear()
+    with pytest.raises(Stopped):
+        phase(data, settings, 1, note, stop_in_second_round, save_checkpoint=save)
+    assert checkpoints[-1].metadata["frames"]["round"] == 1
+    resumed = phase(data, settings, 1, note, checkpoint=checkpoints[-1])
+    np.testing.assert_array_equal(resumed.density, whole.density)
+    assert resumed.numbers == whole.numbers
 
 
 def test_a_smaller_array_has_the_frames_within_it() -> None:

@@ -29,8 +29,8 @@ UNEVEN_COPIES = 8
 """Number of further complex arrays in the loop where frames are each at their own q."""
 PRODUCT_RATE = 2.5e10
 """[1/s] Floating-point operations of the products along the frames of such a curve."""
-FRAME_FIT_COST = 8 * (180 + 60 * REFINEMENT_COST + 4 * 30 * 2 * REFINEMENT_COST)
-"""Time of the fit of the frames, relative to a projection: rounds of projections, refinement and joint steps."""
+FRAME_FIT_COST = 8 * (180 + 60 * REFINEMENT_COST + 4 * 30 * 2 * REFINEMENT_COST) + 8 * 60 * 2 * REFINEMENT_COST
+"""Time of the fit of the frames, relative to a projection: rounds of projections, refinement, joint steps; errors."""
 STEP_PRODUCTS = 24
 """Floating-point operations of a fit's step for each complex product of its transforms, forwards and backwards."""
 STEP_SECONDS = 1.5e-7

@@ -117,6 +117,11 @@ METRICS = (
     Metric("psf_x", "Blur along x", "pixels", "neither", "Width of the point-spread function."),
     Metric("angle_correction_rms", "Fitted angles", "steps", "neither", "Root mean square of the fitted offsets."),
     Metric("angle_correction_largest", "Largest fitted angle", "steps", "neither", "Largest of the fitted offsets."),
+    Metric(
+        "angle_deviation_median", "Error of fitted angles", "steps", "neither", "Standard deviation, by the median."
+    ),
+    Metric("angle_deviation_largest", "Largest error of an angle", "steps", "neither", "Largest standard deviation."),
+    Metric("undetermined_angles", "Undetermined angles", "", "neither", "Frames whose angle the counts do not tell."),
     Metric("roll_rms", "Fitted rolls", "pixels", "neither", "Root mean square of the shifts of the frames."),
     Metric("flux_correction_rms", "Fitted fluxes", "", "neither", "Standard deviation of the factors of the flux."),
     Metric("frames_taken", "Fitted frames taken", "", "neither", "1 if they explain the withheld pixels better."),

@@ -28,6 +28,8 @@ _CONVENTION = (
 _AXES = ("frame", "y", "x")
 POSITIONS = "frame_positions"
 """Dataset of the positions of frames that are not at even steps, in steps and pixels; absent for an even curve."""
+DEVIATIONS = "frame_position_deviations"
+"""Dataset of their standard deviations, where they were fitted with the crystal; 0 for those that were not."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class MeasurementModel:
         positions: Position of each frame along the curve [step], from the middle, and its offsets along y and x
             [pixel]; None for an even curve.
         angles: [rad] Angle of the scanned circle in each frame; None for an even curve, or if unknown.
+        deviations: Standard deviations of the positions; None if they were not fitted.
     """
 
     kernel: Float[np.ndarray, "dz dy dx"]
@@ -54,6 +57,7 @@ class MeasurementModel:
     first: tuple[int, int, int] | None = None
     positions: Float[np.ndarray, "frame 3"] | None = None
     angles: Float[np.ndarray, " frame"] | None = None
+    deviations: Float[np.ndarray, "frame 3"] | None = None
 
     @classmethod
     def of_scan(
@@ -120,6 +124,8 @@ def _write_detector_frame(
     }
     if measurement.positions is not None:
         numbers[POSITIONS] = (measurement.positions, "1")
+    if measurement.deviations is not None:
+        numbers[DEVIATIONS] = (measurement.deviations, "1")
     if measurement.angles is not None:
         numbers["frame_angles"] = (measurement.angles, "rad")
     if measurement.first is not None:

@@ -1,6 +1,7 @@
 """Output of phasing: volume, predictions, profiles and numbers of a solution in the detector's frame."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -43,6 +44,8 @@ def write_phasing_result(
     volume = to_laboratory(solution, frame, None if isinstance(spacing, str) else spacing)
     folder = context.folder.path
     measurement_model = MeasurementModel.of_scan(scan, result.sigmas, result.background, result.free)
+    if result.frames is not None and result.frames.deviations is not None:
+        measurement_model = replace(measurement_model, deviations=result.frames.deviations[:, :3])
     write_volume_file(folder / "volume.h5", volume, solution, frame, measurement_model, context.provenance)
     modelled = model_counts(result, scan.exposure, scan.positions)
     write_predictions(folder, scan, modelled, result.curves)

@@ -212,12 +212,23 @@ def _frames(numbers: Mapping[str, float]) -> Finding:
     before, after = numbers.get("frames_llk_free_before"), numbers.get("frames_llk_free")
     judged = f" The withheld pixels are explained better: {before:.3g} before, {after:.3g} with them." if before else ""
     text = (
-        f"The largest is {numbers['angle_correction_largest']:.2g} steps; the frames shift by "
-        f"{numbers['roll_rms']:.2g} pixels on the detector, and their flux by "
+        f"The largest is {numbers['angle_correction_largest']:.2g} steps{_errors_of_angles(numbers)}; the frames shift "
+        f"by {numbers['roll_rms']:.2g} pixels on the detector, and their flux by "
         f"{100 * numbers['flux_correction_rms']:.2g} %.{judged} All are beside the instrument's mean angle and mean "
-        "step; volume.h5 holds them (detector_frame/frame_positions, frame_angles)."
+        "step; volume.h5 holds them (detector_frame/frame_positions, frame_angles, frame_position_deviations)."
     )
     return Finding("plain", "Fitted angles", f"{numbers['angle_correction_rms']:.2g} steps rms", text)
+
+
+def _errors_of_angles(numbers: Mapping[str, float]) -> str:
+    """Describe how well the counts determine the angles."""
+    if "angle_deviation_median" not in numbers:
+        return ""
+    count = int(numbers["undetermined_angles"])
+    text = f", their error {numbers['angle_deviation_median']:.2g} (median of the standard deviations)"
+    return (
+        f"{text}, but {count} of them {'is' if count == 1 else 'are'} not determined by the counts" if count else text
+    )
 
 
 def _truth(numbers: Mapping[str, float]) -> Finding:
