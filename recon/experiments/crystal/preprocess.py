@@ -323,8 +323,8 @@ def _log_oversampling(oversampling: Oversampling, masked: float, log: Processing
         names = zip(("frame", "y", "x"), oversampling.is_sufficient, strict=True)
         axes = " and ".join(name for name, is_sufficient in names if not is_sufficient)
         if masked > _MASKED:
-            hidden = f"masked voxels hide about {100 * masked:.0f} % of the counts"
-            log.warn(f"the oversampling along {axes} cannot be judged by the autocorrelation: {hidden}")
+            reason = "a part of the peak is masked, or lies beyond the data"
+            log.warn(f"the oversampling along {axes} cannot be judged by the autocorrelation: {reason}")
             return
         log.warn(
             f"the oversampling is below 2 along {axes}: the autocorrelation fills the array, and projections alone "
