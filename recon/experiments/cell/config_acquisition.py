@@ -218,11 +218,13 @@ class CellAcquisition(Settings):
         examples=[[256, 256]],
     )
     bin: int = Field(1, ge=1, description="Side of the squares of pixels that are averaged into one, after cropping.")
-    normalise: Literal["auto", "none", "background", "view_mean"] = Field(
+    normalise: Literal["auto", "none", "background", "view_mean", "polynomial"] = Field(
         "auto",
-        description="Normalisation to 1 without the specimen: background divides by the image without the specimen, "
-        "view_mean divides each view by its mean, none keeps the values; auto uses the background if there is"
-        " one, or else an estimate for each view. Dark fields are divided by the light that the bright fields show.",
+        description="Normalisation to 1 without the specimen: background divides by the image without the "
+        "specimen, view_mean divides each view by its mean, polynomial by a polynomial of second "
+        "order through what is background (uneven light without an image of the empty field), none "
+        "keeps the values; auto uses the background if there is one, or else an estimate for each "
+        "view. Dark fields are divided by the light that the bright fields show.",
     )
     vignetted: Literal["drop", "keep"] = Field(
         "drop",

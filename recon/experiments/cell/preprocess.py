@@ -14,6 +14,7 @@ from ...errors import ConfigError, Diagnostic
 from .camera import border_pixels, good_pixels
 from .illumination import illumination_of, incident_wave
 from .schema import PATHS
+from .uneven_light import flatten_light
 
 
 def normalise(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
@@ -24,7 +25,8 @@ def normalise(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
         mode: ``background`` divides by the image without the specimen, ``view_mean`` each view by its mean, ``none``
             changes nothing; ``auto`` takes the background if there is one, else an estimate of each view's: the peak of
             its histogram for images, the median of the border's field (phase included) for fields. Dark fields are
-            divided by the light of the bright ones.
+            divided by the light of the bright ones. ``polynomial`` divides bright images by a polynomial through their
+            background besides.
 
     Returns:
         The acquisition with a background of about 1, and of 0 in a dark field; of a field, the incident wave.
@@ -44,6 +46,9 @@ def normalise(acquisition: Acquisition, mode: str = "auto") -> Acquisition:
     elif name == "field":
         divided = images / (_mean(np.abs(images), acquisition) if mode == "view_mean" else _border(acquisition))
     else:
+        if mode == "polynomial":
+            acquisition = flatten_light(acquisition, brightness_of(acquisition)[0] > 0)
+            images = acquisition["images"]
         levels = _mean(images, acquisition) if mode == "view_mean" else estimate_background_levels(acquisition)
         divided = images / complete_dark_fields(levels, acquisition)
     return replace(acquisition, arrays={**arrays, name: divided.astype(images.dtype)})

@@ -19,12 +19,17 @@ from .crop import bin_acquisition, crop_range, shift_volume
 from .described_light import resolve_illumination
 from .field_tilt import restore_tilt, tilt_faults
 from .focus import resolve_focus
+from .preprocess import brightness_of
 from .repeated_views import average_repeats
-from .schema import select_entries, select_sources
+from .schema import PATHS, select_entries, select_sources
+from .uneven_light import unevenness
 from .validate import validate, warnings_for
 from .view_selection import background_levels, drop_unlike_views
 
 logger = logging.getLogger(__name__)
+
+_UNEVEN = 0.12
+"""Range of the light over an image from which it is reported."""
 
 
 def read(settings: CellSettings, path: Path) -> Acquisition:
@@ -71,9 +76,22 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     if config.vignetted == "drop":
         acquisition, levels = drop_unlike_views(acquisition, levels)
     report_negative(acquisition)
-    for sentence in warnings_for(acquisition, levels):
+    for sentence in [*warnings_for(acquisition, levels), *_uneven_light(acquisition, config)]:
         logger.warning("%s", sentence)
     return acquisition
+
+
+def _uneven_light(acquisition: Acquisition, config: CellAcquisition) -> list[str]:
+    """Describe uneven light that no background image divides out."""
+    if "images" not in acquisition or "background" in acquisition or config.normalise not in ("auto", "view_mean"):
+        return []
+    spread = unevenness(acquisition, brightness_of(acquisition)[0] > 0)
+    if spread < _UNEVEN:
+        return []
+    return [
+        f"{acquisition.place('images', PATHS)}: the light without the specimen varies by {spread:.0%} over an image: "
+        "name an image of the empty field (acquisition.background), or set acquisition.normalise: polynomial"
+    ]
 
 
 @dataclass

@@ -265,3 +265,27 @@ def test_linear_theory_tells_a_stained_cell_from_a_clear_one(tmp_path: Path, abs
     assert (ratio < ABSORPTION_RATIO) == (absorption > 0)
     warned = any("physics.absorption=true" in reason.remedy for reason in assess({"absorption_ratio": ratio}))
     assert warned == (absorption > 0)
+
+
+def test_uneven_light_is_told_and_divided_out_without_a_background(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    y, x = np.linspace(-1, 1, 48)[:, None], np.linspace(-1, 1, 40)
+    specimen = 1 + 0.3 * np.exp(-((y - 0.1) ** 2 + x**2) / 0.1) * np.cos(9 * y)
+    light = np.stack([1 + 0.2 * y - 0.1 * x * y, 1 - 0.15 * x + 0.1 * y**2])
+    even, uneven = (
+        acquisition(images=np.float32(500 * specimen * shape), illumination_na=NA[:2])
+        for shape in (np.ones_like(light), light)
+    )
+    flat, known = normalise(uneven, "polynomial")["images"], normalise(even)["images"]
+    np.testing.assert_allclose(flat, known, atol=0.03)
+    np.testing.assert_allclose(normalise(even, "polynomial")["images"], known, atol=0.02)
+    assert np.abs(normalise(uneven)["images"] - known).max() > 0.1
+    for each, name in ((even, "even"), (uneven, "uneven")):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["measurement/images"] = each["images"]
+            for number in ("wavelength", "numerical_aperture", "medium_index", "pixel_size", "illumination_na"):
+                file[f"instrument/{number}"] = each[number]
+        caplog.clear()
+        read(settings(), tmp_path / f"{name}.h5")
+        assert ("set acquisition.normalise: polynomial" in caplog.text) == (name == "uneven")
