@@ -242,7 +242,7 @@ def _estimate(kind: Experiment, settings: Any, read: Sequence[Acquisition], prob
         available = available_memory()
         console.print_line(
             f"  memory about {format_bytes(estimate.memory_bytes)} of {format_bytes(available)} available, "
-            f"time about {console.format_duration(estimate.seconds)}{_other_times(estimate)}"
+            f"time about {console.format_duration(estimate.whole_seconds)}{_other_times(estimate)}"
         )
         if plan.platform == "cpu":
             estimate.require_fit(available, kind.memory_remedy)

@@ -138,7 +138,7 @@ class Plan:
         if self.gains:
             lines += ["", "what one more would bring", *(f"  {gain.text}" for gain in self.gains)]
         if self.estimate is not None and self.estimate.seconds:
-            time = f"about {_duration(self.estimate.seconds)} on the CPU"
+            time = f"about {_duration(self.estimate.whole_seconds)} on the CPU"
             lines += ["", "cost", f"  memory about {format_bytes(self.estimate.memory_bytes)}, time {time}"]
             lines += [f"  {line}" for line in self.estimate.lines]
         if self.assumptions:
@@ -156,7 +156,7 @@ class Plan:
         if self.estimate is not None:
             has_time = self.estimate.seconds > 0
             document["memory_bytes"] = self.estimate.memory_bytes if has_time else None
-            document["seconds"] = self.estimate.seconds if has_time else None
+            document["seconds"] = self.estimate.whole_seconds if has_time else None
         return document | {"assumptions": list(self.assumptions), "warnings": list(self.warnings)}
 
 

@@ -8,6 +8,8 @@ from ..memory import format_bytes
 
 PROGRAM_BYTES = 600 << 20
 """[bytes] Memory of Python, jax and compiled programs."""
+_COMPILED_FURTHER = 0.5
+"""Time of compilation for each further acquisition of a series, relative to that for one."""
 
 
 @dataclass(frozen=True)
@@ -16,12 +18,13 @@ class Estimate:
 
     Args:
         memory_bytes: [bytes] Peak memory.
-        seconds: [s] Time of the whole run.
+        seconds: [s] Time of the run, without that of compilation.
         lines: Explanation of the numbers, for users.
         shared: Number of elements of a step that several devices share out, by their name in the plural.
         divided_bytes: [bytes] Part of the peak memory that is divided among the devices.
         shared_on_cpu: Whether several devices of a CPU share them out too, rather than take them one after the other.
-        other_seconds: [s] Time of a run of other methods than the one estimated, by their names.
+        other_seconds: [s] Time of a run of other methods than the one estimated, by their names; all in all.
+        compile_seconds: [s] Time in which its programs are compiled, where no cache has them.
     """
 
     memory_bytes: int
@@ -31,6 +34,12 @@ class Estimate:
     divided_bytes: int = 0
     shared_on_cpu: bool = True
     other_seconds: Mapping[str, float] = field(default_factory=dict)
+    compile_seconds: float = 0.0
+
+    @property
+    def whole_seconds(self) -> float:
+        """[s] Time of the whole run, compilation included."""
+        return self.seconds + self.compile_seconds
 
     def device_bytes(self, devices: int) -> int:
         """[bytes] Peak memory of each of several devices that are not the host."""
@@ -48,8 +57,10 @@ class Estimate:
         # Besides the arrays of one: the measurement, as read and as fitted, and the specimen, of each of the others.
         memory = self.memory_bytes + 3 * sum(sizes)
         also = f", and {100 * trials:.0f} % more to choose the strengths of its priors" if trials else ""
+        compiling = self.compile_seconds * (1 + _COMPILED_FURTHER * (count - 1))
         lines = [*self.lines, f"series of {count} acquisitions: their data, and {count} times the steps of one{also}"]
-        return replace(self, memory_bytes=memory, seconds=count * (1 + trials) * self.seconds, lines=lines)
+        seconds = count * (1 + trials) * self.seconds
+        return replace(self, memory_bytes=memory, seconds=seconds, lines=lines, compile_seconds=compiling)
 
     def require_fit(self, available: int, remedy: str) -> None:
         """Refuse a run that needs more memory than the device has.

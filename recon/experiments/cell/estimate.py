@@ -25,6 +25,10 @@ FIELD_SECONDS = 6.0e-9
 """[s] Time of the field's value and gradient at a point of the grid, per number that it stores there, on one core."""
 NETWORK_SECONDS = 5.5e-7
 """[s] Time of the shipped network at a sample of its grid, on one core."""
+_COMPILE_SECONDS = 8.0
+"""[s] Time in which the programs of a fit are compiled, on one core."""
+_NETWORK_COMPILE_SECONDS = 4.0
+"""[s] Likewise for the network."""
 PEAK_MEMORY_FACTOR = 2.5
 """Peak memory relative to the arrays of a step: freed memory is not all reused."""
 VOLUME_COPIES = 4
@@ -86,7 +90,15 @@ def estimate(settings: CellSettings, acquisition: Acquisition | None) -> Estimat
     is_known = not linear_fault(acquisition)
     others = {"predict": _prediction_seconds(settings, acquisition, geometry, seconds)} if is_known else {}
     memory = _bytes(settings, acquisition, geometry, tiling)
-    return Estimate(memory, float(seconds), lines, shared, divided, other_seconds=others)
+    return Estimate(
+        memory,
+        float(seconds),
+        lines,
+        shared,
+        divided,
+        other_seconds=others,
+        compile_seconds=_COMPILE_SECONDS,
+    )
 
 
 def require_one_piece(settings: CellSettings, acquisition: Acquisition) -> None:
@@ -180,7 +192,8 @@ def _prediction_seconds(
     passes = predict.draws * STEPS + 2
     extent = np.multiply(geometry.lattice.shape, geometry.lattice.pitch)
     samples = samples_in_tiles(extent, aperture_of(acquisition))
-    seconds = passes * samples * NETWORK_SECONDS / usable_cores() + predict.refine * fit_seconds
+    seconds = _NETWORK_COMPILE_SECONDS + passes * samples * NETWORK_SECONDS / usable_cores()
+    seconds += predict.refine * fit_seconds + (predict.refine or predict.start == "fit") * _COMPILE_SECONDS
     if predict.start == "linear":
         return seconds
     is_tried = fit.steps >= FEWEST_STEPS

@@ -31,6 +31,10 @@ PRODUCT_RATE = 2.5e10
 """[1/s] Floating-point operations of the products along the frames of such a curve."""
 FRAME_FIT_COST = 8 * (180 + 60 * REFINEMENT_COST + 4 * 30 * 2 * REFINEMENT_COST) + 8 * 60 * 2 * REFINEMENT_COST
 """Time of the fit of the frames, relative to a projection: rounds of projections, refinement, joint steps; errors."""
+_COMPILE_SECONDS = 9.0
+"""[s] Time in which the programs of phasing are compiled, on one core."""
+_FIT_COMPILE_SECONDS = 12.0
+"""[s] Likewise for the fit of a series, counted for its first curve."""
 STEP_PRODUCTS = 24
 """Floating-point operations of a fit's step for each complex product of its transforms, forwards and backwards."""
 STEP_SECONDS = 1.5e-7
@@ -86,7 +90,8 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
         lines.append("each frame at its own q, since the curve is not even: iterations take two to four times as long")
     if frame_fit:
         lines.append(f"{_names_of_fits(phase)} fitted with the crystal, in up to 8 rounds")
-    return Estimate(int(memory), float(seconds), lines, {"starts": phase.starts}, shared_on_cpu=False)
+    shared = {"starts": phase.starts}
+    return Estimate(int(memory), float(seconds), lines, shared, shared_on_cpu=False, compile_seconds=_COMPILE_SECONDS)
 
 
 def _frame_fit_cost(phase: PhaseSettings) -> float:
@@ -113,12 +118,14 @@ def estimate_series(settings: CrystalSettings, acquisitions: Sequence[Acquisitio
     one = estimate(settings.model_copy(update={"phase": settings.phase.model_copy(update=few)}), largest)
     # A completed curve is phased besides the own one.
     times = sum(1 + _is_incomplete(own) for own in acquisitions) if settings.fit.start == "phase" else 0
-    whole = one.of_series([acquisition.nbytes for acquisition in acquisitions])
+    own_fit = replace(one, compile_seconds=_FIT_COMPILE_SECONDS)
+    whole = own_fit.of_series([acquisition.nbytes for acquisition in acquisitions])
     fit, count = settings.fit, len(acquisitions)
     steps = fit.steps + fit.series_trial_steps
     lines = [*one.lines, f"series of {count} curves: {times} phasings, and {steps} steps of all"]
     seconds = times * one.seconds + count * steps * _step_seconds(settings, largest)
-    return replace(whole, seconds=seconds, lines=lines)
+    compiling = whole.compile_seconds + (times > 0) * one.compile_seconds
+    return replace(whole, seconds=seconds, lines=lines, compile_seconds=compiling)
 
 
 def _is_incomplete(acquisition: Acquisition) -> bool:
