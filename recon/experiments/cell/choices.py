@@ -114,10 +114,14 @@ class Choices:
         """Begin a fit under the choices, where none of them needed one."""
         return self._begin(self.likelihood)
 
+    def begin_trial(self, name: str, likelihood: CellLikelihood) -> BegunFit:
+        """Begin a fit of a name under the corrected light."""
+        return self._trial.begin(f"{self._light}{name}", likelihood)
+
     def _begin(self, likelihood: CellLikelihood) -> BegunFit:
         """Try a model, whose name tells its absorption and its sign."""
         absorbs = "absorbing" if likelihood.absorbs else "clear"
-        return self._trial.begin(f"{self._light}{absorbs}-{likelihood.sign}", likelihood)
+        return self.begin_trial(f"{absorbs}-{likelihood.sign}", likelihood)
 
     def _choose_absorption(self) -> None:
         names = ("absorption_chosen", "absorption_ratio", "absorption_trial")
@@ -144,11 +148,8 @@ class Choices:
         """Test the prior by hidden views, and begin a fit with it where they trust it."""
         from .network.completion import Completion
 
-        def begin(name: str, likelihood: CellLikelihood) -> BegunFit:
-            return self._trial.begin(f"{self._light}{name}", likelihood)
-
         network = Completion.load(self.likelihood.settings.fit.prior)
-        choice = PriorChoice(self.likelihood, self.context, network, begin, earlier_numbers(self._earlier))
+        choice = PriorChoice(self.likelihood, self.context, network, self.begin_trial, earlier_numbers(self._earlier))
         self.begun = choice.make(self.begun)
         self.likelihood = choice.likelihood
         self.numbers |= choice.numbers

@@ -122,6 +122,12 @@ class CellPredict(PredictSettings):
         description="Input of the network: a fit of the first quarter of fit.steps, at least 50, or at once the linear "
         "answer, which tells far less.",
     )
+    test: Flag = Field(
+        True,
+        description="Whether views that are hidden from a second begun fit tell how far its completion is trusted: the "
+        "answer is then the begun fit with that share of the completion. It doubles the time; false takes the "
+        "completion as it is.",
+    )
     draws: int = Field(8, ge=2, description="Number of samples to draw; their spread is the uncertainty.")
     refine: Flag = Field(
         False, description="Whether a fit (section fit) goes on from the answer through the physics of the images."

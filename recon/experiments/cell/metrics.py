@@ -267,8 +267,8 @@ METRICS = (
         "Trust in the network's prior",
         "",
         "neither",
-        "Largest share of the network's completion that predicts hidden views no worse than the fit alone (fit.prior); "
-        "0: it was not used.",
+        "Share of the network's completion that is used (fit.prior, predict.test): the whole where withheld views do "
+        "not lose by it, else the largest that predicts hidden views no worse than the fit alone; 0: it was not used.",
     ),
     Metric(
         "prior_hidden_ratio",
@@ -283,7 +283,8 @@ METRICS = (
         "Withheld views with the prior",
         "",
         "lower",
-        "Withheld residual of the first quarter of a fit with the network's prior, over that without.",
+        "Withheld residual of the first quarter of a fit with the network's prior, or of its result with the network's "
+        "completion, over that without.",
     ),
     Metric("prior_views_hidden", "Views hidden from the prior", "", "neither", "Number of them, for its test."),
     Metric(

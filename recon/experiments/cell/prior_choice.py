@@ -1,7 +1,9 @@
 """Choice of a cell's fit whether it expects what a network completes, and how firmly.
 
-Hidden views set the trust (`network_prior`). A fit that is begun with the prior must then predict the withheld views as
-well as one without: they judge the result, and the prior may not cost them anything.
+Hidden views set the trust (`network_prior`). They judge a completion that is added to a fit which did not expect it,
+and trust a right one too little: a fit that is begun with the whole of it is tried first, and stays if it predicts the
+withheld views no worse than one without. Else the trust is that of the hidden views, and the withheld ones may not
+lose much by it: they judge the result.
 """
 
 import logging
@@ -27,8 +29,9 @@ _log = logging.getLogger(__name__)
 TOLERANCE = 1.05
 """Withheld residual of the begun fit with the prior, over that without, up to which the prior stays where the hidden
 views are sure: early in a fit even that of the true specimen is larger by up to 2 %. Where they are not, it is 1."""
-TRUST = "prior_trust"
-NUMBERS = (TRUST, "prior_hidden_ratio", "prior_withheld_ratio", "prior_views_hidden")
+TRUST, HIDDEN_RATIO, WITHHELD_RATIO = "prior_trust", "prior_hidden_ratio", "prior_withheld_ratio"
+VIEWS_HIDDEN = "prior_views_hidden"
+NUMBERS = (TRUST, HIDDEN_RATIO, WITHHELD_RATIO, VIEWS_HIDDEN)
 """Numbers of the choice, in ``choices.json`` and ``metrics.json``."""
 _PART = "prior"
 """Part of the run's checkpoints that holds what the prior expects."""
@@ -58,7 +61,7 @@ class PriorChoice:
     completer: Completer
     begin: Begin
     numbers: dict[str, float] = field(default_factory=dict)
-    _tolerance: float = field(default=TOLERANCE, init=False)
+    _trust: Trust = field(default=Trust(0.0, 1.0, is_sure=False), init=False)
 
     def make(self, begun: BegunFit | None) -> BegunFit | None:
         """Make the choice, or take it as it was made before; `likelihood` then has the prior that is used.
@@ -80,7 +83,7 @@ class PriorChoice:
         fault = untestable(chosen, self.likelihood.settings.fit.steps, has_withheld=has_withheld)
         if fault:
             _log.warning("fit.prior: not used: it cannot be tested: %s", fault)
-            self.numbers = {TRUST: 0.0, "prior_views_hidden": 0.0}
+            self.numbers = {TRUST: 0.0, VIEWS_HIDDEN: 0.0}
             return begun
         self.numbers = self._test(chosen, views)
         if not self.numbers[TRUST]:
@@ -93,34 +96,27 @@ class PriorChoice:
             return begun
         stored = self.context.folder.latest_checkpoint(_PART)
         if stored is None:  # Its file is damaged; the fits are begun again.
+            self._trust = Trust(self.numbers[TRUST], self.numbers[HIDDEN_RATIO], is_sure=True)
             return self._try(begun or self.begin("without-prior", self.likelihood))
         self.likelihood = self._with_prior(stored.arrays["mean"])
         return None  # From the start or a checkpoint: its first steps are those of the trial.
 
     def _test(self, chosen: HiddenViews, views: np.ndarray) -> dict[str, float]:
         """Set the trust by hidden views."""
-        remaining = np.setdiff1d(views, chosen.hidden)
-        # A network's answer, which a refinement begins with, knows the views that are hidden here.
-        blind = replace(self.likelihood, own_split=Split(remaining, chosen.hidden), first_values=None)
-        fit, prior = self.begin("hidden-views", blind), NetworkPrior(blind, self.completer)
-
-        def test() -> Trust:
-            return prior.test(fit.values, _nuisance(fit), remaining, chosen.hidden)
-
-        trust = Trust(*processes.current().share_or_compute(test))
+        trust = trust_of_hidden_views(self.likelihood, self.completer, self.begin, chosen, views)
         result = f"{trust.ratio:.3f} times the residual that the fit alone leaves in {len(chosen.hidden)} hidden views "
         result += chosen.text
         if trust.share:
             unsure = "" if trust.is_sure else "; the withheld views must agree"
-            _log.info("fit.prior: trusted by %.2f: it leaves %s%s", trust.share, result, unsure)
+            _log.info("fit.prior: hidden views trust it by %.2f: it leaves %s%s", trust.share, result, unsure)
         else:
             _log.warning("fit.prior: not used: it leaves %s", result)
-        self._tolerance = TOLERANCE if trust.is_sure else 1.0
-        known = {TRUST: trust.share, "prior_hidden_ratio": trust.ratio}
-        return known | {"prior_views_hidden": float(len(chosen.hidden))}
+        self._trust = trust
+        known = {TRUST: trust.share, HIDDEN_RATIO: trust.ratio}
+        return known | {VIEWS_HIDDEN: float(len(chosen.hidden))}
 
     def _try(self, free: BegunFit) -> BegunFit:
-        """Begin a fit with the prior, and go on with it unless it predicts the withheld views worse."""
+        """Begin a fit with the prior, with all of it first, and go on with it unless the withheld views lose by it."""
         prior, views = NetworkPrior(self.likelihood, self.completer), self.likelihood.split().fitted
 
         def complete() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -128,23 +124,57 @@ class PriorChoice:
             return {}, {"mean": prior.orient_by_fit(contrast).complete(contrast, views)}
 
         completed = processes.current().share(complete)[1]["mean"]
-        with_prior = self._with_prior(completed)
-        bound = self.begin("with-prior", with_prior)
-        ratio = bound.withheld / max(free.withheld, 1e-12) if np.isfinite(free.withheld) else 1.0
-        self.numbers["prior_withheld_ratio"] = ratio
-        if ratio > self._tolerance:
-            _log.warning("fit.prior: not used: the withheld residual is %.3f times that without it", ratio)
-            self.numbers[TRUST] = 0.0
-            return free
-        self.context.folder.save_checkpoint(0, {"mean": completed}, {}, _PART)
-        self.likelihood = with_prior
-        return bound
+        for share, limit in shares_to_try(self._trust):
+            self.numbers[TRUST] = share
+            with_prior = self._with_prior(completed)
+            bound = self.begin("with-prior" if share == self._trust.share else "with-whole-prior", with_prior)
+            ratio = bound.withheld / max(free.withheld, 1e-12) if np.isfinite(free.withheld) else 1.0
+            self.numbers[WITHHELD_RATIO] = ratio
+            _log.info("fit.prior: trusted by %.2f, the withheld residual is %.3f times that without it", share, ratio)
+            if ratio <= limit:
+                self.context.folder.save_checkpoint(0, {"mean": completed}, {}, _PART)
+                self.likelihood = with_prior
+                return bound
+        _log.warning("fit.prior: not used: the withheld residual is larger with it")
+        self.numbers[TRUST] = 0.0
+        return free
 
     def _with_prior(self, completed: np.ndarray) -> CellLikelihood:
         """Return the likelihood that expects a completion where the views determine nothing."""
         views = self.likelihood.split().fitted
         share = unseen_share(self.likelihood, views[self.likelihood.is_bright[views]])
         return replace(self.likelihood, expected=expected_completion(completed, share, self.numbers[TRUST]))
+
+
+def shares_to_try(trust: Trust) -> list[tuple[float, float]]:
+    """List the shares of a completion to try, and the withheld residual, over that without, up to which each stays."""
+    if not trust.share:
+        return []
+    trusted = (trust.share, TOLERANCE if trust.is_sure else 1.0)
+    return [trusted] if trust.share == 1 else [(1.0, 1.0), trusted]
+
+
+def trust_of_hidden_views(
+    likelihood: CellLikelihood, completer: Completer, begin: Begin, chosen: HiddenViews, views: np.ndarray
+) -> Trust:
+    """Find how far views that are hidden from a begun fit trust its completion.
+
+    Args:
+        likelihood: Likelihood under the choices.
+        completer: The network.
+        begin: Begins a fit of a name and a likelihood.
+        chosen: Views to hide.
+        views: Views to fit, the hidden ones among them.
+    """
+    remaining = np.setdiff1d(views, chosen.hidden)
+    # A network's answer, which a refinement begins with, knows the views that are hidden here.
+    blind = replace(likelihood, own_split=Split(remaining, chosen.hidden), first_values=None)
+    fit, prior = begin("hidden-views", blind), NetworkPrior(blind, completer)
+
+    def test() -> Trust:
+        return prior.test(fit.values, _nuisance(fit), remaining, chosen.hidden)
+
+    return Trust(*processes.current().share_or_compute(test))
 
 
 def _nuisance(begun: BegunFit) -> Nuisance:

@@ -11,7 +11,7 @@ from ...visualization.run_data import RunData
 from ...visualization.summary import Finding, Level
 from .new_light import pixel_size_of
 from .residual_figure import residual_figure
-from .summary import DRAWS_COVERAGE, LEAST_COVERAGE, draws_text, prior_text, refined_instrument
+from .summary import DRAWS_COVERAGE, LEAST_COVERAGE, completion_text, draws_text, prior_text, refined_instrument
 from .verdict import ABSORPTION_RATIO, SOUND_STRUCTURE, is_absorption_settled, is_prediction
 
 NOTHING = "This result explains the images no better than an empty box: look at the light's directions and the units."
@@ -40,6 +40,8 @@ def report_findings(run: RunData) -> list[Finding]:
         findings.append(_sign(numbers["sign_chosen"]))
     if text := prior_text(numbers):
         findings.append(_prior(text, numbers))
+    if text := completion_text(numbers):
+        findings.append(_completion(text, numbers))
     if text := draws_text(numbers):
         level: Level = "good" if numbers.get(DRAWS_COVERAGE, 0) >= LEAST_COVERAGE else "fair"
         findings.append(Finding(level, "Network's draws", f"{numbers['draws']:.0f}", f"{text[:1].upper()}{text[1:]}."))
@@ -135,6 +137,14 @@ def _prior(text: str, numbers: Mapping[str, float]) -> Finding:
     text += "of the steepest light, or half a ring, hidden from a trial, set its weight (fit.prior)."
     used = numbers["prior_trust"] > 0
     return Finding("plain", "Network's prior", f"{numbers['prior_trust']:.2f}" if used else "not used", text)
+
+
+def _completion(text: str, numbers: Mapping[str, float]) -> Finding:
+    text = f"The completion: {text}. Views of the steepest light, or half a ring, are hidden from a second begun fit; "
+    text += "the answer is the begun fit with the share of the completion that predicts them no worse (predict.test)."
+    trust = numbers.get("prior_trust")
+    value = "not tested" if trust is None else f"{trust:.2f}" if trust else "not used"
+    return Finding("poor" if not trust else "plain", "Completion", value, text)
 
 
 def _capital(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from .verdict import is_prediction
+
 DRAWS_COVERAGE = "draws_coverage"
 """Name of the share of the voxels in doubt, of specimens held out of a network's training, within its interval."""
 LEAST_COVERAGE = 0.8
@@ -38,6 +40,7 @@ def refined_instrument(numbers: Mapping[str, float]) -> str:
 def summary_lines(numbers: Mapping[str, float]) -> list[str]:
     """List the refined instrument, the use of a network's prior, and the accuracy where the truth is known."""
     lines = [f"refined instrument: {text}"] if (text := refined_instrument(numbers)) else []
+    lines += [f"completion: {text}"] if (text := completion_text(numbers)) else []
     lines += [f"fit.prior: {text}"] if (text := prior_text(numbers)) else []
     lines += [f"uncertainty: {text}"] if (text := draws_text(numbers)) else []
     if "snr" not in numbers:
@@ -70,13 +73,27 @@ def draws_text(numbers: Mapping[str, float]) -> str:
 
 def prior_text(numbers: Mapping[str, float]) -> str:
     """Say whether a network's prior was used, and what its test by hidden views gave; empty for a fit without one."""
-    if "prior_trust" not in numbers:
+    if "prior_trust" not in numbers or is_prediction(numbers):
         return ""
     if "prior_hidden_ratio" not in numbers:
         return "not used, as it could not be tested"
-    result = f"{numbers['prior_views_hidden']:.0f} hidden views: {numbers['prior_hidden_ratio']:.2f} of their residual"
     if numbers["prior_trust"]:
-        return f"the network is trusted by {numbers['prior_trust']:.2f} ({result})"
-    if "prior_withheld_ratio" in numbers:
-        result = f"the withheld residual was {numbers['prior_withheld_ratio']:.3f} times that without it"
-    return f"not used ({result})"
+        return f"the network is trusted by {numbers['prior_trust']:.2f} ({_test_result(numbers)})"
+    return f"not used ({_test_result(numbers)})"
+
+
+def completion_text(numbers: Mapping[str, float]) -> str:
+    """Say how far a prediction follows the network's completion of a begun fit; empty where nothing was to test."""
+    if "prior_views_hidden" not in numbers or not is_prediction(numbers):
+        return ""
+    if "prior_trust" not in numbers:
+        return "the network's, as it is: it could not be tested by hidden views"
+    if numbers["prior_trust"]:
+        return f"the network's is trusted by {numbers['prior_trust']:.2f} ({_test_result(numbers)})"
+    return f"the network's is not used, the answer is the begun fit ({_test_result(numbers)})"
+
+
+def _test_result(numbers: Mapping[str, float]) -> str:
+    if not numbers["prior_trust"] and "prior_withheld_ratio" in numbers:
+        return f"the withheld residual was {numbers['prior_withheld_ratio']:.3f} times that without it"
+    return f"{numbers['prior_views_hidden']:.0f} hidden views: {numbers['prior_hidden_ratio']:.2f} of their residual"

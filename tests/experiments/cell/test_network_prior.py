@@ -22,9 +22,11 @@ from unflat.recon.experiments.cell.hidden_views import choose_hidden_views
 from unflat.recon.experiments.cell.likelihood import CellLikelihood, likelihood
 from unflat.recon.experiments.cell.linear_checks import require_linear_theory
 from unflat.recon.experiments.cell.network.completion import Completion
-from unflat.recon.experiments.cell.network_prior import NetworkPrior
+from unflat.recon.experiments.cell.network.trusted_completion import mix_with_fit
+from unflat.recon.experiments.cell.network_prior import NetworkPrior, Trust
 from unflat.recon.experiments.cell.network_remarks import remarks
 from unflat.recon.experiments.cell.prior_choice import PriorChoice
+from unflat.recon.experiments.cell.summary import completion_text
 from unflat.recon.experiments.cell.unseen import unseen_part, unseen_share
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.experiments.run import RunOptions, run_method
@@ -130,6 +132,39 @@ def test_hidden_views_trust_the_truth_and_neither_another_specimen_nor_an_empty_
     assert trusts[0].ratio < 0.8
     assert [trust.share for trust in trusts[1:]] == [0, 0]
     assert min(trust.ratio for trust in trusts[1:]) > 1
+
+
+def mixture(measured: CellLikelihood, fit: np.ndarray, completed: np.ndarray, trust: Trust) -> Any:
+    """Mix a fit with a completion that two draws deviate from by a tenth."""
+    draws = completed * np.array([0.9, 1.1], np.float32).reshape(2, 1, 1, 1)
+    prior = NetworkPrior(measured, FixedCompletion(completed))
+    return mix_with_fit(prior, fit, completed, draws, trust, measured.split().fitted)
+
+
+def test_a_prediction_is_the_begun_fit_with_the_trusted_share_of_what_the_light_did_not_see(
+    measured: CellLikelihood, truth: np.ndarray
+) -> None:
+    unseen = unseen_share(measured, measured.split().fitted)
+    fit = truth - unseen_part(truth, unseen)
+    addition = unseen_part(truth - fit, unseen)
+    for trust, share in ((Trust(0.0, 1.1, is_sure=True), 0), (Trust(0.25, 0.9, is_sure=False), 1)):
+        mixed, about, numbers = mixture(measured, fit, truth, trust)
+        assert numbers["prior_trust"] == share  # The withheld views see no harm in the whole of the truth.
+        np.testing.assert_allclose(mixed, fit + share * addition, atol=1e-6)
+        np.testing.assert_allclose(about.mean(axis=0), mixed, atol=1e-6)
+        np.testing.assert_allclose((about[0] - about[1]) / 2, (1 - share) * addition - 0.1 * truth, atol=1e-6)
+
+
+def test_a_completion_that_the_withheld_views_contradict_leaves_the_begun_fit(
+    measured: CellLikelihood, truth: np.ndarray
+) -> None:
+    wrong = truth - 2 * unseen_part(truth, unseen_share(measured, measured.split().fitted))
+    mixed, _, numbers = mixture(measured, truth, wrong, Trust(0.5, 0.99, is_sure=False))
+    np.testing.assert_array_equal(mixed, truth)
+    assert numbers["prior_trust"] == 0
+    assert numbers["prior_withheld_ratio"] > 1
+    text = completion_text(numbers | {"draws": 2.0, "prior_views_hidden": 4.0, "prior_hidden_ratio": 0.99})
+    assert "the answer is the begun fit" in text
 
 
 class DenserCompletion(FixedCompletion):

@@ -17,8 +17,8 @@ from ..likelihood import likelihood
 from .inputs import resample
 from .instruments import Instrument
 
-STEPS = (50, 50, 100)
-"""Lengths of a begun fit: those of the trials of a fit (`recon.optimize.steps`)."""
+STEPS = (50, 50, 100, 200)
+"""Lengths of a begun fit: those of the trials of a fit (`recon.optimize.steps`), and of one half way."""
 _BATCH = 4
 """Views in a step."""
 
@@ -36,6 +36,7 @@ class BegunFits:
         steps: Number of steps.
         seed: Seed of the fits.
         is_ended: Whether to end early.
+        absorbs: Whether the fits find an imaginary index, too.
     """
 
     instrument: Instrument
@@ -43,6 +44,7 @@ class BegunFits:
     steps: int
     seed: int
     is_ended: Callable[[], bool]
+    absorbs: bool = False
 
     def fit(self, images: Images) -> Contrast | None:
         """Fit one specimen; its contrast on the instrument's lattice, or None where it was to end early."""
@@ -58,7 +60,7 @@ class BegunFits:
                 "kind": "cell",
                 "seed": self.seed,
                 "volume": {"depth": self.instrument.lattice.thickness},
-                "physics": {"absorption": False},
+                "physics": {"absorption": self.absorbs},
                 "fit": {"sign": self.sign, "withheld": 0.0, "batch": _BATCH},
             }
         )

@@ -4,7 +4,7 @@ An instrument's programs are compiled once for all specimens of its shard. The i
 those under a condenser, which would take minutes, are by linear theory, and have no fit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -20,7 +20,7 @@ from .config import CellTrain
 from .inputs import finest_detail, instrument_numbers, scale_of
 from .instruments import BEYOND, FIELD, Instrument, draw_instrument
 from .measurements import Contrasts, Images, invert, measure
-from .specimens import Box, draw_specimen
+from .specimens import Box, draw_absorption, draw_specimen
 
 SHARD = 32
 """Specimens in a shard."""
@@ -35,8 +35,14 @@ _NEGATIVE = 0.15
 """Share of the shards whose specimens have an index below the medium's."""
 _OPEN_SIGN = 0.2
 """Share of the shards whose fits assume no sign of their specimens."""
+_SHARES: Mapping[Sort, int] = {"filaments": 2, "bacteria": 3, "tissue": 3}
+"""How often sorts are drawn that are harder to complete, relative to the others."""
+_ABSORBING = 0.3
+"""Share of the shards whose specimens absorb, as do their fits."""
 _ONE_SIGN = 0.02
 """Contrast of the other sign, over the largest, below which a specimen has one sign."""
+
+Quantities = Float[np.ndarray, "specimen 2 z y x"]
 
 
 def depth_of(shard: int) -> int:
@@ -48,7 +54,8 @@ def cell_dataset(
     folder: Path, seed: int, settings: CellTrain, shards: int, share: tuple[int, int] = (0, 1)
 ) -> SimulatedDataset:
     """Describe the data set of a seed; arguments as for `SimulatedDataset`."""
-    sorts = tuple(sort for sort in get_args(Sort) if sort not in settings.left_out)
+    learned = (sort for sort in get_args(Sort) if sort not in settings.left_out)
+    sorts = tuple(sort for sort in learned for _ in range(_SHARES.get(sort, 1)))
     simulate = partial(simulate_shard, seed, sorts, SHARD)
     return SimulatedDataset(folder, shards, simulate, ("inputs", "truths", "numbers"), share)
 
@@ -60,7 +67,7 @@ def simulate_shard(
 
     Args:
         seed: Seed of the data set.
-        sorts: Sorts to draw from, all alike often.
+        sorts: Sorts to draw from; one that is named twice is drawn twice as often.
         count: Number of specimens.
         shard: Number of the shard.
         is_ended: Whether to end early.
@@ -72,17 +79,20 @@ def simulate_shard(
     rng = np.random.default_rng([seed, shard])
     instrument = draw_instrument(rng, depth_of(shard) - int(rng.integers(_THINNER + 1)))
     is_tilted = instrument.illumination.weights.shape[1] == 1
+    absorbs = is_tilted and rng.random() < _ABSORBING
     factor = np.float32(-1 if rng.random() < _NEGATIVE else 1)
     sign = "any" if rng.random() < _OPEN_SIGN else "nonnegative" if factor > 0 else "nonpositive"
     delays = _STRONG_DELAY if is_tilted else _WEAK_DELAY
-    drawn = _draw_contrasts(rng, sorts, count, instrument, delays, is_ended, of_one_sign=sign != "any")
+    is_one_sided = sign != "any"
+    drawn = _draw_contrasts(rng, sorts, count, instrument, delays, is_ended, of_one_sign=is_one_sided, absorb=absorbs)
     if drawn is None:
         return None
-    wide = factor * drawn
-    images = measure(rng, instrument, wide, nonlinear=is_tilted)
+    wide, absorption = factor * drawn[:, 0], drawn[:, 1] if absorbs else None
+    images = measure(rng, instrument, wide, absorption, nonlinear=is_tilted)
     linear = invert(instrument, images)
     steps, fit_seed = int(rng.choice(STEPS)), int(rng.integers(1 << 31))
-    begun = _fit_each(BegunFits(instrument, sign, steps, fit_seed, is_ended), images) if is_tilted else linear
+    fits = BegunFits(instrument, sign, steps, fit_seed, is_ended, absorbs)
+    begun = _fit_each(fits, images) if is_tilted else linear
     if begun is None:
         return None
     jax.clear_caches()  # type: ignore[no-untyped-call]  # No other shard has this instrument's programs.
@@ -100,18 +110,19 @@ def _draw_contrasts(
     is_ended: Callable[[], bool],
     *,
     of_one_sign: bool,
-) -> Contrasts | None:
-    """Draw specimens with their surroundings; None where the simulation was to end early."""
-    contrasts = []
+    absorb: bool,
+) -> Quantities | None:
+    """Draw contrasts, and imaginary indices, of specimens and surroundings; None where it was to end early."""
+    drawn = []
     for _ in range(count):
         sort = sorts[int(rng.integers(len(sorts)))]
-        contrast = None
-        while contrast is None or (of_one_sign and not _has_one_sign(contrast)):
+        one = None
+        while one is None or (of_one_sign and not _has_one_sign(one[0])):
             if is_ended():
                 return None
-            contrast = _draw_contrast(rng, sort, instrument, delays)
-        contrasts.append(contrast)
-    return np.stack(contrasts)
+            one = _draw_contrast(rng, sort, instrument, delays, absorb=absorb)
+        drawn.append(one)
+    return np.stack(drawn)
 
 
 def _fit_each(fits: BegunFits, images: Images) -> Contrasts | None:
@@ -151,15 +162,21 @@ def _scaled(instrument: Instrument, inputs: list[tuple[Contrasts, bool]], truth:
 
 
 def _draw_contrast(
-    rng: np.random.Generator, sort: Sort, instrument: Instrument, delays: tuple[float, float]
-) -> Float[np.ndarray, "z y x"]:
-    """Draw a specimen, and sample its contrast with its surroundings; it delays the phase by an amount in a range."""
+    rng: np.random.Generator, sort: Sort, instrument: Instrument, delays: tuple[float, float], *, absorb: bool
+) -> Float[np.ndarray, "2 z y x"]:
+    """Draw a specimen, and sample its contrast, and its imaginary index, with its surroundings.
+
+    It delays the phase by an amount in a range.
+    """
     lattice = instrument.lattice
     pitch = lattice.pitch[1]
     box = Box(lattice.thickness, FIELD * pitch, finest_detail(instrument.aperture)[1])
     beside = (np.arange(BEYOND) - BEYOND // 2) * pitch
-    contrast = draw_specimen(rng, sort, box).sample(lattice.planes, beside, beside)
+    specimen = draw_specimen(rng, sort, box)
+    specimen = draw_absorption(rng, specimen) if absorb else specimen
+    contrast = specimen.sample(lattice.planes, beside, beside)
     delay = 2 * np.pi / lattice.wavelength * np.abs(contrast.sum(axis=0)).max() * lattice.pitch[0]
     factor = np.exp(rng.uniform(np.log(delays[0]), np.log(delays[1]))) / max(float(delay), 1e-6)
     factor = min(factor, _LARGEST_CONTRAST / max(float(np.abs(contrast).max()), 1e-6))
-    return np.asarray(contrast * factor, np.float32)
+    absorption = specimen.absorption(lattice.planes, beside, beside)
+    return np.asarray(factor * np.stack([contrast, absorption]), np.float32)

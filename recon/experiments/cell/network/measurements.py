@@ -22,20 +22,33 @@ _TOGETHER = 8
 """Specimens in one call."""
 
 Contrasts = Float[np.ndarray, "specimen _z _y _x"]
+Quantities = Float[np.ndarray, "specimen c _z _y _x"]
 Images = Float[np.ndarray, "specimen view _h _w"]
 
 
-def measure(rng: np.random.Generator, instrument: Instrument, contrasts: Contrasts, *, nonlinear: bool) -> Images:
+def measure(
+    rng: np.random.Generator,
+    instrument: Instrument,
+    contrasts: Contrasts,
+    absorption: Contrasts | None = None,
+    *,
+    nonlinear: bool,
+) -> Images:
     """Simulate the images of specimens under light a little beside the described one, with counting noise.
 
     Args:
         rng: Random number generator.
         instrument: Instrument.
         contrasts: Index contrast of the specimens and of their surroundings.
+        absorption: Imaginary index of them, for waves that propagate through all slices; None for transparent ones.
         nonlinear: Whether waves propagate through all slices; else linear theory makes the images.
     """
     light = disturb(rng, instrument.illumination, instrument.microscope.numerical_aperture)
-    clean = (_multislice_images if nonlinear else _linear_images)(instrument, light, contrasts)
+    if nonlinear:
+        given = [contrasts] if absorption is None else [contrasts, absorption]
+        clean = _multislice_images(instrument, light, np.stack(given, axis=1))
+    else:
+        clean = _linear_images(instrument, light, contrasts)
     low, high = np.log(_PHOTONS)
     photons = np.exp(rng.uniform(low, high, (len(clean), 1, 1, 1)))
     return np.asarray(clean + rng.normal(size=clean.shape) * np.sqrt(np.maximum(clean, 0) / photons), np.float32)
@@ -64,11 +77,11 @@ def _linear_images(instrument: Instrument, light: Illumination, contrasts: Contr
     return np.asarray(np.maximum(_middle(images), 0))
 
 
-def _multislice_images(instrument: Instrument, light: Illumination, contrasts: Contrasts) -> Images:
-    shape = (contrasts.shape[1], contrasts.shape[2], contrasts.shape[3])
-    lattice, microscope = replace(instrument.lattice, shape=shape), instrument.microscope
+def _multislice_images(instrument: Instrument, light: Illumination, quantities: Quantities) -> Images:
+    z, y, x = quantities.shape[2:]
+    lattice, microscope = replace(instrument.lattice, shape=(z, y, x)), instrument.microscope
     field = (FIELD, FIELD)
-    each = (simulate_images(one[None], lattice, microscope, light, field, scattering="multislice") for one in contrasts)
+    each = (simulate_images(one, lattice, microscope, light, field, scattering="multislice") for one in quantities)
     return np.stack(list(each))
 
 

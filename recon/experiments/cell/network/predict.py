@@ -27,13 +27,14 @@ from ..initial_guess import best_factor, with_sign
 from ..light_ranking import light_ranking_numbers
 from ..likelihood import CellLikelihood, likelihood
 from ..linear_checks import require_linear_theory
-from ..network_prior import Completer, NetworkPrior
+from ..network_prior import Completer, NetworkPrior, Trust
 from ..output import write_result
 from ..refined_draws import RefinedLikelihood
 from ..summary import DRAWS_COVERAGE
 from ..unseen import unseen_part, unseen_share
 from ..verdict import leave_out_known_side
 from .completion import Completion
+from .trusted_completion import mix_with_fit, trust_of_completion
 
 _SECONDS, _LINEAR = "seconds_of_answer", "residual_withheld_linear"
 _log = logging.getLogger(__name__)
@@ -92,18 +93,20 @@ class _Start(NamedTuple):
         prior: The network for the likelihood under the choices, and the specimen's side of the medium.
         numbers: Numbers of the choices.
         steps: Number of steps before it, for the display of progress.
+        trust: Trust of hidden views in the completion of a begun fit; None where it is taken as it is.
     """
 
     contrast: Float[np.ndarray, "z y x"]
     prior: NetworkPrior
     numbers: dict[str, float]
     steps: int = 0
+    trust: Trust | None = None
 
 
 def draw_contrasts(
     measured: CellLikelihood, completion: Completer, steps: int, context: RunContext
 ) -> tuple[CellLikelihood, Draws, dict[str, float]]:
-    """Compute the network's mean, and draws behind it.
+    """Compute the network's mean, mixed with the begun fit where the data do not trust it, and draws about it.
 
     Args:
         measured: Likelihood of the measurement.
@@ -126,12 +129,16 @@ def draw_contrasts(
 
     mean = prior.complete(given.contrast, bright, is_fit=is_fit)
     drawn = prior.draws(given.contrast, bright, section.draws, measured.settings.seed, report, is_fit=is_fit)
+    numbers: dict[str, float] = {}
+    if given.trust is not None:
+        mean, drawn, numbers = mix_with_fit(prior, given.contrast, mean, drawn, given.trust, bright)
     draws = np.concatenate([mean[None], drawn])
     if not is_fit:  # Linear theory misjudges what a thick cell does to light.
         draws *= best_factor(measured, draws[:1], bright) or 1.0
     draws = np.asarray(draws, np.float32)
     answer = prior.linear_answer(bright) if is_fit else given.contrast
-    return measured, draws, given.numbers | _residuals(measured, draws, answer) | {"draws": float(section.draws)}
+    numbers |= given.numbers | _residuals(measured, draws, answer)
+    return measured, draws, numbers | {"draws": float(section.draws)}
 
 
 def _begin_fit(measured: CellLikelihood, completion: Completer, context: RunContext, following: int) -> _Start:
@@ -148,8 +155,11 @@ def _begin_fit(measured: CellLikelihood, completion: Completer, context: RunCont
     begun = choices.begun or choices.begin()
     corrections = {name: np.asarray(value) for name, value in begun.fit.state.mean_nuisance.items()}
     prior = NetworkPrior(replace(choices.likelihood, first_corrections=corrections), completion)
-    contrast = begun.values[0]
-    return _Start(contrast, prior.orient_by_fit(contrast), choices.numbers, choices.planned_steps)
+    contrast, numbers, trust = begun.values[0], choices.numbers, None
+    if measured.settings.predict.test:
+        test = trust_of_completion(choices.likelihood, completion, choices.begin_trial)
+        trust, numbers = test.trust, numbers | test.numbers
+    return _Start(contrast, prior.orient_by_fit(contrast), numbers, choices.planned_steps, trust)
 
 
 def _invert(measured: CellLikelihood, completion: Completer, bright: Int[np.ndarray, " view"]) -> _Start:

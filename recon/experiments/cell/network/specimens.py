@@ -1,7 +1,7 @@
 """Simulated specimens of every sort, as large as a box of the training suggests."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,11 @@ _TUMBLED = 0.4
 """Share of the specimens that are turned in space at random; the others lie flat."""
 _ASTRAY = 0.35
 """Share of the specimens that are moved far off the middle, out of the field in part."""
+
+_CLEAR = 0.4
+"""Share of the bodies of an absorbing specimen that are transparent."""
+_ABSORPTION = (0.01, 0.25)
+"""Largest imaginary index of an absorbing specimen, over its largest contrast."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,15 @@ def draw_specimen(rng: np.random.Generator, sort: Sort, box: Box) -> Specimen:
     if rng.random() < _ASTRAY:
         room = np.maximum(room, [0, 0.4 * box.width, 0.4 * box.width])
     return specimen.translate(room * rng.uniform(-1, 1, 3))
+
+
+def draw_absorption(rng: np.random.Generator, specimen: Specimen) -> Specimen:
+    """Give some bodies of a specimen an imaginary index."""
+    contrast = max(abs(body.index - specimen.medium_index) for body in specimen.bodies)
+    largest = contrast * _log_uniform(rng, *_ABSORPTION)
+    drawn = rng.uniform(0.2, 1.0, len(specimen.bodies)) * (rng.random(len(specimen.bodies)) >= _CLEAR)
+    bodies = zip(specimen.bodies, drawn, strict=True)
+    return replace(specimen, bodies=tuple(replace(body, absorption=largest * float(one)) for body, one in bodies))
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
