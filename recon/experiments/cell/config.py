@@ -108,8 +108,9 @@ class CellFit(FitSettings):
     prior: str = Field(
         "none",
         description="Network that says what to expect at frequencies that the light did not see: shipped, the file of "
-        "a network, the run folder of 'unflat train', or none. Views that are hidden from a trial set its weight; "
-        "where it does not predict them better than the fit alone, it is not used, and the run says so.",
+        "a network, the run folder of 'unflat train', or none. Views that are hidden from a trial, and "
+        "withheld ones, set its weight; where it does not predict them better than the fit alone, it is not used, and "
+        "the run says so.",
         examples=["shipped"],
     )
 

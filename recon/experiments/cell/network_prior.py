@@ -3,9 +3,10 @@
 A network completes a begun fit, or the linear answer to some views. Only the part of the completion at frequencies that
 the views do not determine is used: it is added to a specimen, or expected by a fit. How far it can be trusted is
 measured: views of the steepest light are hidden from the beginning of a fit, and its completion is added to it by some
-share. Where some share predicts the hidden images better than the fit alone, the trust is the largest share that does
-not predict them worse; where none does, the prior is not used. Noise may hide the difference: the views that are
-withheld from the fit must then be predicted better, too (`prior_choice`).
+share. Where the whole predicts the hidden images clearly worse, they contradict it, and it is not used. Else the trust
+is the largest share that does not predict them worse where some share predicts them better. Noise may hide the
+difference, and a fit that expects the completion adapts to it: the views that are withheld from the fit decide between
+the whole, that share, and nothing (`prior_choice`).
 """
 
 from collections.abc import Callable
@@ -30,6 +31,11 @@ ERRORS = 1.0
 """Standard errors, by the hidden views, by which the logarithm of their loss must fall to be sure.
 
 The logarithm, as views differ much in what they lose to an empty box."""
+CONTRADICTION = 0.05
+"""Rise of the logarithm of the hidden views' loss by the whole completion from which they contradict it.
+
+Of 22 simulated specimens, two networks, it rose by up to 0.017 where the completion was right, or nearly, and by 0.11
+and more where it was clearly wrong."""
 PRECISION = 10.0
 """Precision of the prior at a trust of one half; it grows as trust/(1 − trust)."""
 _MOST_TRUST = 0.9
@@ -67,15 +73,18 @@ class Trust(NamedTuple):
     """Outcome of the test by hidden views.
 
     Args:
-        share: Largest share of the completion that predicts them no worse than the fit alone; 0 where none does better.
-        ratio: Residual of the hidden views with that share, or where it is 0 with the best tried one, over that without
-            any.
+        share: Largest share of the completion that predicts them no worse than the fit alone; 0 where none does better,
+            or they contradict the whole.
+        ratio: Residual of the hidden views with that share, or where it is 0 with the best tried one, or with the whole
+            where they contradict it, over that without any.
         is_sure: Whether the best share predicts them better by more than chance would explain.
+        is_contradicted: Whether they are predicted clearly worse with the whole completion.
     """
 
     share: float
     ratio: float
     is_sure: bool
+    is_contradicted: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,10 +198,13 @@ class NetworkPrior:
         falls = {share: np.log(alone / each) for share, each in tried.items()}
         best = max(SHARES, key=lambda share: float(falls[share].mean()))
         fall = float(falls[best].mean())
-        trusted = max((share for share in SHARES if falls[share].mean() >= 0), default=0.0) if fall > 0 else 0.0
+        is_contradicted = bool(falls[SHARES[-1]].mean() < -CONTRADICTION)
+        no_worse = [share for share in SHARES if falls[share].mean() >= 0] if fall > 0 and not is_contradicted else []
+        trusted = max(no_worse, default=0.0)
         error = falls[best].std(ddof=1) / np.sqrt(len(hidden)) if len(hidden) > 1 else np.inf
-        ratio = self.likelihood.metric(tried[trusted or best]) / max(self.likelihood.metric(alone), 1e-12)
-        return Trust(trusted, ratio, bool(trusted and fall > ERRORS * error))
+        shown = trusted or (SHARES[-1] if is_contradicted else best)
+        ratio = self.likelihood.metric(tried[shown]) / max(self.likelihood.metric(alone), 1e-12)
+        return Trust(trusted, ratio, bool(trusted and fall > ERRORS * error), is_contradicted)
 
 
 def expected_completion(completed: Contrast, share: Float[np.ndarray, "z y f"], trust: float) -> SpectralPrior:

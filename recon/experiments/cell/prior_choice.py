@@ -1,9 +1,9 @@
 """Choice of a cell's fit whether it expects what a network completes, and how firmly.
 
 Hidden views set the trust (`network_prior`). They judge a completion that is added to a fit which did not expect it,
-and trust a right one too little: a fit that is begun with the whole of it is tried first, and stays if it predicts the
-withheld views no worse than one without. Else the trust is that of the hidden views, and the withheld ones may not
-lose much by it: they judge the result.
+and trust a right one too little: unless they contradict it, a fit that is begun with the whole of it is tried first,
+and stays if it predicts the withheld views no worse than one without. Else the trust is that of the hidden views, and
+the withheld ones may not lose much by it: they judge the result.
 """
 
 import logging
@@ -86,7 +86,7 @@ class PriorChoice:
             self.numbers = {TRUST: 0.0, VIEWS_HIDDEN: 0.0}
             return begun
         self.numbers = self._test(chosen, views)
-        if not self.numbers[TRUST]:
+        if self._trust.is_contradicted:
             return begun
         return self._try(begun or self.begin("without-prior", self.likelihood))
 
@@ -106,11 +106,10 @@ class PriorChoice:
         trust = trust_of_hidden_views(self.likelihood, self.completer, self.begin, chosen, views)
         result = f"{trust.ratio:.3f} times the residual that the fit alone leaves in {len(chosen.hidden)} hidden views "
         result += chosen.text
-        if trust.share:
-            unsure = "" if trust.is_sure else "; the withheld views must agree"
-            _log.info("fit.prior: hidden views trust it by %.2f: it leaves %s%s", trust.share, result, unsure)
-        else:
+        if trust.is_contradicted:
             _log.warning("fit.prior: not used: it leaves %s", result)
+        else:
+            _log.info("fit.prior: hidden views trust it by %.2f: it leaves %s", trust.share, result)
         self._trust = trust
         known = {TRUST: trust.share, HIDDEN_RATIO: trust.ratio}
         return known | {VIEWS_HIDDEN: float(len(chosen.hidden))}
@@ -148,10 +147,11 @@ class PriorChoice:
 
 def shares_to_try(trust: Trust) -> list[tuple[float, float]]:
     """List the shares of a completion to try, and the withheld residual, over that without, up to which each stays."""
-    if not trust.share:
+    if trust.is_contradicted:
         return []
     trusted = (trust.share, TOLERANCE if trust.is_sure else 1.0)
-    return [trusted] if trust.share == 1 else [(1.0, 1.0), trusted]
+    whole = trusted if trust.share == 1 else (1.0, 1.0)
+    return [whole, trusted] if 0 < trust.share < 1 else [whole]
 
 
 def trust_of_hidden_views(

@@ -131,6 +131,7 @@ def test_hidden_views_trust_the_truth_and_neither_another_specimen_nor_an_empty_
     assert trusts[0].share >= 0.75
     assert trusts[0].ratio < 0.8
     assert [trust.share for trust in trusts[1:]] == [0, 0]
+    assert [trust.is_contradicted for trust in trusts] == [False, True, True]
     assert min(trust.ratio for trust in trusts[1:]) > 1
 
 
@@ -147,7 +148,10 @@ def test_a_prediction_is_the_begun_fit_with_the_trusted_share_of_what_the_light_
     unseen = unseen_share(measured, measured.split().fitted)
     fit = truth - unseen_part(truth, unseen)
     addition = unseen_part(truth - fit, unseen)
-    for trust, share in ((Trust(0.0, 1.1, is_sure=True), 0), (Trust(0.25, 0.9, is_sure=False), 1)):
+    for trust, share in (
+        (Trust(0.0, 1.1, is_sure=False, is_contradicted=True), 0),
+        (Trust(0.25, 0.9, is_sure=False), 1),
+    ):
         mixed, about, numbers = mixture(measured, fit, truth, trust)
         assert numbers["prior_trust"] == share  # The withheld views see no harm in the whole of the truth.
         np.testing.assert_allclose(mixed, fit + share * addition, atol=1e-6)

@@ -61,10 +61,10 @@ def trust_of_completion(likelihood: CellLikelihood, completer: Completer, begin:
     trust = trust_of_hidden_views(likelihood, completer, begin, chosen, views)
     result = f"{trust.ratio:.3f} times the residual that the fit alone leaves in {len(chosen.hidden)} hidden views "
     result += chosen.text
-    if trust.share:
-        _log.info("predict.test: hidden views trust the completion by %.2f: it leaves %s", trust.share, result)
-    else:
+    if trust.is_contradicted:
         _log.warning("predict.test: the completion is not used: it leaves %s", result)
+    else:
+        _log.info("predict.test: hidden views trust the completion by %.2f: it leaves %s", trust.share, result)
     return HiddenTest(trust, {HIDDEN_RATIO: trust.ratio, VIEWS_HIDDEN: float(len(chosen.hidden))})
 
 
