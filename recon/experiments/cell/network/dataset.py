@@ -36,7 +36,7 @@ _NEGATIVE = 0.15
 _OPEN_SIGN = 0.2
 """Share of the shards whose fits assume no sign of their specimens."""
 _SHARES: Mapping[Sort, int] = {"filaments": 2, "bacteria": 3, "tissue": 3}
-"""How often sorts are drawn that are harder to complete, relative to the others."""
+"""Frequency of the sorts that are harder to complete, relative to that of the others."""
 _ABSORBING = 0.3
 """Share of the shards whose specimens absorb, as do their fits."""
 _ONE_SIGN = 0.02

@@ -80,7 +80,7 @@ def mix_with_fit(
     Args:
         prior: The network for the likelihood under the choices, with the corrections of the begun fit.
         fit: Contrast of the begun fit.
-        mean: Its completion.
+        mean: Completion of it.
         draws: Draws about the completion.
         trust: Trust by the hidden views.
         bright: Bright fields that the fit knows.
