@@ -11,7 +11,7 @@ import pytest
 from unflat.physics.diffraction.far_field import deviance, ifftshift3
 from unflat.physics.diffraction.frame_amplitudes import frame_amplitudes
 from unflat.recon.errors import Stopped
-from unflat.recon.phase_retrieval import frame_refinement, pipeline, refinement
+from unflat.recon.phase_retrieval import frame_refinement, joint_frames, pipeline, refinement
 from unflat.recon.phase_retrieval.align import align
 from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.frame_fit import corrected_pattern, no_corrections, with_positions
@@ -150,10 +150,14 @@ def test_fitted_frames_are_taken_only_of_a_curve_that_is_not_even(
     assert not deviations[:, 1:].any()
 
 
-@pytest.mark.slow
 def test_a_stopped_fit_of_frames_goes_on_with_its_round(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (frame_refinement, pipeline):
         monkeypatch.setattr(module, "ROUNDS", 2)
+    monkeypatch.setattr(frame_refinement, "_STAGES", (Stage("er", 0.7, 20, False, shrink_wrap=(1.0, 0.25)),))
+    monkeypatch.setattr(frame_refinement, "_REFINED", 5)
+    monkeypatch.setattr(joint_frames, "STEPS", 1)
+    monkeypatch.setattr(joint_frames, "SAMPLES", 1)
+    # What a round counts as stays: the progress must not depend on how much of it is done.
     settings = PhaseSettings.model_validate(
         {"recipe": [{"er": {"iterations": 20}}], "starts": 1, "refine": {"iterations": 5, "margin": 0, "angles": True}}
     )
@@ -162,21 +166,20 @@ def test_a_stopped_fit_of_frames_goes_on_with_its_round(monkeypatch: pytest.Monk
     def save(step: int, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
         checkpoints.append(Checkpoint(step, arrays, json.loads(json.dumps(metadata))))
 
-    def stop_in_second_round() -> str | None:
-        rounds = checkpoints[-1].metadata["frames"] if checkpoints else None
-        return "asked" if rounds and progress[-1] > checkpoints[-1].step else None
-
     def note(done: int, total: int, **metrics: float) -> None:
         assert done <= total
         progress.append(done)
 
-    whole = phase(data, settings, 1, note)
+    whole = phase(data, settings, 1, note, save_checkpoint=save)
     assert progress.count(progress[-1]) <= 2  # The total is reached at the end alone.
+    first = next(one for one in checkpoints if one.metadata["frames"])
     progress.clear()
     with pytest.raises(Stopped):
-        phase(data, settings, 1, note, stop_in_second_round, save_checkpoint=save)
-    assert checkpoints[-1].metadata["frames"]["round"] == 1
-    resumed = phase(data, settings, 1, note, checkpoint=checkpoints[-1])
+        phase(data, settings, 1, note, lambda: "asked" if progress else None, first, save)
+    stopped = checkpoints[-1]
+    assert progress[-1] > stopped.step == first.step
+    assert stopped.metadata["frames"]["round"] == 1
+    resumed = phase(data, settings, 1, note, checkpoint=stopped)
     np.testing.assert_array_equal(resumed.density, whole.density)
     assert resumed.numbers == whole.numbers
 
