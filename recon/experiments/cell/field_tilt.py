@@ -20,7 +20,8 @@ from .schema import PATHS
 
 _LEAST_CYCLES = 1.5
 """Cycles of the tilt across an image from which a border shows it."""
-_FEWEST_VIEWS = 3
+_FEWEST_VIEWS, _MOST_VIEWS = 3, 16
+"""Tilted views that are compared."""
 _CLEAR = 0.5
 """Share of the border's amplitude in one plane wave from which that wave is the light."""
 
@@ -50,6 +51,7 @@ def tilt_faults(acquisition: Acquisition, config: CellAcquisition) -> list[Diagn
     tilted = np.flatnonzero(cycles.max(axis=1) > _LEAST_CYCLES)
     if len(tilted) < _FEWEST_VIEWS:
         return []
+    tilted = tilted[:: -(-len(tilted) // _MOST_VIEWS)]
     lights = [light @ Description(orientation).matrix for orientation in range(len(AXES))]
     shares = [_border_share(acquisition, each, tilted) for each in (*lights, 0 * light)]
     bare = len(AXES)

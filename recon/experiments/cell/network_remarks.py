@@ -23,7 +23,11 @@ def remarks(method: str, settings: CellSettings, acquisition: Acquisition) -> tu
     """
     fault = linear_fault(acquisition)
     if method == "predict":
-        return [], [f"unflat predict: {fault}"] if fault else _doubts(settings, acquisition)
+        if not fault:
+            return [], _doubts(settings, acquisition)
+        # A prediction refuses such a measurement; who asks for none need not know.
+        is_default = settings.predict == type(settings.predict)()
+        return [], [] if is_default else [f"unflat predict: {fault}"]
     if method != "fit" or settings.fit.prior == "none":
         return [], []
     network = read(settings.fit.prior, settings.kind)

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 _UNEVEN = 0.12
 """Range of the light over an image from which it is reported."""
+_LARGEST_ROUGHNESS = 0.25
+"""Standard deviation of an image's border about the light, relative to its range, up to which the border is empty."""
 
 
 def read(settings: CellSettings, path: Path) -> Acquisition:
@@ -82,14 +84,22 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
 
 
 def _uneven_light(acquisition: Acquisition, config: CellAcquisition) -> list[str]:
-    """Describe uneven light that no background image divides out."""
-    if "images" not in acquisition or "background" in acquisition or config.normalise not in ("auto", "view_mean"):
+    """Describe uneven light that no background image divides out, and a polynomial through what is no background."""
+    if "images" not in acquisition or (config.normalise == "auto" and "background" in acquisition):
         return []
-    spread = unevenness(acquisition, brightness_of(acquisition)[0] > 0)
-    if spread < _UNEVEN:
+    if config.normalise not in ("auto", "view_mean", "polynomial"):
         return []
+    spread, roughness = unevenness(acquisition, brightness_of(acquisition)[0] > 0)
+    where, is_bare = acquisition.place("images", PATHS), roughness < _LARGEST_ROUGHNESS * spread
+    if spread < _UNEVEN or is_bare == (config.normalise == "polynomial"):
+        return []
+    if config.normalise == "polynomial":
+        return [
+            f"{where}: no rim of the images is empty field: it varies by {roughness:.0%} (rms) about the polynomial; "
+            "acquisition.normalise: polynomial may take part of the specimen for light"
+        ]
     return [
-        f"{acquisition.place('images', PATHS)}: the light without the specimen varies by {spread:.0%} over an image: "
+        f"{where}: the light without the specimen varies by {spread:.0%} over an image: "
         "name an image of the empty field (acquisition.background), or set acquisition.normalise: polynomial"
     ]
 

@@ -130,6 +130,8 @@ def _unit_fault(acquisition: Acquisition, name: str, value: float, what: str, na
         unit, short, _ = micrometres if value < nanometres_from else nanometres
         guess, remedy, given = unit, "write its units attribute, or write", value
     remedy += f" acquisition.{name}: {acquisition.in_unit(name, value, short)}"
+    if value != given:
+        remedy += f"; if {given:g} itself stands there, without a unit, write mm for {short}"
     return Diagnostic(acquisition.place(name, PATHS), f"{given:g} m is {what}; it looks like {guess}", remedy)
 
 

@@ -289,3 +289,20 @@ def test_uneven_light_is_told_and_divided_out_without_a_background(
         caplog.clear()
         read(settings(), tmp_path / f"{name}.h5")
         assert ("set acquisition.normalise: polynomial" in caplog.text) == (name == "uneven")
+
+
+def test_specimens_up_to_the_rim_are_no_uneven_light(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    y, x = np.linspace(-1, 1, 150)[:, None], np.linspace(-1, 1, 132)
+    light = 1 + 0.3 * y - 0.2 * x * y
+    textured = light * (1 + 0.4 * np.sign(np.sin(25 * y) * np.sin(23 * x)))
+    known = acquisition(images=np.float32([light]), illumination_na=NA[:1])
+    np.testing.assert_allclose(normalise(known, "polynomial")["images"], 1, atol=1e-3)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["measurement/images"] = np.float32([textured])
+        for number in ("wavelength", "numerical_aperture", "medium_index", "pixel_size", "illumination_na"):
+            file[f"instrument/{number}"] = known[number]
+    for mode, is_warned in (("auto", False), ("polynomial", True)):
+        caplog.clear()
+        read(settings(f"acquisition: {{normalise: {mode}}}"), tmp_path / "scan.h5")
+        assert "acquisition.background" not in caplog.text
+        assert ("no rim of the images is empty field" in caplog.text) == is_warned
