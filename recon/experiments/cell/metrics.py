@@ -92,6 +92,17 @@ METRICS = (
         "1 explains nothing of them.",
     ),
     Metric(
+        "views_contradicting",
+        "Views that contradict the result",
+        "",
+        "lower",
+        "Bright views whose residual is three times the median of the views, and as large as that of an empty box.",
+    ),
+    *(
+        Metric(f"view_contradicting_{n}", f"Contradicting view {n}", "", "neither", "Its number, from 0.")
+        for n in range(1, 5)
+    ),
+    Metric(
         "noise_floor",
         "Residual that noise leaves",
         "",

@@ -9,6 +9,7 @@ from ...io.predictions import write_predictions
 from ...io.volume_formats import save
 from ...model import Model
 from ...optimize.likelihood import Nuisance, Split
+from .contradicting_views import contradiction_numbers
 from .corrections import correction_numbers
 from .diagnostics import light_numbers, specimen_numbers
 from .forward_model import CellForwardModel
@@ -49,6 +50,7 @@ def write_result(
     write_predictions(folder / "predictions.h5", "cell", views, withheld, measured, modelled, brightness)
     numbers = {"voxels": float(volume.main.size), "volume_bytes": float((folder / "volume.h5").stat().st_size)}
     numbers["residual_over_empty"] = _residual_over_empty(forward_model, split, values, nuisance)
+    numbers |= contradiction_numbers(forward_model, values, nuisance)
     if not forward_model.is_field:
         numbers |= structure_numbers(_compare(forward_model, views, measured, modelled), withheld)
     numbers |= light_numbers(forward_model) | specimen_numbers(forward_model, volume)

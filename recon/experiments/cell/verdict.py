@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 
 from ...runs.verdict import Reason
+from .contradicting_views import contradicting_views
 from .light_names import CLEAR_ERRORS, CLEAR_RATIO, ORIENTATIONS
 from .structure import LEAST_STRUCTURE
 
@@ -187,6 +188,20 @@ def _wrong_light(numbers: Numbers) -> Iterator[Reason]:
         yield Reason("below-medium", text, remedy)
 
 
+def _contradicting(numbers: Numbers) -> Iterator[Reason]:
+    """Name views that no specimen explains with the others."""
+    if (count := numbers.get("views_contradicting", 0.0)) and not is_empty(numbers):
+        views = (
+            f"view {contradicting_views(numbers)} contradicts"
+            if count == 1
+            else (f"{count:.0f} views contradict ({contradicting_views(numbers)})")
+        )
+        remedy = (
+            "look at their images in the report; if some are exchanged, or their light did not shine, leave them out"
+        )
+        yield Reason("contradicting-views", f"{views} what explains the others", f"{remedy}: acquisition.views")
+
+
 def _few_views(numbers: Numbers) -> Iterator[Reason]:
     views = numbers.get("views", float(FEWEST_VIEWS))
     if views < FEWEST_VIEWS:
@@ -265,6 +280,7 @@ _CHECKS: tuple[Callable[[Numbers], Iterator[Reason]], ...] = (
     _structure_left,
     _noise_fitted,
     _rim,
+    _contradicting,
     _few_views,
     _depth,
     _moving,
