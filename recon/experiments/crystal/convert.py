@@ -15,7 +15,7 @@ from .aps_34idc import READER
 from .config import CrystalSettings
 from .count_limits import CountLimits
 from .diffractometer import GROUP
-from .photons import PhotonScale, scale_of
+from .photons import PHOTON_ENTRY, PhotonScale, scale_of
 from .read import ScanSources, read_selected
 from .readings import FrameSelection
 from .scan_names import ScanName, settings_of_scan
@@ -23,6 +23,9 @@ from .schema import SCHEMA
 from .sum_scans import sum_scans
 from .unmeasured import split_counts
 from .window import pixel_ranges, region_slices
+
+_WRITTEN = (*SCHEMA, PHOTON_ENTRY)
+"""Arrays of a converted file."""
 
 
 def convert(settings: CrystalSettings, path: Path, output: Path) -> None:
@@ -37,19 +40,18 @@ def convert(settings: CrystalSettings, path: Path, output: Path) -> None:
     rows, columns = pixel_ranges(acquisition)
     region = region_slices(settings.acquisition, rows.total, columns.total)
     if acquisition["images"].shape[1:] == tuple(part.stop - part.start for part in region):
-        write(acquisition, SCHEMA, output)
+        write(acquisition, _WRITTEN, output)
         return
     scan = ScanSources.of(settings.acquisition, path)
     with open_arrays(path, scan.schema, scan.sources, "crystal", (READER,)) as arrays:
         images = _frames(arrays["images"], selection, region)
         mask = arrays.get("mask")
         limits = CountLimits.of(settings.acquisition.saturation, arrays)
-        dark = arrays.get("dark")
-        scale = scale_of(acquisition, dark if dark is None else dark.fetch(region if len(dark.shape) else ()))
+        scale = scale_of(acquisition, arrays, region)
         streams = _divided(images, None if mask is None else _frames(mask, selection, region), limits, scale)
         arrays_left = {name: array for name, array in acquisition.arrays.items() if name not in streams}
         whole = replace(acquisition, arrays=arrays_left, groups=_groups_in_region(acquisition, region))
-        write(whole, SCHEMA, output, streams)
+        write(whole, _WRITTEN, output, streams)
 
 
 def convert_sum(settings: CrystalSettings, paths: Sequence[Path], output: Path, progress: Progress) -> list[str]:
@@ -62,7 +64,7 @@ def convert_sum(settings: CrystalSettings, paths: Sequence[Path], output: Path, 
         UnflatError: Errors of `sum_scans.sum_scans`, and of the disk.
     """
     total = sum_scans(settings, paths, progress)
-    write(total.acquisition, SCHEMA, output)
+    write(total.acquisition, _WRITTEN, output)
     return list(total.lines)
 
 
@@ -94,7 +96,11 @@ def _divided(
         return scale.to_photons(counts), np.broadcast_to(bad, counts.shape)
 
     return {
-        "images": replace(images, fetch=lambda index: parts(index)[0]),
+        "images": replace(
+            images,
+            dtype=images.dtype if scale.is_identity else np.dtype(np.float32),
+            fetch=lambda index: parts(index)[0],
+        ),
         "mask": LazyArray(images.shape, np.dtype(np.uint8), lambda index: parts(index)[1]),
     }
 

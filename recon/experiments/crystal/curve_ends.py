@@ -1,6 +1,7 @@
 """Ends of a rocking curve: one that is as bright as its peak there is cut off, or was not scanned at all."""
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from ...acquisition import Acquisition
 from ...errors import Diagnostic
@@ -10,6 +11,9 @@ _CUT = 0.1
 """Brightness of an end, relative to the peak, from which the curve is cut off; whole curves end in fringes of 1 %."""
 _FLAT = 0.6
 """Brightness of both ends from which the peak did not move: q did not turn through it."""
+
+_FAINTEST = 0.7
+"""Counts of a background below which more than half of the voxels hold none."""
 
 
 def flat_curve_warnings(acquisition: Acquisition, good: Good, where: str) -> list[Diagnostic]:
@@ -63,5 +67,11 @@ def end_brightness(counts: Voxels, good: Good) -> tuple[float, float]:
     height = float(smooth.max()) - float(np.median(smooth[good])) if frames.size else 0.0
     if not height > 0:
         return 0.0, 0.0
-    first, last = (float(smooth[i].max()) - float(np.median(smooth[i])) for i in frames[[0, -1]])
+    first, last = (max(0.0, float(smooth[i].max()) - _noise_ceiling(counts[i], good[i])) for i in frames[[0, -1]])
     return first / height, last / height
+
+
+def _noise_ceiling(frame: Float[np.ndarray, "y x"], good: Bool[np.ndarray, "y x"]) -> float:
+    """Compute the highest local mean of a frame's background by counting noise: at an end it is that of 18 voxels."""
+    background = 18 * float(np.median(frame[good]) or min(frame[good].mean(), _FAINTEST))
+    return float(background + 5 * np.sqrt(background) + 3) / 18

@@ -4,19 +4,26 @@ The likelihood is that of photons. A gain of 300 would make noise look 300 times
 of 300 counts, look like hot pixels.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from ...acquisition import Acquisition
+from ...config.entries import Entry
+from ...io.lazy_arrays import Index, LazyArray
 
-COUNTS_PER_PHOTON = "counts_per_photon"
-"""Array of an acquisition: counts of one photon in its file; absent where they are photons."""
+PHOTON_ENTRY = Entry(
+    "counts_per_photon", "/measurement/counts_per_photon", ((),), "counts", "counts of one photon before the conversion"
+)
+"""Counts of one photon in the file of a detector; a file that states it holds photons, and is not converted again."""
 _LEAST_VOXELS = 200
 """Least number of voxels with counts from which a common divisor is no chance."""
-_FAINTEST = 1000
+_FAINTEST = 200
 """Number of the smallest counts whose differences are compared: those of large ones are not exact."""
+_NEAR = 1000
+"""Multiples of a first divisor that refine it: it is by no more than a part in ten thousand too small."""
 _TOLERANCE = 1e-5
 """Relative error of the float32 numbers."""
 
@@ -57,15 +64,20 @@ def convert_to_photons(
         photon: [counts] Counts of one photon; None for the largest number of which all counts are whole multiples.
 
     Returns:
-        The acquisition without the dark level, and a sentence about a divisor that was not given; else empty.
+        The acquisition without the dark level, and a sentence about a divisor that was not given, or one that was given
+        for photons; else empty.
     """
+    arrays = {name: array for name, array in acquisition.arrays.items() if name != "dark"}
+    if PHOTON_ENTRY.name in acquisition:
+        is_asked = photon is not None and photon != 1
+        sentence = "the counts were converted to photons before: acquisition.photon and dark are left alone"
+        return replace(acquisition, arrays=arrays), sentence if is_asked else ""
     images, dark = acquisition["images"], acquisition.arrays.get("dark", np.zeros(()))
     guess = find_common_divisor(images[good]) if photon is None and not dark.any() else 1.0
     scale = PhotonScale(photon or guess, dark)
-    arrays = {name: array for name, array in acquisition.arrays.items() if name != "dark"}
     arrays["images"] = scale.to_photons(images)
-    if scale.photon != 1:
-        arrays[COUNTS_PER_PHOTON] = np.array(scale.photon)
+    if not scale.is_identity:
+        arrays[PHOTON_ENTRY.name] = np.array(scale.photon)
     sentence = ""
     if guess != 1:
         sentence = f"all counts are whole multiples of {guess:.6g}, which is taken to be one photon; "
@@ -73,10 +85,13 @@ def convert_to_photons(
     return replace(acquisition, arrays=arrays), sentence
 
 
-def scale_of(acquisition: Acquisition, dark: Float[np.ndarray, "..."] | None) -> PhotonScale:
-    """Return the scale of an acquisition that was converted, for further frames of its file."""
-    photon = acquisition.arrays.get(COUNTS_PER_PHOTON, np.ones(()))
-    return PhotonScale(float(photon), 0.0 if dark is None else dark)
+def scale_of(acquisition: Acquisition, arrays: Mapping[str, LazyArray], region: tuple[Index, Index]) -> PhotonScale:
+    """Return the scale of an acquisition that was converted, for a region of the frames of its open file."""
+    if PHOTON_ENTRY.name in arrays or PHOTON_ENTRY.name not in acquisition:
+        return PhotonScale()
+    dark = arrays.get("dark")
+    level = 0.0 if dark is None else np.asarray(dark.fetch(region if dark.shape else ()))
+    return PhotonScale(float(acquisition[PHOTON_ENTRY.name]), level)
 
 
 def find_common_divisor(counts: Float[np.ndarray, " n"]) -> float:
@@ -85,9 +100,19 @@ def find_common_divisor(counts: Float[np.ndarray, " n"]) -> float:
     if np.count_nonzero(counts > 0) < _LEAST_VOXELS or lit.size < 2 or lit[0] == 1:
         return 1.0
     finest = min(lit[0], float(np.diff(lit[:_FAINTEST]).min()))
+    few = lit[lit < _NEAR * finest]
+    if few.size:  # Differences of float32 numbers are less exact than the numbers.
+        wholes = np.rint(few / finest)
+        finest = float(few @ wholes / (wholes @ wholes))
+    if finest < 1 and lit[0] > 1.5 * finest and _is_power_of_ten(finest):
+        return 1.0  # Corrected counts that were rounded to decimals.
     multiples = lit / finest
     error = np.abs(multiples - np.rint(multiples))
     near = multiples * _TOLERANCE < 0.1  # Far multiples of a number that is not exact in float32 tell nothing.
     if near.sum() < 2 or (error[near] > np.maximum(1e-4, _TOLERANCE * multiples[near])).any():
         return 1.0
     return 1.0 if np.isclose(finest, 1, rtol=_TOLERANCE) else float(finest)
+
+
+def _is_power_of_ten(number: float) -> bool:
+    return bool(np.isclose(number, 10.0 ** np.rint(np.log10(number)), rtol=_TOLERANCE))

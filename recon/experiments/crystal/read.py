@@ -27,13 +27,13 @@ from .diffractometer import GROUP, PREFIX, ScanCircles, beamline_note, parse_dif
 from .flux import flux_warnings
 from .geometry_checks import geometry_faults
 from .lost_frames import mask_lost_frames
-from .photons import convert_to_photons
+from .photons import PHOTON_ENTRY, convert_to_photons
 from .readings import FrameSelection, match_readings, require_steady_energy
 from .reflection import add_reflection
-from .schema import PATHS, SCHEMA
+from .schema import PATHS, SCHEMA, schema_of
 from .uneven_curve import sort_frames
 from .unmeasured import mask_unmeasured
-from .validate import good_voxels, validate, warnings_for
+from .validate import good_voxels, validate, warnings_for, without_hot_pixels
 from .window import choose_window, region_slices
 
 _log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class ScanSources:
         own: dict[str, Source | None] = {entry.name: getattr(section, entry.name) for entry in SCHEMA}
         return cls(
             circles,
-            (*SCHEMA, *LIMITS, *(circles.entries if circles else ())),
+            (*schema_of(section), *LIMITS, PHOTON_ENTRY, *(circles.entries if circles else ())),
             own | dict(circles.sources if circles else {}),
         )
 
@@ -178,7 +178,7 @@ def _flux_warnings(acquisition: Acquisition) -> list[Diagnostic]:
 
 def _cut_curve_warnings(acquisition: Acquisition) -> list[Diagnostic]:
     """Warn of a curve that begins or ends within the peak."""
-    return cut_curve_warnings(acquisition, good_voxels(acquisition), acquisition.place("images"))
+    return cut_curve_warnings(acquisition, without_hot_pixels(acquisition)[1], acquisition.place("images"))
 
 
 def _mask_lost_frames(section: CrystalAcquisition, acquisition: Acquisition) -> tuple[Acquisition, str]:

@@ -59,7 +59,7 @@ def warnings_for(acquisition: Acquisition) -> list[Diagnostic]:
     Args:
         acquisition: Rocking curve without faults, as `validate` lists them.
     """
-    counts, good = _without_hot_pixels(acquisition)
+    counts, good = without_hot_pixels(acquisition)
     where = acquisition.place("images", PATHS)
     return [
         *_empty_frame_warnings(counts, good, where),
@@ -71,7 +71,7 @@ def warnings_for(acquisition: Acquisition) -> list[Diagnostic]:
     ]
 
 
-def _without_hot_pixels(acquisition: Acquisition) -> tuple[Voxels, Good]:
+def without_hot_pixels(acquisition: Acquisition) -> tuple[Voxels, Good]:
     """Return the counts, and the mask of good pixels that are not hot: a stuck one is no peak, however bright."""
     counts, good = acquisition["images"], good_voxels(acquisition)
     cold = good & ~find_hot_pixels(counts, good)
@@ -142,7 +142,7 @@ def _guess_wavelength(number: float) -> tuple[str, float, str]:
 def _peak_faults(acquisition: Acquisition) -> list[Diagnostic]:
     if "images" not in acquisition:
         return []
-    counts, good = _without_hot_pixels(acquisition)
+    counts, good = without_hot_pixels(acquisition)
     where = acquisition.place("images", PATHS)
     if min(counts.shape) < 8:
         message = f"{' x '.join(map(str, counts.shape))} voxels (frame, y, x) are too few for a crystal in 3D"

@@ -18,7 +18,7 @@ from ...memory import available_memory, format_bytes
 from .config_acquisition import CrystalAcquisition
 from .count_limits import CountLimits
 from .crop import AUTO_LARGEST
-from .schema import SCHEMA
+from .schema import schema_of
 from .survey import Survey, survey
 
 LARGEST_WHOLE = 1 << 24
@@ -186,15 +186,15 @@ def _read_blocks(
         good = np.isfinite(counts) & (bad == 0)
         counts = np.where(good, counts, 0)
         if counts.min(initial=0) < 0 or not (good | (bad != 0)).all():
-            _require_counts(images, index, np.broadcast_to(bad, counts.shape))
+            _require_counts(section, images, index, np.broadcast_to(bad, counts.shape))
         if saturation is not None:
             good &= counts < saturation
         yield counts, good
 
 
-def _require_counts(images: LazyArray, index: tuple[Index, ...], mask: np.ndarray) -> None:
-    """Refuse negative counts, and numbers that are not finite where they stand for no gap."""
-    entry = next(entry for entry in SCHEMA if entry.name == "images")
+def _require_counts(section: CrystalAcquisition, images: LazyArray, index: tuple[Index, ...], mask: np.ndarray) -> None:
+    """Refuse negative counts, unless they are noise, and numbers that are not finite where they stand for no gap."""
+    entry = next(entry for entry in schema_of(section) if entry.name == "images")
     counts = images.fetch(index)
     if images.attributes.get("marks_gaps"):
         mask = np.where(np.isfinite(counts), mask, 1)

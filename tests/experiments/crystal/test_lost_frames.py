@@ -40,3 +40,10 @@ def test_a_curve_that_begins_within_the_peak_is_cut_off() -> None:
     filters = np.r_[0.01, np.ones(SHAPE[0] - 1)]  # A filter hides the first frame, and the monitor knows.
     cut = {"images": images[10:] * filters[: SHAPE[0] - 10, None, None], "monitor": filters[: SHAPE[0] - 10]}
     assert cut_curve_warnings(Acquisition("crystal", cut), good[10:], "")
+
+
+def test_the_noise_of_a_faint_curve_is_no_cut_end() -> None:
+    q = [np.arange(n) - n // 2 for n in (32, 96, 96)]
+    height = 10 * np.sinc(q[0] / 4)[:, None, None] ** 2 * np.sinc(q[1] / 4)[:, None] ** 2 * np.sinc(q[2] / 4) ** 2
+    counts = np.random.default_rng(0).poisson(height + 0.5).astype(np.float32)
+    assert not cut_curve_warnings(Acquisition("crystal", {"images": counts}), np.ones(counts.shape, bool), "")

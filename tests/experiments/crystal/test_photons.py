@@ -1,12 +1,14 @@
 """Counts of detectors that integrate charge, in photons."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
 from unflat.recon.errors import DataError
+from unflat.recon.experiments.crystal.convert import convert
 from unflat.recon.experiments.crystal.photons import find_common_divisor
 from unflat.recon.experiments.crystal.read import read
 
@@ -42,9 +44,39 @@ def test_a_dark_level_and_a_gain_restore_each_photon(tmp_path: Path) -> None:
         read(settings(acquisition=section | {"dark": "/dark"}), path)
 
 
+def test_noise_about_no_dark_level_is_negative_and_holds_no_photon(tmp_path: Path) -> None:
+    path = scan(tmp_path / "ccd.h5", 273, noise=20)
+    np.testing.assert_array_equal(read(settings(acquisition={"photon": 273}), path)["images"], pattern())
+    with pytest.raises(DataError, match="negative"):
+        read(settings(), path)
+
+
+@pytest.mark.parametrize("crop", ["auto", [12, 8, 8]], ids=["in memory", "frame by frame"])
+def test_a_converted_file_is_not_divided_again(crop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, counts = scan(tmp_path / "ccd.h5", 273, dark=100), np.zeros((24, 150, 150))
+    counts[:, 40:68, 50:82] = pattern()
+    with h5py.File(path, "a") as file:
+        for name in ("images", "mask"):
+            del file["measurement"][name]
+        file["measurement/images"], file["measurement/dark"] = 273 * counts + 100, np.full(counts.shape[1:], 100.0)
+    ccd = settings(acquisition={"photon": 273, "crop": crop})
+    for source, target in (("ccd.h5", "own.h5"), ("own.h5", "again.h5")):
+        convert(ccd, tmp_path / source, tmp_path / target)
+        with h5py.File(tmp_path / target) as file:
+            np.testing.assert_array_equal(file["measurement/images"], counts)
+    assert "converted to photons before" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("factor", "offset", "divisor"), [(1, 0, 1), (0.25, 0, 0.25), (1 / 3, 0, 1 / 3), (7, 3, 1), (2.5, 0.1, 1)]
 )
 def test_a_common_divisor_is_that_of_all_counts(factor: float, offset: float, divisor: float) -> None:
     counts = np.random.default_rng(0).poisson(20.0, 1000)
     assert find_common_divisor((factor * counts + offset).astype(np.float32)) == pytest.approx(divisor)
+
+
+def test_bright_counts_of_float32_have_a_divisor_and_rounded_ones_have_none() -> None:
+    counts = np.random.default_rng(0).poisson(np.geomspace(1e-2, 1e6, 20_000))
+    assert find_common_divisor((0.123456 * counts).astype(np.float32)) == pytest.approx(0.123456)
+    corrected = counts * np.random.default_rng(1).normal(1, 0.03, counts.size)
+    assert find_common_divisor(np.round(corrected, 1).astype(np.float32)) == 1

@@ -298,12 +298,13 @@ def test_doubtful_data_are_read_with_a_warning_on_request(tmp_path: Path, name: 
     assert read(settings(acquisition={"doubtful": "warn"}), path)["images"].shape == SHAPE
 
 
-def test_a_stuck_pixel_is_no_saturated_peak(tmp_path: Path) -> None:
-    """It is masked in preprocessing as other hot pixels are, and is not taken for a peak."""
+def test_a_stuck_pixel_is_no_saturated_peak(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is masked in preprocessing as other hot pixels are, and is not taken for a peak, nor for one at both ends."""
     path = sound(tmp_path / "scan.h5")
     with h5py.File(path, "a") as file:
         file["measurement/images"][:, 3, 4] = 65535
     acquisition = read(settings(), path)
+    assert "cut off" not in caplog.text
     assert not preprocess(settings(), acquisition).good[:, 3, 4].any()
     with h5py.File(path, "a") as file:
         file["measurement/images"][...] = np.random.default_rng(1).poisson(3.0, SHAPE)
