@@ -15,29 +15,21 @@ from jaxtyping import Array, Complex, Float, Int
 
 from ...physics.diffraction.far_field import fftshift3
 from .align import centring_shift
+from .curve_gaps import LARGEST, SAME, has_wide_gap
 from .multiresolution import resize
 from .pattern import DevicePattern, PointSpread
 from .projections import UNMEASURED
 from .refinement import RefinementState, init_refinement
 
-LOST = 1.9
-"""Widest gap, relative to the median step, up to which no frame is lost: jitter of half a step makes narrower ones."""
 WIDE = 1.5
 """[step] Distance of two neighbouring frames from which on one is missing between them."""
-SAME = 0.25
-"""[step] Largest distance of two frames, along the curve and across [pixel], that are joined."""
-LARGEST = 1.5
-"""Largest number of frames, relative to those measured."""
 
 _Arrays = dict[str, np.ndarray]
 
 
 def has_gaps(pattern: DevicePattern) -> bool:
     """Whether frames of a curve are lost."""
-    if pattern.positions is None:
-        return False
-    gaps = np.diff(np.sort(np.asarray(pattern.positions[:, 0])))
-    return bool(gaps.max() > LOST * np.median(gaps[gaps > SAME]))
+    return pattern.positions is not None and has_wide_gap(np.asarray(pattern.positions[:, 0]))
 
 
 def fill_gaps(pattern: DevicePattern) -> DevicePattern:

@@ -5,8 +5,9 @@ import numpy as np
 
 from unflat.physics.diffraction.far_field import fftshift3, ifftshift3
 from unflat.physics.diffraction.frame_amplitudes import frame_amplitudes
+from unflat.recon.phase_retrieval.curve_gaps import LARGEST, LOST
 from unflat.recon.phase_retrieval.data import DiffractionData
-from unflat.recon.phase_retrieval.lost_frames import LARGEST, LOST, WIDE, fill_gaps, init_measured, spread_evenly
+from unflat.recon.phase_retrieval.lost_frames import WIDE, fill_gaps, init_measured, spread_evenly
 from unflat.recon.phase_retrieval.pattern import DevicePattern, ideal_point_spread, to_device_pattern
 from unflat.recon.phase_retrieval.projections import UNMEASURED
 

@@ -8,12 +8,14 @@ import numpy as np
 from ...acquisition import Acquisition
 from ...devices import usable_cores
 from ...memory import format_bytes
+from ...phase_retrieval.curve_gaps import LARGEST, has_wide_gap
 from ...phase_retrieval.settings import PhaseSettings
 from ...runs.estimate import PROGRAM_BYTES, Estimate, base_estimate
 from .config import CrystalSettings
+from .crop import CropBox
 from .geometry_checks import require_spacing
 from .preprocess import binned_basis, crop_box_by_size
-from .uneven_curve import OFFSETS
+from .uneven_curve import OFFSETS, box_positions
 
 FFT_SECONDS = 1.1e-9
 """[s] Time of an iteration per voxel and log2 of their number, for each of its complex 3D FFTs, on one core."""
@@ -29,8 +31,10 @@ UNEVEN_COPIES = 8
 """Number of further complex arrays in the loop where frames are each at their own q."""
 PRODUCT_RATE = 2.5e10
 """[1/s] Floating-point operations of the products along the frames of such a curve."""
-FRAME_FIT_COST = 8 * (180 + 60 * REFINEMENT_COST + 4 * 30 * 2 * REFINEMENT_COST) + 8 * 60 * 2 * REFINEMENT_COST
-"""Time of the fit of the frames, relative to a projection: rounds of projections, refinement, joint steps; errors."""
+FRAME_FIT_PROJECTIONS = 8 * 180
+"""Projections of the fit of the frames, in all its rounds."""
+FRAME_FIT_COST = 8 * (60 * REFINEMENT_COST + 4 * 30 * 2 * REFINEMENT_COST) + 8 * 60 * 2 * REFINEMENT_COST
+"""Time of the rest of that fit, relative to a projection: refinement and joint steps of the rounds; errors."""
 _COMPILE_SECONDS = 9.0
 """[s] Time in which the programs of phasing are compiled, on one core."""
 _FIT_COMPILE_SECONDS = 12.0
@@ -70,14 +74,16 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     refining_cost = REFINEMENT_COST * (refinements + 2 * max(extension - 1, 0) * phase.refine.iterations)
     cores = usable_cores()
     # The FFT runs along one axis after the other: a second core helps little.
-    iterations, frame_fit = full_projections + refining_cost, _frame_fit_cost(phase)
-    seconds = 2 * voxels * np.log2(voxels) * FFT_SECONDS * (iterations + frame_fit) / min(cores, 2) ** 0.5
-    own_q = (OFFSETS in acquisition) * iterations + frame_fit
+    planes, fits_frames = _largest_planes(acquisition, box, settings.acquisition.bin[0]), _fits_frames(phase)
+    frame_fit = fits_frames * (planes * FRAME_FIT_PROJECTIONS + FRAME_FIT_COST)
+    iterations = planes * full_projections + refining_cost + frame_fit
+    seconds = 2 * voxels * np.log2(voxels) * FFT_SECONDS * iterations / min(cores, 2) ** 0.5
+    own_q = iterations + planes * (planes - 1) * full_projections if OFFSETS in acquisition else frame_fit
     seconds += own_q * 2 * 8 * frame * voxels / PRODUCT_RATE
     uneven = own_q > 0
     images = acquisition["images"]
     selected = min(phase.keep, phase.starts)
-    loops = 8 * voxels * ((COPIES + UNEVEN_COPIES * uneven) * max(extension, 1.0) + SOLUTION_COPIES * selected)
+    loops = 8 * voxels * ((COPIES + UNEVEN_COPIES * uneven) * max(extension, planes) + SOLUTION_COPIES * selected)
     result = SAMPLE_BYTES * LARGEST_SUPPORT * voxels * samples**3 * (1 + selected / 2)
     memory = PROGRAM_BYTES + images.nbytes + max(5 * images.nbytes, loops, result)
     lines = [
@@ -88,16 +94,25 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     ]
     if OFFSETS in acquisition:
         lines.append("each frame at its own q, since the curve is not even: iterations take two to four times as long")
-    if frame_fit:
+    if planes > 1:
+        lines.append(f"frames are lost: the array of the projections has up to {planes:g} times as many")
+    if fits_frames:
         lines.append(f"{_names_of_fits(phase)} fitted with the crystal, in up to 8 rounds")
     shared = {"starts": phase.starts}
     return Estimate(int(memory), float(seconds), lines, shared, shared_on_cpu=False, compile_seconds=_COMPILE_SECONDS)
 
 
-def _frame_fit_cost(phase: PhaseSettings) -> float:
-    """Return the time of the fit of the frames in projections; without withheld pixels nothing could judge it."""
-    is_fitted = any(phase.refine.fitted_frames) and phase.free > 0 and phase.refine.iterations > 0
-    return FRAME_FIT_COST if is_fitted else 0.0
+def _largest_planes(acquisition: Acquisition, box: CropBox, binning: int) -> float:
+    """Largest number of planes of the projections' array, relative to the frames: it has room for lost ones."""
+    offsets = acquisition.arrays.get(OFFSETS)
+    if offsets is None or not has_wide_gap(box_positions(offsets, box, binning)[0][:, 0]):
+        return 1.0
+    return LARGEST
+
+
+def _fits_frames(phase: PhaseSettings) -> bool:
+    """Whether the frames are fitted; without withheld pixels nothing could judge it."""
+    return any(phase.refine.fitted_frames) and phase.free > 0 and phase.refine.iterations > 0
 
 
 def _names_of_fits(phase: PhaseSettings) -> str:

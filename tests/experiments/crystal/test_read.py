@@ -476,6 +476,18 @@ class TestSize:
         assert not any("fitted" in line for line in plain.lines)
         assert fitted.seconds > 1.5 * plain.seconds
 
+    def test_the_larger_array_of_a_curve_with_lost_frames_is_counted(self) -> None:
+        def expected(gap: float) -> tuple[float, int, bool]:
+            offsets = np.zeros((SHAPE[0], 3))
+            offsets[10:, 0] = gap
+            one = estimate(settings(phase={"refine": {"margin": 0}}), acquired(pattern(), frame_offsets=offsets))
+            return one.seconds, one.memory_bytes, any("frames are lost" in line for line in one.lines)
+
+        (seconds, memory, are_named), (more_seconds, more_memory, are_lost) = expected(0.5), expected(2.0)
+        assert (are_named, are_lost) == (False, True)
+        assert 1.2 * seconds < more_seconds < 2.25 * seconds
+        assert memory < more_memory
+
     def test_a_spacing_far_finer_than_a_voxel_is_refused_before_any_work(self) -> None:
         made = acquired(pattern(), reciprocal_basis=BASIS)
         shape: tuple[int, int, int] = SHAPE
