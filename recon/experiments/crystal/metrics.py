@@ -118,9 +118,13 @@ METRICS = (
     Metric("angle_correction_rms", "Fitted angles", "steps", "neither", "Root mean square of the fitted offsets."),
     Metric("angle_correction_largest", "Largest fitted angle", "steps", "neither", "Largest of the fitted offsets."),
     Metric(
-        "angle_deviation_median", "Error of fitted angles", "steps", "neither", "Standard deviation, by the median."
+        "angle_deviation_median",
+        "Spread of fitted angles by noise",
+        "steps",
+        "neither",
+        "Standard deviation by counting noise, median of the frames; errors of the model are not in it.",
     ),
-    Metric("angle_deviation_largest", "Largest error of an angle", "steps", "neither", "Largest standard deviation."),
+    Metric("angle_deviation_largest", "Largest spread of an angle by noise", "steps", "neither", "Likewise."),
     Metric("undetermined_angles", "Undetermined angles", "", "neither", "Frames whose angle the counts do not tell."),
     Metric("roll_rms", "Fitted rolls", "pixels", "neither", "Root mean square of the shifts of the frames."),
     Metric("flux_correction_rms", "Fitted fluxes", "", "neither", "Standard deviation of the factors of the flux."),

@@ -221,14 +221,13 @@ def _frames(numbers: Mapping[str, float]) -> Finding:
 
 
 def _errors_of_angles(numbers: Mapping[str, float]) -> str:
-    """Describe how well the counts determine the angles."""
+    """Describe how far counting noise alone would spread the angles."""
     if "angle_deviation_median" not in numbers:
         return ""
     count = int(numbers["undetermined_angles"])
-    text = f", their error {numbers['angle_deviation_median']:.2g} (median of the standard deviations)"
-    return (
-        f"{text}, but {count} of them {'is' if count == 1 else 'are'} not determined by the counts" if count else text
-    )
+    spread = numbers["angle_deviation_median"]
+    text = f"; counting noise alone spreads them by {spread:.2g} (median), and true errors are several times larger"
+    return f"{text}; {count} of them {'is' if count == 1 else 'are'} not determined by the counts" if count else text
 
 
 def _truth(numbers: Mapping[str, float]) -> Finding:

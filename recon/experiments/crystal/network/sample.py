@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 
-from ....phase_retrieval.lost_frames import SAME, WIDE
+from ....phase_retrieval.curve_gaps import SAME
+from ....phase_retrieval.lost_frames import WIDE
 from ..oversampling import estimate_oversampling
 from ..preprocess import PreprocessedScan
 from . import flow
