@@ -14,7 +14,7 @@ from ...grid import Grid
 from ...model import Model
 from .network.shape_code import HALF, PIXELS
 
-_TIE_SHIFT = 1e-4
+TIE_SHIFT = 1e-4
 """[sample] Shift that rounds points half-way between two samples to the later one, so that no slice is skipped."""
 _HALF_SAMPLE = 0.5 + 1e-3
 """[sample] Distance from the outermost samples up to which a point still lies in the volume: half a voxel."""
@@ -63,7 +63,7 @@ def resample_shapes(inside: Bool[np.ndarray, "cell n m k"], grid: Grid, target: 
         places = np.interp(new, old, np.arange(len(old))) if len(old) > 1 else np.zeros(len(new))
         step = (old[-1] - old[0]) / (len(old) - 1) if len(old) > 1 else np.inf
         is_beyond = np.maximum(old[0] - new, new - old[-1]) > _HALF_SAMPLE * step
-        rows.append(places + _TIE_SHIFT)
+        rows.append(places + TIE_SHIFT)
         beyond.append(is_beyond.reshape([-1 if i == axis else 1 for i in range(3)]))
     index = np.meshgrid(*rows, indexing="ij")
     outside = beyond[0] | beyond[1] | beyond[2]

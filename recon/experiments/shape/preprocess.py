@@ -16,7 +16,7 @@ from ...grid import resize_about_middle
 from ...volume import Volume
 from .cell_crops import CellCrop, CellPlace, LoadedCells
 from .config import ShapeAcquisition
-from .grids import centred_grid, grid_centre
+from .grids import TIE_SHIFT, centred_grid, grid_centre
 from .places import place_arrays
 from .schema import OCCUPANCY
 from .sections import Section, section_arrays
@@ -291,6 +291,18 @@ def _resample(
         return resize_about_middle(np.asarray(values, np.float32), shape, fill)
     # Coarser samples stand for a range of the original ones, which a Gaussian averages first.
     smooth = ndimage.gaussian_filter(values.astype(np.float32), [0.5 * np.sqrt(max(s**2 - 1, 0)) for s in scales])
-    index = [(np.arange(n) - n // 2) * s + old // 2 for n, s, old in zip(shape, scales, values.shape, strict=True)]
+    index = [
+        _break_ties((np.arange(n) - n // 2) * s + old // 2)
+        for n, s, old in zip(shape, scales, values.shape, strict=True)
+    ]
     resampled = ndimage.map_coordinates(smooth, np.meshgrid(*index, indexing="ij"), order=1, mode="constant", cval=fill)
     return np.asarray(np.maximum(resampled, 0), np.float32)
+
+
+def _break_ties(places: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Move samples half-way between two others towards the later one.
+
+    The edge of a mask is exactly one half there: all of its edges would lie outside, and the cell would shrink.
+    """
+    half = np.floor(places) + 0.5
+    return np.where(np.abs(places - half) < TIE_SHIFT, half + TIE_SHIFT, places)

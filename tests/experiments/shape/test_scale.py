@@ -82,6 +82,18 @@ def test_files_of_different_pixel_sizes_share_the_coarsest(tmp_path: Path, caplo
         reading(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("pixel", "spacing"), [((0.2, 0.1), "auto"), ((0.1, 0.2), "0.1 um"), ((0.34, 0.34), "0.17 um")]
+)
+def test_sections_keep_their_area_on_finer_pixels(tmp_path: Path, pixel: tuple[float, float], spacing: str) -> None:
+    rows, columns = np.indices((40, 40)) - 20.3
+    own = np.hypot(rows * pixel[0], columns * pixel[1]) < 2.1
+    voxel = [f"{size} um" for size in (pixel[1], *pixel)]
+    acquisition = reading(cells(tmp_path, 255 * own.astype(np.uint8), lit(own)), voxel_size=voxel, spacing=spacing)
+    step = acquisition["voxel_size"][2] * 1e6
+    assert (acquisition["mask"] > 0.5).sum() * step**2 == pytest.approx(own.sum() * pixel[0] * pixel[1], rel=0.01)
+
+
 def test_the_step_of_a_stack_does_not_stretch_a_section(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     own = disc((64, 64), 18)
     cells(tmp_path, 255 * own.astype(np.uint8), lit(own), **sized(0.1, 0.5))
