@@ -194,12 +194,12 @@ class ShapeAcquisition(Settings):
         ge=16,
         le=512,
         description="Number of pixels along each edge of the grid of each cell. Cells are cut out of larger images. A "
-        "file written by unflat is on its grid already, and is resampled only if a spacing is given.",
+        "file written by unflat is on its grid already, and resampled only if a spacing is given, or for a prediction.",
     )
     spacing: LengthOrAuto = Field(
         "auto",
-        description="Pixel size of that grid. auto: that of the images, enlarged for all cells if one does not fit. A "
-        "length requires the voxel size.",
+        description="Pixel size of that grid. auto: that of the network's training in a prediction (predict.resample), "
+        "else that of the images, enlarged for all cells if one does not fit. A length requires the voxel size.",
     )
     margin: int = Field(
         4,

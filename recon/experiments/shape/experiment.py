@@ -57,10 +57,16 @@ class ShapeExperiment(Experiment):
     main_numbers = ("cells", "draws", "section", "volume_of_consensus", "volume_of_consensus_voxels", "overlap_error")
 
     def read(self, config: ShapeSettings, path: Path) -> Acquisition:
-        """Read pictures and masks of cells, all on one grid."""
+        """Read pictures and masks of cells, all on one grid, at the pixel size of the network where they fit."""
+        from .network.picture_quality import resampled_pixel
         from .read import read
 
-        return read(config, path)
+        return read(config, path, resampled_pixel(config))
+
+    def convert(self, config: ShapeSettings, path: Path, output: Path) -> None:
+        """Read pictures and masks of cells, and write them with their own pixels."""
+        unsampled = config.predict.model_copy(update={"resample": False})
+        super().convert(config.model_copy(update={"predict": unsampled}), path, output)
 
     def describers(self) -> "tuple[Describer, ...]":
         """Description of folders of sections."""

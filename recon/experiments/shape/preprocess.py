@@ -17,6 +17,7 @@ from ...volume import Volume
 from .cell_crops import CellCrop, CellPlace, LoadedCells
 from .config import ShapeAcquisition
 from .grids import TIE_SHIFT, centred_grid, grid_centre
+from .network.shape_code import PIXELS
 from .places import place_arrays
 from .schema import OCCUPANCY
 from .sections import Section, section_arrays
@@ -28,23 +29,28 @@ _SCALE_TOLERANCE = 1e-6
 """Relative difference of scales below which nothing is resampled."""
 _SIZE_TOLERANCE = 1e-3
 """Relative difference of pixel sizes below which they are one."""
+_TRAINED_TOLERANCE = 0.01
+"""Relative difference from the pixel size of the training below which pictures keep theirs."""
 _FEWEST_PIXELS = 100
 """Area of a section below which binning is warned of."""
 
 
-def to_acquisition(settings: ShapeAcquisition, loaded: LoadedCells, path: Path) -> Acquisition:
+def to_acquisition(
+    settings: ShapeAcquisition, loaded: LoadedCells, path: Path, pixel: float | None = None
+) -> Acquisition:
     """Resample all cells to a common grid.
 
     Args:
         settings: Section of the config.
         loaded: Cells at their original size.
         path: File or folder of the cells.
+        pixel: [m] Pixel size of the network's input, which cells that fit are resampled to; None: they keep theirs.
 
     Raises:
         ConfigError: If no grid suits all cells, or the requested one would cut some off.
     """
     size = loaded.size
-    scales = _common_scales(settings, loaded.crops, size)
+    scales = _trained_scales(loaded.crops, size, pixel) or _common_scales(settings, loaded.crops, size)
     _warn_of_borders(loaded.crops)
     _require_room(loaded.crops, size, scales)
     crops = [resample_crop(crop, size, scale) for crop, scale in zip(loaded.crops, scales, strict=True)]
@@ -66,6 +72,29 @@ def to_acquisition(settings: ShapeAcquisition, loaded: LoadedCells, path: Path) 
         arrays["binning"] = np.array(crops[0].binning)
     arrays |= place_arrays([crop.place for crop in crops]) | section_arrays([crop.sections for crop in crops])
     return Acquisition("shape", arrays, str(path), _truth(crops, step), loaded.attributes, loaded.places)
+
+
+def _trained_scales(crops: Sequence[CellCrop], size: int, pixel: float | None) -> list[float]:
+    """Factors that bring the pixels of all cells to those of a network's training.
+
+    Empty where the pixels are those already or unknown, or some cell does not fit the grid then.
+    """
+    known = [crop.step[2] for crop in crops if crop.step is not None]
+    if pixel is None or len(known) < len(crops):
+        return []
+    spacing = pixel * PIXELS / size
+    scales = [spacing / own for own in known]
+    if all(abs(scale - 1) < _TRAINED_TOLERANCE for scale in scales):
+        return []
+    for crop, scale in zip(crops, scales, strict=True):
+        if (crop.edge or 0) > size * scale or cut_off_share(crop, size, scale) > _LARGEST_FRACTION_BEYOND:
+            return []
+    sizes = " to ".join(dict.fromkeys(f"{own * 1e6:.4g}" for own in (min(known), max(known))))
+    _log.warning(
+        "pixels of %s um are resampled to %.4g um, the size that the network was trained with (predict.resample)",
+        sizes, spacing * 1e6,
+    )  # fmt: skip
+    return [1.0 if abs(scale - 1) < _SIZE_TOLERANCE else scale for scale in scales]
 
 
 def _common_scales(settings: ShapeAcquisition, crops: Sequence[CellCrop], size: int) -> list[float]:

@@ -17,12 +17,13 @@ from .validate import crop_faults, validate, warnings_for
 _log = logging.getLogger(__name__)
 
 
-def read(settings: Settings, path: Path) -> Acquisition:
+def read(settings: Settings, path: Path, pixel: float | None = None) -> Acquisition:
     """Read section images, and resample all cells to a common grid.
 
     Args:
         settings: Config whose ``acquisition`` is a `ShapeAcquisition`.
         path: Folder or zip archive of ``image/``, ``mask/`` and perhaps ``obj/``, or HDF5 file.
+        pixel: [m] Pixel size of the network's input that cells are resampled to if they fit; None: they keep theirs.
 
     Raises:
         DataError: With every fault of the files.
@@ -33,7 +34,7 @@ def read(settings: Settings, path: Path) -> Acquisition:
     faults = [*loaded.faults, *(fault for crop in loaded.crops for fault in crop_faults(crop, loaded.several))]
     if faults:
         raise DataError(*limit_faults(faults, path))
-    acquisition = to_acquisition(section, loaded, path)
+    acquisition = to_acquisition(section, loaded, path, pixel)
     faults = validate(acquisition)
     if faults:
         raise DataError(*limit_faults(faults, path))

@@ -10,6 +10,8 @@ import tifffile
 
 from unflat.recon.errors import ConfigError
 from unflat.recon.experiments.shape.cells import to_cell_batch
+from unflat.recon.experiments.shape.experiment import ShapeExperiment
+from unflat.recon.experiments.shape.schema import FIELD
 
 from .test_masks import cells, disc, plate, reading
 
@@ -92,6 +94,23 @@ def test_sections_keep_their_area_on_finer_pixels(tmp_path: Path, pixel: tuple[f
     acquisition = reading(cells(tmp_path, 255 * own.astype(np.uint8), lit(own)), voxel_size=voxel, spacing=spacing)
     step = acquisition["voxel_size"][2] * 1e6
     assert (acquisition["mask"] > 0.5).sum() * step**2 == pytest.approx(own.sum() * pixel[0] * pixel[1], rel=0.01)
+
+
+def test_predictions_resample_to_the_pixel_of_the_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    experiment, trained = ShapeExperiment(), FIELD / 64
+    for name, step in (("fine", 0.17), ("coarse", 0.34), ("huge", 1.0)):
+        own = disc((64, 64), 3.0 / step if name != "huge" else 20)
+        cells(tmp_path / name, 255 * own.astype(np.uint8), lit(own), name, **sized(step))
+    with caplog.at_level(logging.WARNING):
+        config, paths = experiment.Config(), {name: tmp_path / name for name in ("fine", "coarse", "huge")}
+        steps = {name: experiment.read(config, path)["voxel_size"][0] for name, path in paths.items()}
+    assert steps == pytest.approx({"fine": 0.17e-6, "coarse": trained, "huge": 1e-6}, rel=1e-6)
+    assert caplog.text.count("are resampled") == 1
+    assert "pixels of 0.34 um are resampled to 0.1703 um" in caplog.text
+    experiment.convert(config, paths["coarse"], tmp_path / "coarse.h5")
+    kept = config.model_copy(update={"predict": config.predict.model_copy(update={"resample": False})})
+    for path in (paths["coarse"], tmp_path / "coarse.h5"):
+        np.testing.assert_allclose(experiment.read(kept, path)["voxel_size"], 0.34e-6)
 
 
 def test_the_step_of_a_stack_does_not_stretch_a_section(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

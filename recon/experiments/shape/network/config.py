@@ -85,6 +85,11 @@ class ShapePredict(PredictSettings):
     """Prediction by the network."""
 
     draws: int = Field(5, ge=1, description="Number of shapes drawn for each cell.")
+    resample: Flag = Field(
+        True,
+        description="Whether pictures of another pixel size are resampled to that of the network's training, where the "
+        "cells fit the grid then and acquisition.spacing is auto: a network knows sizes in pixels.",
+    )
     steps: int | None = Field(
         None,
         ge=1,

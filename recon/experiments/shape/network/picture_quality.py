@@ -4,7 +4,9 @@ import numpy as np
 from jaxtyping import Bool
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from ....io.network_file import Network
+from ....errors import DataError
+from ....io.network_file import Network, read
+from ..config import ShapeSettings
 from ..schema import FIELD
 from .inputs import PictureInput
 from .shape_code import PIXELS
@@ -64,6 +66,16 @@ def _share_at_border(inside: Bool[np.ndarray, "y x"]) -> float:
 def trained_pixel(network: Network) -> float | None:
     """[m] Pixel size of the pictures that a network was trained with: that of simulated cells; None without them."""
     return FIELD / PIXELS if _SIMULATED in ThicknessPrior.from_arrays(network.statistics).groups else None
+
+
+def resampled_pixel(settings: ShapeSettings) -> float | None:
+    """[m] Pixel size of the network's input that pictures are resampled to; None if they are not, or it is unknown."""
+    if not settings.predict.resample or settings.acquisition.spacing != "auto":
+        return None
+    try:
+        return trained_pixel(read(settings.predict.network, "shape"))
+    except DataError:  # A prediction names the fault; all else needs no network.
+        return None
 
 
 def training_note(network: Network) -> str:
