@@ -31,6 +31,9 @@ _SIZE_TOLERANCE = 1e-3
 """Relative difference of pixel sizes below which they are one."""
 _TRAINED_TOLERANCE = 0.01
 """Relative difference from the pixel size of the training below which pictures keep theirs."""
+_ROUNDING = 0.7
+"""[pixel] Standard deviation of the Gaussian that removes the pixels' steps from a mask on a much finer grid; on others
+seven tenths of it."""
 _FEWEST_PIXELS = 100
 """Area of a section below which binning is warned of."""
 
@@ -258,8 +261,8 @@ def resample_crop(crop: CellCrop, size: int, scale: float) -> CellCrop:
     return replace(
         crop,
         image=_resample(crop.image, scales[1:], (size, size), crop.background),
-        mask=_resample(crop.mask, scales[1:], (size, size)),
-        truth=None if crop.truth is None else _resample(crop.truth, scales, (size,) * 3),
+        mask=_resample_share(crop.mask, scales[1:], (size, size)),
+        truth=None if crop.truth is None else _resample_share(crop.truth, scales, (size,) * 3),
         step=step,
         binning=crop.binning * scale,
         scale=scale,
@@ -273,7 +276,7 @@ def _resample_section(section: Section, size: int, scales: Sequence[float], back
     mask, image = section.mask, section.image
     return replace(
         section,
-        mask=None if mask is None else _resample(mask, scales[1:], (size, size)),
+        mask=None if mask is None else _resample_share(mask, scales[1:], (size, size)),
         image=None if image is None else _resample(image, scales[1:], (size, size), background),
     )
 
@@ -326,6 +329,29 @@ def _resample(
     ]
     resampled = ndimage.map_coordinates(smooth, np.meshgrid(*index, indexing="ij"), order=1, mode="constant", cval=fill)
     return np.asarray(np.maximum(resampled, 0), np.float32)
+
+
+def _resample_share(values: np.ndarray, scales: Sequence[float], shape: tuple[int, ...]) -> Float[np.ndarray, "*shape"]:
+    """Sample shares of a mask or a shape so that what lies above one half keeps its area, or its volume.
+
+    Edges follow the pixels: on a slightly finer grid they come to lie beyond the same samples on all sides, and one
+    half would no longer be the level that holds the area.
+    """
+    from scipy import ndimage
+
+    if all(abs(s - 1) < _SCALE_TOLERANCE for s in scales):
+        return _resample(values, scales, shape)
+    rounded = [_ROUNDING * max(np.sqrt(max(1 - s**2, 0)), 0.7) for s in scales]
+    resampled = _resample(ndimage.gaussian_filter(values.astype(np.float32), rounded), scales, shape)
+    count = round(np.count_nonzero(values > 0.5) / float(np.prod(scales)))
+    if not 0 < count < resampled.size:
+        return resampled
+    level = float(-np.partition(-resampled, [count - 1, count], axis=None)[count - 1 : count + 1].mean())
+    above, least = np.count_nonzero(resampled > level), np.count_nonzero(resampled >= level)
+    level -= 1e-6 if least - count < count - above else 0.0  # Samples of one value are in or out together.
+    if not 0 < level < 1:
+        return resampled
+    return np.asarray(np.interp(resampled, [0, level, 1], [0, 0.5, 1]), np.float32)
 
 
 def _break_ties(places: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
