@@ -70,11 +70,13 @@ def fill_masked(counts: Voxels, good: Good) -> Voxels:
 
 
 def masked_share(counts: Voxels, good: Good) -> float:
-    """Estimate the share of all counts that masked voxels hide, by the good ones around them."""
-    if good.all():
+    """Estimate the share of all counts that masked voxels hide of the peak, by the good ones around them."""
+    if good.all() or not good.any():
         return 0.0
-    filled = fill_masked(counts.astype(np.float32), good)
-    return float(filled.sum(where=~good, dtype=np.float64) / max(float(filled.sum(dtype=np.float64)), 1.0))
+    counts = counts.astype(np.float32)
+    background = np.median(local_mean(counts, good)[good])  # Planes beyond the data hide nothing else.
+    hidden = max(float(fill_masked(counts - background, good).sum(where=~good, dtype=np.float64)), 0.0)
+    return hidden / max(float(counts.sum(where=good, dtype=np.float64)) + hidden, 1.0)
 
 
 def significance(counts: Voxels, good: Good) -> float:

@@ -596,6 +596,12 @@ class TestOversampling:
         assert any("along y cannot be judged" in note for note in scan.notes)
         assert not any("below 2" in note for note in scan.notes)
 
+    def test_planes_of_background_beyond_the_data_do_not_excuse_the_sampling(self) -> None:
+        background = np.random.default_rng(1).poisson(0.5, (20, 48, 48))
+        counts = pattern((20, 48, 48), (10, 24, 24), 1.4) / 4 + background
+        scan = preprocess(settings(acquisition={"crop": [24, 48, 48]}), acquired(np.rint(counts)))
+        assert any("below 2" in note for note in scan.notes), scan.notes
+
 
 @pytest.mark.parametrize(
     ("change", "status", "message"),
