@@ -21,7 +21,7 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from .lattice import Lattice
-from .propagation import cis_change, cosines, incident_cosine, kernel, scale_waves
+from .propagation import background_spectra, cis_change, cosines, incident_cosine, kernel, scale_waves
 from .slice_scan import SliceStep, scan_slices, scan_slices_fixed
 
 Waves = Complex[Array, "wave y x"]
@@ -96,7 +96,7 @@ def exit_spectra(
     cycles = lattice.pitch[0] / lattice.wavelength / incident
     # The background is a single sample of the spectrum, which propagation to the first slice does not change.
     shape = (tilts.shape[0], *contrast.shape[2:])
-    background = jnp.zeros(shape, propagators.dtype).at[:, 0, 0].set(shape[1] * shape[2])
+    background = background_spectra(shape, propagators.dtype)
     scan = scan_slices_fixed if fixed_light else scan_slices
     spectra: Waves = scan(SLICE_STEP, (propagators, obliquity, cycles), background, contrast, block)
     return spectra

@@ -13,11 +13,22 @@ Fourier grid and stay differentiable. Fields go as e^(−iωt): a wave towards +
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Complex, Float
 
 from .lattice import Lattice
 
 _TURN = 6.283185307179586
+
+
+def background_spectra(shape: tuple[int, ...], dtype: DTypeLike) -> Complex[Array, "wave y x"]:
+    """Compute the spectra of waves that are 1 everywhere: their first sample.
+
+    The product of two axes compiles to that. A sample set in zeros would become a constant of the program, as large as
+    all waves; XLA takes seconds to compute such a one, and complains.
+    """
+    rows, columns = (n * (jnp.arange(n) == 0).astype(dtype) for n in shape[1:])
+    return jnp.broadcast_to(rows[:, None] * columns[None], shape)
 
 
 @jax.custom_jvp

@@ -23,7 +23,7 @@ from jax import lax
 from jaxtyping import Array, Complex, Float
 
 from .lattice import Lattice
-from .propagation import cis, cosines, incident_cosine, scale_waves
+from .propagation import background_spectra, cis, cosines, incident_cosine, scale_waves
 from .slice_scan import SliceStep, scan_slices, scan_slices_fixed
 
 GRAZING = 0.2
@@ -132,7 +132,7 @@ def exit_spectra(
     cosine, damping = jax.vmap(lambda tilt: _guarded_cosines(lattice, tilt))(tilts)
     phase = slice_phase * cosine
     phasor = cis(phase)
-    incident = jnp.zeros_like(phasor).at[:, 0, 0].set(phase.shape[1] * phase.shape[2])
+    incident = background_spectra(phasor.shape, phasor.dtype)
     constants = SliceConstants(
         2 * damping * phasor.real,
         damping**2,

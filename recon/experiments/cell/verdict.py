@@ -196,9 +196,7 @@ def _contradicting(numbers: Numbers) -> Iterator[Reason]:
             if count == 1
             else (f"{count:.0f} views contradict ({contradicting_views(numbers)})")
         )
-        remedy = (
-            "look at their images in the report; if some are exchanged, or their light did not shine, leave them out"
-        )
+        remedy = "look at their images; if some are exchanged, or their light did not shine, leave them out"
         yield Reason("contradicting-views", f"{views} what explains the others", f"{remedy}: acquisition.views")
 
 
