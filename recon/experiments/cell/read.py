@@ -16,6 +16,7 @@ from .camera import camera_faults, correct_camera, report_negative
 from .config import CellSettings
 from .config_acquisition import CellAcquisition
 from .crop import bin_acquisition, crop_range, shift_volume
+from .dark_level import dark_level_warnings
 from .described_light import resolve_illumination
 from .field_tilt import restore_tilt, tilt_faults
 from .focus import resolve_focus
@@ -58,7 +59,9 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     if selection.faults:
         raise ConfigError(*selection.faults)
     acquisition, light_faults = resolve_illumination(acquisition, config, selection.views, selection.count)
+    dark_level: list[str] = []
     if not faults:
+        dark_level = dark_level_warnings(acquisition)
         acquisition = correct_camera(acquisition)
     faults += camera_faults(acquisition)
     if {"images", "field"} & set(acquisition.arrays):
@@ -78,7 +81,7 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     if config.vignetted == "drop":
         acquisition, levels = drop_unlike_views(acquisition, levels)
     report_negative(acquisition)
-    for sentence in [*warnings_for(acquisition, levels), *_uneven_light(acquisition, config)]:
+    for sentence in [*warnings_for(acquisition, levels), *dark_level, *_uneven_light(acquisition, config)]:
         logger.warning("%s", sentence)
     return acquisition
 
