@@ -336,7 +336,8 @@ def _surface(result: "Sampled", request: RenderRequest) -> "Figure":
     from ..recon.visualization.surface_scene import surface_volume
 
     options = request.common_options()
-    _, level = choose_surface(surface_volume(result, [options["quantity"]]), options["quantity"])
+    quantity = options["quantity"]
+    _, level = choose_surface(surface_volume(result, [quantity] if quantity else ()), quantity)
     return surface_figure(result, *request.angles, **options, level=level)
 
 

@@ -5,14 +5,13 @@ several times theirs, and as large as that of an empty box.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Array, Float
-
-from ...optimize.likelihood import Nuisance
+from jaxtyping import Float
 
 if TYPE_CHECKING:
+    from ...optimize.likelihood import Nuisance
     from .forward_model import CellForwardModel
 
 _RESIDUAL_RATIO = 3.0
@@ -24,7 +23,7 @@ _MOST_NAMED = 4
 
 
 def contradiction_numbers(
-    forward_model: "CellForwardModel", values: Float[Array | np.ndarray, "k z y x"], nuisance: Nuisance
+    forward_model: "CellForwardModel", values: Float[Any, "k z y x"], nuisance: "Nuisance"
 ) -> dict[str, float]:
     """Count the views that contradict the result, and number the first few.
 
