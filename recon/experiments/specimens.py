@@ -80,6 +80,8 @@ def choose_surface(volume: Volume, quantity: str | None = None) -> tuple[str | N
         Quantity, None for the signed distance or the main one, and the level, None for 0 or the middle of its range
         (of a quantity that its kind does not measure, and of volumes of no kind).
     """
+    if quantity is None and volume.main.dtype.kind == "c":
+        return None, None
     try:
         name, level = get_experiment(volume.kind).surface_level(volume)
     except UnflatError:

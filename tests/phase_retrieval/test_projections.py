@@ -295,7 +295,7 @@ def test_starts_computed_together_equal_starts_computed_alone() -> None:
         state: ProjectionState = init_starts(pattern, 3, numbers, 0.1)
         state, stage = run_group_stage(state, pattern, stages, 0, lambda: None, lambda iterations: None)
         assert stage == len(stages)
-        refinements = refinements_of_starts(state, len(numbers), pattern)
+        refinements = refinements_of_starts(state, len(numbers), pattern, len(truth))
         pairs = zip(refinements, numbers, strict=True)
         return [finish_start(refined, pattern, number, chosen.refine).density for refined, number in pairs]
 
