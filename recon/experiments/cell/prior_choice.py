@@ -77,15 +77,12 @@ class PriorChoice:
         """
         if TRUST in self.numbers:
             return self._as_before(begun)
-        views = self.likelihood.split().fitted
-        chosen = choose_hidden_views(self.likelihood.illumination, views[self.likelihood.is_bright[views]])
-        has_withheld = len(self.likelihood.split().withheld) > 0
-        fault = untestable(chosen, self.likelihood.settings.fit.steps, has_withheld=has_withheld)
+        chosen, fault = views_to_hide(self.likelihood)
         if fault:
             _log.warning("fit.prior: not used: it cannot be tested: %s", fault)
             self.numbers = {TRUST: 0.0, VIEWS_HIDDEN: 0.0}
             return begun
-        self.numbers = self._test(chosen, views)
+        self.numbers = self._test(chosen)
         if self._trust.is_contradicted:
             return begun
         return self._try(begun or self.begin("without-prior", self.likelihood))
@@ -101,11 +98,10 @@ class PriorChoice:
         self.likelihood = self._with_prior(stored.arrays["mean"])
         return None  # From the start or a checkpoint: its first steps are those of the trial.
 
-    def _test(self, chosen: HiddenViews, views: np.ndarray) -> dict[str, float]:
+    def _test(self, chosen: HiddenViews) -> dict[str, float]:
         """Set the trust by hidden views."""
-        trust = trust_of_hidden_views(self.likelihood, self.completer, self.begin, chosen, views)
-        result = f"{trust.ratio:.3f} times the residual that the fit alone leaves in {len(chosen.hidden)} hidden views "
-        result += chosen.text
+        trust = trust_of_hidden_views(self.likelihood, self.completer, self.begin, chosen)
+        result = residual_text(trust, chosen)
         if trust.is_contradicted:
             _log.warning("fit.prior: not used: it leaves %s", result)
         else:
@@ -154,9 +150,20 @@ def shares_to_try(trust: Trust) -> list[tuple[float, float]]:
     return [whole, trusted] if 0 < trust.share < 1 else [whole]
 
 
-def trust_of_hidden_views(
-    likelihood: CellLikelihood, completer: Completer, begin: Begin, chosen: HiddenViews, views: np.ndarray
-) -> Trust:
+def views_to_hide(likelihood: CellLikelihood) -> tuple[HiddenViews, str]:
+    """Choose views to hide among those to fit, and say for what reason they cannot test a prior; empty if they can."""
+    split = likelihood.split()
+    chosen = choose_hidden_views(likelihood.illumination, split.fitted[likelihood.is_bright[split.fitted]])
+    return chosen, untestable(chosen, likelihood.settings.fit.steps, has_withheld=len(split.withheld) > 0)
+
+
+def residual_text(trust: Trust, chosen: HiddenViews) -> str:
+    """Describe the residual of the hidden views, for the log."""
+    text = f"{trust.ratio:.3f} times the residual that the fit alone leaves in {len(chosen.hidden)} hidden views "
+    return text + chosen.text
+
+
+def trust_of_hidden_views(likelihood: CellLikelihood, completer: Completer, begin: Begin, chosen: HiddenViews) -> Trust:
     """Find how far views that are hidden from a begun fit trust its completion.
 
     Args:
@@ -164,9 +171,8 @@ def trust_of_hidden_views(
         completer: The network.
         begin: Begins a fit of a name and a likelihood.
         chosen: Views to hide.
-        views: Views to fit, the hidden ones among them.
     """
-    remaining = np.setdiff1d(views, chosen.hidden)
+    remaining = np.setdiff1d(likelihood.split().fitted, chosen.hidden)
     # A network's answer, which a refinement begins with, knows the views that are hidden here.
     blind = replace(likelihood, own_split=Split(remaining, chosen.hidden), first_values=None)
     fit, prior = begin("hidden-views", blind), NetworkPrior(blind, completer)

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..hidden_views import choose_hidden_views, untestable
 from ..initial_guess import with_sign
 from ..likelihood import CellLikelihood
 from ..network_prior import Completer, NetworkPrior, Trust
@@ -21,8 +20,10 @@ from ..prior_choice import (
     VIEWS_HIDDEN,
     WITHHELD_RATIO,
     Begin,
+    residual_text,
     shares_to_try,
     trust_of_hidden_views,
+    views_to_hide,
 )
 from ..unseen import unseen_part, unseen_share
 
@@ -52,15 +53,12 @@ def trust_of_completion(likelihood: CellLikelihood, completer: Completer, begin:
         completer: The network.
         begin: Begins a fit of a name and a likelihood.
     """
-    split, steps = likelihood.split(), likelihood.settings.fit.steps
-    views = split.fitted
-    chosen = choose_hidden_views(likelihood.illumination, views[likelihood.is_bright[views]])
-    if fault := untestable(chosen, steps, has_withheld=len(split.withheld) > 0):
+    chosen, fault = views_to_hide(likelihood)
+    if fault:
         _log.warning("predict.test: the completion is taken as it is: it cannot be tested: %s", fault)
         return HiddenTest(None, {VIEWS_HIDDEN: 0.0})
-    trust = trust_of_hidden_views(likelihood, completer, begin, chosen, views)
-    result = f"{trust.ratio:.3f} times the residual that the fit alone leaves in {len(chosen.hidden)} hidden views "
-    result += chosen.text
+    trust = trust_of_hidden_views(likelihood, completer, begin, chosen)
+    result = residual_text(trust, chosen)
     if trust.is_contradicted:
         _log.warning("predict.test: the completion is not used: it leaves %s", result)
     else:
