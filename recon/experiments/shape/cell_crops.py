@@ -54,7 +54,7 @@ class CellCrop:
         scale: Factor by which resampling enlarged the pixels.
         edge: [pixel along x] Edge of the square that the grid must show; None for the whole image.
         background: Brightness beyond the image.
-        touches_border: Whether the cell touches the border of its image.
+        outline_at_border: Share of the cell's outline that lies on the border of its image.
         is_labelled: Whether the mask gives the cell a number: its parts then belong together.
         place: Place of the cell in its image; None if unknown.
         sections: Further sections of the cell, on pixels of the first.
@@ -72,7 +72,7 @@ class CellCrop:
     scale: float = 1.0
     edge: float | None = None
     background: float = 0.0
-    touches_border: bool = False
+    outline_at_border: float = 0.0
     is_labelled: bool = False
     place: CellPlace | None = None
     sections: tuple[Section, ...] = ()

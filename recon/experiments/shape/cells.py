@@ -11,7 +11,7 @@ from ...acquisition import Acquisition
 from .binarize import binarize
 from .cell_crops import CellPlace
 from .picture_threshold import draw_masks
-from .places import read_place
+from .places import AT_BORDER, read_place
 from .sections import Section, SectionPlane, has_sections, read_sections
 
 
@@ -51,6 +51,7 @@ class CellBatch:
         inside: Voxels inside each cell, where the shapes are known: slice ``n // 2`` is the section.
         binning: Pixels of the original image along each edge of a pixel.
         places: Place of each cell in its image; empty if unknown.
+        at_border: Share of each cell's outline that lies on the border of its image; empty if unknown.
         sections: Further sections of each cell; empty if no cell has any. Those with a picture alone have a mask that
             was drawn from it.
     """
@@ -63,6 +64,7 @@ class CellBatch:
     inside: Bool[np.ndarray, "cell n m k"] | None = None
     binning: float = 1.0
     places: Sequence[CellPlace] = ()
+    at_border: Sequence[float] = ()
     sections: Sequence[tuple[Section, ...]] = ()
 
     @property
@@ -111,6 +113,7 @@ def to_cell_batch(acquisition: Acquisition) -> CellBatch:
         inside,
         binning,
         places,
+        acquisition.arrays.get(AT_BORDER, np.zeros(0)).tolist(),
         _read_sections(acquisition) if has_sections(acquisition) else (),
     )
 

@@ -108,6 +108,14 @@ class ShapeAcquisition(Settings):
         meaning="row and column of each cell's image at the centre of its grid",
         description="Row and column of each cell's image at the centre of its grid.",
     )
+    outline_at_border: NumberSource | None = array_field(
+        "/outline_at_border",
+        "cell",
+        unit="1",
+        meaning="share of each cell's outline that lies on the border of the image that it was cut out of",
+        at_least=0,
+        description="Share of each cell's outline on the border of its image.",
+    )
     section_mask: NumberSource | None = array_field(
         "/measurement/section_mask",
         "cell section y x",

@@ -12,7 +12,7 @@ from ...grid import take_window
 from .cell_crops import BoundingBox, CellCrop, CellPlace, is_cluster
 from .config import ShapeAcquisition
 from .labels import CellNotes, LabelledCell, find_labelled, find_pieces, find_single
-from .masks import Mask, interpret_mask
+from .masks import Mask, interpret_mask, outline_at_border
 
 _RIM = 1
 """[pixel] Least distance between a cell and the edge of its grid."""
@@ -133,7 +133,7 @@ def _keep_whole(crop: CellCrop, inside: Bool[np.ndarray, "y x"], number: int) ->
     box = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
     return replace(
         crop,
-        touches_border=_touches(box, inside.shape),
+        outline_at_border=outline_at_border(inside),
         place=_place(crop, number, box, (0, 0), inside.shape),
     )
 
@@ -209,7 +209,7 @@ def _take_window(
         mask=_cut(crop.mask, window, 0),
         truth=truth,
         edge=float(edge),
-        touches_border=_touches(box, crop.mask.shape),
+        outline_at_border=outline_at_border(cell.own, cell.box, crop.mask.shape),
         place=_place(crop, number, box, (window[0].start, window[1].start), shape),
     )
 
@@ -228,7 +228,3 @@ def _height(truth: np.ndarray, crop: CellCrop) -> float:
 def _cut(values: np.ndarray, window: tuple[slice, slice], fill: float) -> np.ndarray:
     """Copy rows and columns of an array that may lie beyond it."""
     return take_window(values, [side.start for side in window], [side.stop - side.start for side in window], fill)
-
-
-def _touches(box: BoundingBox, shape: tuple[int, ...]) -> bool:
-    return box[0] == 0 or box[1] == 0 or box[2] == shape[0] or box[3] == shape[1]

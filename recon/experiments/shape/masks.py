@@ -231,6 +231,29 @@ def _require_outside(values: np.ndarray, image: np.ndarray, is_share: bool, wher
     raise DataError(Diagnostic(where, message, remedy))
 
 
+def outline_at_border(
+    inside: Bool[np.ndarray, "y x"], box: tuple[slice, slice] | None = None, shape: tuple[int, ...] = ()
+) -> float:
+    """Compute the share of the pixels of an outline that lie on the border of the image.
+
+    Args:
+        inside: Pixels of a cell.
+        box: Rows and columns of the image that they are; None for the whole image.
+        shape: Pixels of the image (y, x).
+    """
+    from scipy.ndimage import binary_erosion
+
+    rows, columns = box or tuple(slice(0, n) for n in inside.shape)
+    height, width = shape if box is not None else inside.shape
+    border = np.zeros_like(inside)
+    border[0] |= rows.start == 0
+    border[-1] |= rows.stop == height
+    border[:, 0] |= columns.start == 0
+    border[:, -1] |= columns.stop == width
+    outline = inside & ~binary_erosion(inside)
+    return float((outline & border).sum() / max(outline.sum(), 1))
+
+
 def _border(values: np.ndarray) -> np.ndarray:
     """Pixels at the edges of an image."""
     return np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])

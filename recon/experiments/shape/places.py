@@ -12,6 +12,8 @@ from .cell_crops import CellPlace
 FILE, NUMBER, BOX, ORIGIN = "image_file", "cell_label", "bounding_box", "origin"
 ARRAYS = (FILE, NUMBER, BOX, ORIGIN)
 """Names of the arrays, as in `ShapeAcquisition`."""
+AT_BORDER = "outline_at_border"
+"""Array of the share of each cell's outline that lies on the border of its image."""
 _BOX_COLUMNS = ("row_min", "column_min", "row_max", "column_max")
 _ORIGIN_COLUMNS = ("origin_y", "origin_x")
 ARRAY_COLUMNS = {BOX: _BOX_COLUMNS, ORIGIN: _ORIGIN_COLUMNS}

@@ -18,7 +18,7 @@ from .cell_crops import CellCrop, CellPlace, LoadedCells
 from .config import ShapeAcquisition
 from .grids import TIE_SHIFT, centred_grid, grid_centre
 from .network.shape_code import PIXELS
-from .places import place_arrays
+from .places import AT_BORDER, place_arrays
 from .schema import OCCUPANCY
 from .sections import Section, section_arrays
 
@@ -67,6 +67,7 @@ def to_acquisition(
         "mask": np.stack([crop.mask for crop in crops]),
         "name": np.array([crop.name for crop in crops]),
         "label": np.array([crop.label for crop in crops]),
+        AT_BORDER: np.array([crop.outline_at_border for crop in crops]),
     }
     if step is not None:
         arrays["voxel_size"] = np.array(step)
@@ -151,9 +152,11 @@ def _warn_of_binning(crops: Sequence[CellCrop], needs: Sequence[float], size: in
     index = int(np.argmax(needs))
     crop = crops[index]
     edge = max(crop.mask.shape) if crop.edge is None else crop.edge
+    others = sum(need < max(needs) * (1 - _SIZE_TOLERANCE) for need in needs)
+    apart = f"; predict {crop.name} in a run of its own, so that the others keep finer pixels (acquisition.cells)"
     _log.warning(
-        "%s needs %.0f pixels, and the grid has %d: all cells are binned, and a voxel is %s",
-        crop.name, edge, size, voxel,
+        "%s needs %.0f pixels, and the grid has %d: all cells are binned, and a voxel is %s%s",
+        crop.name, edge, size, voxel, apart if others else "",
     )  # fmt: skip
 
 
@@ -175,7 +178,7 @@ def _partly_known(crops: Sequence[CellCrop]) -> Diagnostic:
 
 def _warn_of_borders(crops: Sequence[CellCrop]) -> None:
     """Warn of masks that reach the edge of their image: the cells may continue beyond it."""
-    touching = [crop.name for crop in crops if crop.touches_border]
+    touching = [crop.name for crop in crops if crop.outline_at_border > 0]
     if touching:
         many = "1 mask touches its" if len(touching) == 1 else f"{len(touching)} masks touch their"
         _log.warning("%s image's border, where the cell may go on: %s", many, _first_names(touching))

@@ -29,8 +29,8 @@ from .config import ShapeAcquisition
 from .cut_out import count_cells, cut_out
 from .grids import grid_centre
 from .labels import CellNotes, note_sentences
-from .masks import Mask, interpret_mask
-from .places import read_place
+from .masks import Mask, interpret_mask, outline_at_border
+from .places import AT_BORDER, read_place
 from .schema import OCCUPANCY, PATHS, SCHEMA
 from .section_faults import height_warnings, section_faults
 from .sections import MASK, ROTATION, TILT, read_sections
@@ -132,10 +132,12 @@ def _read_own(acquisition: Acquisition, index: int, number: int) -> CellCrop:
         shift = grid_centre(len(mask)) * binning
         place = replace(place, origin=(place.origin[0] - shift, place.origin[1] - shift))
     inside = mask > 0.5
-    border = bool(inside[[0, -1]].any() or inside[:, [0, -1]].any())
+    border = outline_at_border(inside)
+    if AT_BORDER in acquisition:
+        border = max(border, float(acquisition[AT_BORDER][index]))
     sections = tuple(read_sections(acquisition)[index])
     return replace(
-        crop, mask=_filled_share(mask), binning=binning, place=place, touches_border=border, sections=sections
+        crop, mask=_filled_share(mask), binning=binning, place=place, outline_at_border=border, sections=sections
     )
 
 

@@ -11,10 +11,14 @@ import tifffile
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.config.base import Settings
 from unflat.recon.errors import DataError
+from unflat.recon.experiments.shape.cells import to_cell_batch
 from unflat.recon.experiments.shape.config import ShapeAcquisition
 from unflat.recon.experiments.shape.masks import classify
+from unflat.recon.experiments.shape.network.inputs import to_network_input
+from unflat.recon.experiments.shape.network.picture_quality import picture_numbers
 from unflat.recon.experiments.shape.read import read
 from unflat.recon.experiments.shape.schema import SCHEMA
+from unflat.recon.experiments.shape.verdict import PICTURE_CRITERIA, assess_cell
 from unflat.recon.io.write import write
 
 
@@ -68,6 +72,25 @@ def test_cells_have_the_number_and_the_place_of_their_label(
     again = reading(path, cells=[3, 2])
     for name in ("name", "cell_label", "bounding_box", "origin", "image_file", "mask"):
         np.testing.assert_array_equal(again[name], acquisition[name][[3, 2]])
+
+
+def test_a_cell_that_the_border_of_a_large_image_cuts_is_named_also_from_a_converted_file(tmp_path: Path) -> None:
+    labels = plate()
+    labels[disc(labels.shape, 20, (120, -4))] = 9
+    acquisition = reading(cells(tmp_path, labels))
+    path = tmp_path / "cells.h5"
+    write(acquisition, SCHEMA, path)
+    for source in (acquisition, reading(path)):
+        batch = to_cell_batch(source)
+        share = dict(zip(batch.names, batch.at_border, strict=True))
+        # A chord 4 pixels from the centre of a circle of 20, beside an arc whose pixels touch by edges or corners.
+        chord, arc = 39, 2 * 20 * np.arccos(4 / 20) * np.sqrt(8) / np.pi
+        assert share.pop("plate-9") == pytest.approx(chord / (chord + arc), abs=0.02)
+        assert set(share.values()) == {0.0}
+        pictures = [to_network_input(*pair) for pair in zip(batch.images, batch.masks, strict=True)]
+        numbers = [picture_numbers(one, None, None, at) for one, at in zip(pictures, batch.at_border, strict=True)]
+        cut = [any("border" in r.name for r in assess_cell(own, PICTURE_CRITERIA).reasons) for own in numbers]
+        assert cut == [name == "plate-9" for name in batch.names]
 
 
 def test_a_label_that_is_alone_keeps_its_number(tmp_path: Path) -> None:

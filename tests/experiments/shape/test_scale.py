@@ -64,6 +64,7 @@ def test_cells_larger_than_the_grid_are_binned_together(tmp_path: Path, caplog: 
     areas = [float((cell.mask > 0.5).sum()) * cell.voxel[1] * cell.voxel[2] for cell in batch]
     assert areas == pytest.approx([(labels == number).sum() for number in (1, 2, 3, 4)], rel=0.015)
     assert "1 of 4 cells have fewer than 100 pixels after that" in caplog.text
+    assert "predict plate-4 in a run of its own, so that the others keep finer pixels" in caplog.text
 
 
 def test_files_of_different_pixel_sizes_share_the_coarsest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,11 +2,12 @@
 
 import numpy as np
 from jaxtyping import Bool
-from scipy.ndimage import binary_erosion, gaussian_filter
+from scipy.ndimage import gaussian_filter
 
 from ....errors import DataError
 from ....io.network_file import Network, read
 from ..config import ShapeSettings
+from ..masks import outline_at_border
 from ..schema import FIELD
 from .inputs import PictureInput
 from .shape_code import PIXELS
@@ -18,20 +19,23 @@ _MASK_BLUR = 1.5
 """[pixel] Standard deviation of the Gaussian that blurs a mask like a picture."""
 
 
-def picture_numbers(picture: PictureInput, pixel: float | None, trained: float | None) -> dict[str, float]:
+def picture_numbers(
+    picture: PictureInput, pixel: float | None, trained: float | None, at_border: float = 0.0
+) -> dict[str, float]:
     """Compute the numbers of a picture by the quantity of their criterion.
 
     Args:
         picture: Picture and mask.
         pixel: [m] Pixel size of the network's input; None if unknown.
         trained: [m] Pixel size of the training; None if unknown.
+        at_border: Share of the outline on the border of the image that the picture was cut out of.
     """
     inside = picture.section < 0
     numbers = {
         "contrast": _contrast(picture.image, inside),
         "mask_correlation": mask_correlation(picture.image, inside),
     }
-    numbers["outline_at_border"] = _share_at_border(inside)
+    numbers["outline_at_border"] = max(outline_at_border(inside), at_border)
     if pixel is not None and trained is not None:
         numbers["pixel_deviation"] = max(pixel / trained, trained / pixel)
     return numbers
@@ -53,14 +57,6 @@ def mask_correlation(image: np.ndarray, inside: Bool[np.ndarray, "y x"]) -> floa
     if np.ptp(image) == 0 or np.ptp(soft) == 0:
         return 0.0
     return float(np.corrcoef(image.ravel(), soft.ravel())[0, 1])
-
-
-def _share_at_border(inside: Bool[np.ndarray, "y x"]) -> float:
-    """Share of the outline's pixels that lie on the border of the picture."""
-    outline = inside & ~binary_erosion(inside)
-    border = np.ones_like(inside)
-    border[1:-1, 1:-1] = False
-    return float((outline & border).sum() / max(outline.sum(), 1))
 
 
 def trained_pixel(network: Network) -> float | None:

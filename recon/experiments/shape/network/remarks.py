@@ -28,7 +28,8 @@ def numbers_of_pictures(cells: CellBatch, pictures: Sequence[PictureInput], netw
     """
     pixel = None if cells.voxel is None else cells.voxel[2] * cells.images.shape[2] / PIXELS
     trained = trained_pixel(network)
-    numbers = [picture_numbers(picture, pixel, trained) for picture in pictures]
+    shares = cells.at_border or (0.0,) * len(cells)
+    numbers = [picture_numbers(one, pixel, trained, share) for one, share in zip(pictures, shares, strict=True)]
     for i, own in enumerate(numbers):
         further = _further_correlations(cells, i)
         own["mask_correlation"] = min(own["mask_correlation"], *further) if further else own["mask_correlation"]
