@@ -89,7 +89,8 @@ def fetch(item: ResolvedArray, index: tuple[Index, ...]) -> np.ndarray:
         content = "text" if stored.dtype.kind in "SUO" else str(stored.dtype)
         raise DataError(Diagnostic(item.place, f"holds {content}; expected numbers"))
     if stored.dtype.kind == "c" and entry.dtype != "complex":
-        remedy = "name it as acquisition.field" if entry.name == "images" else ""
+        name = {"images": "field", "background": "empty_field"}.get(entry.name)
+        remedy = f"name it as acquisition.{name}" if name else ""
         raise DataError(Diagnostic(item.place, f"{entry.name} holds complex numbers; expected real ones", remedy))
     if entry.dtype == "exact":
         return stored

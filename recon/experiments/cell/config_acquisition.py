@@ -44,6 +44,17 @@ class CellAcquisition(Settings):
         description="Whether complex fields include the tilt of their light, exp(2πi na·r/λ), or were divided by it, "
         "as by the hologram of an empty field.",
     )
+    empty_field: ComplexSource | None = array_field(
+        "/measurement/empty_field",
+        "y x",
+        "view y x",
+        unit="1",
+        meaning="complex field without the specimen",
+        dtype="complex",
+        description="Complex field without the specimen, (y, x) or (view, y, x), named as the field is: the fields are "
+        "divided by it, which removes what both have, such as the phase of the optics. Both include the tilt of the "
+        "light, or neither does (field_tilt).",
+    )
     background: NumberSource | None = array_field(
         "/measurement/background",
         "y x",

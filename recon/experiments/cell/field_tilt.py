@@ -7,7 +7,7 @@ their light by themselves: a description that contradicts it is a fault.
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
 
 from ...acquisition import Acquisition
 from ...errors import Diagnostic
@@ -22,26 +22,50 @@ _LEAST_CYCLES = 1.5
 """Cycles of the tilt across an image from which a border shows it."""
 _FEWEST_VIEWS, _MOST_VIEWS = 3, 16
 """Tilted views that are compared."""
+_LEAST_AMPLITUDE = 1e-3
+"""Amplitude of a field without the specimen, over its median, below which a pixel of it is dead."""
 _CLEAR = 0.5
 """Share of the border's amplitude in one plane wave from which that wave is the light."""
 
 
 def restore_tilt(acquisition: Acquisition, config: CellAcquisition) -> Acquisition:
-    """Multiply fields by the plane waves of their light, if these were removed."""
-    if config.field_tilt == "included" or not {"field", "illumination_na"} <= acquisition.arrays.keys():
-        return acquisition
-    field = acquisition["field"]
-    restored = (field * incident_wave(acquisition)).astype(field.dtype)
-    return replace(acquisition, arrays={**acquisition.arrays, "field": restored})
+    """Divide fields by those without the specimen, if there are any, and multiply bare ones by their plane waves.
+
+    Returns:
+        Fields with the tilt of their light; without ``empty_field``.
+    """
+    arrays = dict(acquisition.arrays)
+    empty = arrays.pop("empty_field", None)
+    if "field" not in arrays or (empty is None and config.field_tilt == "included"):
+        return replace(acquisition, arrays=arrays)
+    field = arrays["field"]
+    relative = field if empty is None else _divide(field, empty)
+    wave = incident_wave(acquisition) if "illumination_na" in acquisition else np.complex64(1)
+    arrays["field"] = (relative * wave).astype(field.dtype)
+    return replace(acquisition, arrays=arrays)
+
+
+def _divide(
+    field: Complex[np.ndarray, "view y x"], empty: Complex[np.ndarray, "*some y x"]
+) -> Complex[np.ndarray, "view y x"]:
+    """Divide by fields without the specimen, whose dead pixels would make infinite ones."""
+    amplitude = np.abs(empty)
+    is_lit = amplitude > _LEAST_AMPLITUDE * np.median(amplitude)
+    return np.asarray(np.where(is_lit, field / np.where(is_lit, empty, 1), 1))
 
 
 def tilt_faults(acquisition: Acquisition, config: CellAcquisition) -> list[Diagnostic]:
     """Find fields whose border shows another tilt than the described one.
 
     Args:
-        acquisition: Fields as the file has them, and the described light.
+        acquisition: Fields as the file has them, and the described light. Fields without the specimen, one for each
+            view, show the tilt best.
         config: The config's section.
     """
+    if acquisition.arrays.get("empty_field", np.zeros(0)).ndim == 3:
+        places = {**acquisition.places, "field": acquisition.place("empty_field", PATHS)}
+        arrays = {**acquisition.arrays, "field": acquisition["empty_field"]}
+        acquisition = replace(acquisition, arrays=arrays, places=places)
     if not {"field", "illumination_na", "pixel_size", "wavelength"} <= acquisition.arrays.keys():
         return []
     field, light = acquisition["field"], acquisition["illumination_na"]

@@ -66,11 +66,11 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     faults += camera_faults(acquisition)
     if {"images", "field"} & set(acquisition.arrays):
         acquisition = resolve_focus(acquisition, config, selection.views, selection.count)
-        if config.average_repeats:
-            acquisition = average_repeats(acquisition)
         if not faults:
             faults += tilt_faults(acquisition, config)
             acquisition = restore_tilt(acquisition, config)
+        if config.average_repeats:
+            acquisition = average_repeats(acquisition)
     # A number that is NaN or negative is reported already; physics need not repeat it.
     reported = {fault.where for fault in faults}
     faults += [*light_faults, *(fault for fault in validate(acquisition) if fault.where not in reported)]

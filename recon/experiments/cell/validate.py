@@ -153,7 +153,8 @@ def _aperture_faults(acquisition: Acquisition) -> list[Diagnostic]:
     faults = []
     if aperture is not None and aperture > medium:
         message = f"the numerical aperture {aperture:g} exceeds the medium's index {medium:g}"
-        remedy = "light of that angle does not travel in the medium: check both numbers"
+        remedy = "light of that angle does not travel in the medium: check both numbers; where the immersion is denser "
+        remedy += f"than the medium, give what passes the medium: acquisition.numerical_aperture: {medium:g}"
         faults.append(Diagnostic(acquisition.place("numerical_aperture", PATHS), message, remedy))
     for name in ("illumination_na", "source_na"):
         if name not in acquisition:

@@ -183,3 +183,27 @@ def test_fields_have_the_tilt_of_the_described_light_or_none(tmp_path: Path) -> 
         read(cell(light_correction="{axes: [x, y]}"), tilted)
     with pytest.raises(DataError, match=r"turned by 180° .*axes=\[y,x\]; or negate the phases"):
         read(cell(light_correction="{axes: [-y, -x]}"), tilted)
+
+
+def test_fields_are_divided_by_those_without_the_specimen(tmp_path: Path) -> None:
+    """Phase and amplitude of the optics vanish, and the tilt of the light stays, whether or not the files have it."""
+    y, x = np.meshgrid(np.linspace(-1, 1, 48), np.linspace(-1, 1, 40), indexing="ij")
+    optics = (1 + 0.2 * x) * np.exp(1j * (x**2 + 0.5 * y))
+    specimen = np.exp(0.7j * np.exp(-8 * (x**2 + y**2)))
+    expected = None
+    for tilted in (True, False):
+        path = field_scan(tmp_path / f"{tilted}.h5", tilted=tilted)
+        with h5py.File(path, "r+") as file:
+            light = file["measurement/field"][()]
+            file["measurement/field"][...] = light * optics * specimen
+            file["empty"] = light * optics
+            file["counts"] = light * optics
+        config = cell(empty_field="/empty", field_tilt="included" if tilted else "removed")
+        divided = read(config, path)
+        assert "empty_field" not in divided
+        expected = light * specimen if tilted else expected
+        np.testing.assert_allclose(divided["field"], expected, atol=1e-5)
+        with pytest.raises(DataError, match=r"background holds complex numbers.*acquisition\.empty_field"):
+            read(cell(background="/counts"), path)
+    with pytest.raises(DataError, match=r"/empty.*that transposed explains.*axes=\[y,x\]"):
+        read(cell(empty_field="/empty", light_correction="{axes: [x, y]}"), tmp_path / "True.h5")
