@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _ALL_FACES = 6
 _SHOWN = 5
 """Most names in a warning."""
+_MOST_REASONS = 3
+"""Most reasons in a warning."""
 
 
 @click.command()
@@ -100,6 +102,7 @@ def _measure(
         for done, path in enumerate(paths):
             progress(done, len(paths))
             try:
+                _warn_of_doubts(path)
                 for member in members_of(path, opening, features=features, failed=failed):
                     try:
                         table = get_experiment(member.volume.kind).measure(
@@ -112,6 +115,15 @@ def _measure(
             except (ConfigError, DataError, DeviceError) as error:
                 failed.append(type(error)(*(_with_path(fault, path) for fault in error.faults)))
         progress(len(paths), len(paths))
+
+
+def _warn_of_doubts(path: Path) -> None:
+    """Warn of a result whose verdict was not sound: numbers measured in it may be as wrong as it is."""
+    from ..recon.io.result import reasons_to_doubt
+
+    if reasons := reasons_to_doubt(path):
+        more = "; …" if len(reasons) > _MOST_REASONS else ""
+        console.warn(f"{path}: the verdict on this result was not sound: {'; '.join(reasons[:_MOST_REASONS])}{more}")
 
 
 def _warn_of_box(table: "Table") -> None:

@@ -9,7 +9,7 @@ from ..volume import Volume
 from . import model_file
 from .file_names import distinct_file_names, natural_order
 from .guard import require_file
-from .hdf5_common import open_checked, text_of
+from .hdf5_common import is_hdf5, open_checked, text_of
 from .metadata import VolumeOptions
 from .volume_formats import EXTENSIONS, find_format, read_volume_with
 from .volume_hdf5 import TRUTH
@@ -78,6 +78,23 @@ def read_result(path: Path, options: VolumeOptions | None = None) -> Model | Vol
     if options.at is not None and not options.is_hint:
         raise ConfigError(Diagnostic(str(path), "is no model of a series, and has no position", "leave out --at"))
     return read_volume_with(path, options)
+
+
+def reasons_to_doubt(path: Path) -> list[str]:
+    """List the reasons of the verdict that a run wrote into its result, each once.
+
+    Returns:
+        None for a sound result, and for a file without a verdict.
+
+    Raises:
+        DataError: If a file is damaged.
+    """
+    reasons: dict[str, None] = {}
+    for file in result_files(path) if path.is_dir() else [path]:
+        if is_hdf5(file):
+            with open_checked(file) as content:
+                reasons |= dict.fromkeys(text_of(content.attrs.get("verdict_reasons", "")).splitlines())
+    return list(reasons)
 
 
 def read_whole_result(path: Path) -> Model | ModelSeries | Volume:

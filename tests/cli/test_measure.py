@@ -19,6 +19,7 @@ from unflat.cli.measure import _warn_of_box
 from unflat.recon.errors import ConfigError, DataError, ExitStatus
 from unflat.recon.frame import ModelFrame
 from unflat.recon.io.model_file import write_model
+from unflat.recon.io.safe_hdf5 import set_root_attributes
 from unflat.recon.io.table import Column, Table
 from unflat.recon.io.volume_formats import save
 from unflat.recon.io.volume_stack import counts, members, write_many
@@ -110,6 +111,15 @@ class TestMeasure:
         assert float(row["dry_mass_density [g/L]"]) == pytest.approx(0.04 / 0.185 * 1e3, rel=0.05)
         assert float(row["medium_index"]) == pytest.approx(MEDIUM)
         assert float(row["max_index"]) == pytest.approx(INSIDE, abs=1e-5)
+
+    def test_a_result_that_was_not_sound_is_measured_with_its_reasons(
+        self, tmp_path: Path, written: Any, capsys: Any
+    ) -> None:
+        path = written(cell())
+        for attributes, warned in (({}, False), ({"verdict_reasons": ""}, False), ({"verdict_reasons": "open"}, True)):
+            set_root_attributes(path, attributes)
+            assert run_command("measure", path, "-o", tmp_path / "t.csv", "--force") == 0
+            assert ("was not sound: open" in capsys.readouterr().err) == warned
 
     def test_samples_of_unknown_size_have_no_mass(self, tmp_path: Path, written: Any) -> None:
         assert run_command("measure", written(cell(unit="voxel")), "-o", tmp_path / "t.csv") == 0

@@ -1,10 +1,13 @@
 """Numbers of a result that its verdict needs beside the misfit: light and specimen."""
 
 import numpy as np
+from jaxtyping import Int
 
+from ....physics.optics.microscope import Illumination
 from ...model import UNCERTAINTY
 from ...volume import Volume
 from .caps import axial_resolution
+from .coarse_structure import determined_phase, least_coarse_period
 from .forward_model import CellForwardModel
 from .schema import REFRACTIVE_INDEX
 
@@ -12,11 +15,24 @@ RIM = 0.03
 """Distance of light from the rim of the pupil, relative to the aperture, within which it may be cut off."""
 
 
-def light_numbers(forward_model: CellForwardModel) -> dict[str, float]:
-    """Compute the share of the light at the rim of the pupil, which a small error of its direction cuts off."""
-    light = forward_model.illumination
-    relative = np.hypot(light.na[..., 0], light.na[..., 1]) / forward_model.microscope.numerical_aperture
-    return {"light_at_rim": float(light.weights[np.abs(relative - 1) < RIM].sum() / light.weights.sum())}
+def light_numbers(forward_model: CellForwardModel, fitted: Int[np.ndarray, " view"]) -> dict[str, float]:
+    """Compute what the light alone tells of the result.
+
+    Returns:
+        ``light_at_rim``: share of the light at the rim of the pupil, which a small error of its direction cuts off; of
+        images of a specimen at rest ``phase_determined``: share of the coarse structure of the phase delay that the
+        fitted views determine, with ``coarse_period`` [m], the least period of what is coarse.
+    """
+    light, microscope = forward_model.illumination, forward_model.microscope
+    relative = np.hypot(light.na[..., 0], light.na[..., 1]) / microscope.numerical_aperture
+    numbers = {"light_at_rim": float(light.weights[np.abs(relative - 1) < RIM].sum() / light.weights.sum())}
+    if forward_model.is_field or "rotation" in forward_model.acquisition:
+        return numbers
+    own = Illumination(light.na[fitted], light.weights[fitted], light.defocus[fitted])
+    share = determined_phase(microscope, own, forward_model.geometry.lattice.thickness)
+    if np.isfinite(share):
+        numbers |= {"phase_determined": share, "coarse_period": least_coarse_period(microscope)}
+    return numbers
 
 
 def specimen_numbers(forward_model: CellForwardModel, volume: Volume) -> dict[str, float]:

@@ -155,6 +155,15 @@ METRICS = (
         "neither",
         "Share of the light within 3 % of the rim of the objective's aperture, where a small error cuts it off.",
     ),
+    Metric(
+        "phase_determined",
+        "Coarse phase delay determined",
+        "",
+        "higher",
+        "Share of the coarse structure of the phase delay along z that the fitted views determine, by linear theory: "
+        "dry mass and index rest on it.",
+    ),
+    Metric("coarse_period", "Least period of it", "m", "neither", "Three times λ over the objective's aperture."),
     Metric("phase_delay", "Largest phase delay", "rad", "neither", "Delay of light along z through the specimen."),
     Metric(
         "axial_resolution",

@@ -53,7 +53,7 @@ def write_result(
     numbers |= contradiction_numbers(forward_model, values, nuisance)
     if not forward_model.is_field:
         numbers |= structure_numbers(_compare(forward_model, views, measured, modelled), withheld)
-    numbers |= light_numbers(forward_model) | specimen_numbers(forward_model, volume)
+    numbers |= light_numbers(forward_model, split.fitted) | specimen_numbers(forward_model, volume)
     numbers |= correction_numbers(nuisance, forward_model.microscope)
     if brightness is not None:
         numbers |= {"gain_least": float(np.nanmin(brightness)), "gain_most": float(np.nanmax(brightness))}

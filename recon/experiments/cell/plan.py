@@ -12,6 +12,7 @@ from ...metrics.ewald_caps import FrequencyBall, count_caps, count_caps_at
 from ...metrics.frequency_points import band_points, band_share
 from ..plan import Plan, PlanNumber, PlanSection
 from .caps import axial_resolution, caps_of, finest_periods
+from .coarse_structure import determined_phase, least_coarse_period
 from .config import CellSettings
 from .estimate import estimate
 from .geometry import Geometry, geometry_of
@@ -29,7 +30,7 @@ from .plan_pictures import pictures_of
 from .planned_light import PlannedLight, coarsest_pixel, cone_angle, largest_gap, photons_of
 from .planned_views import origin, planned_acquisition
 from .schema import measured_views
-from .verdict import DEPTH_RESOLVED
+from .verdict import DEPTH_RESOLVED, PHASE_DETERMINED
 
 WIDE_GAP = np.radians(45)
 """[rad] Gap between the angles of a turn from which the wedge that it leaves is warned of."""
@@ -56,7 +57,7 @@ def plan(settings: CellSettings, acquisition: Acquisition | None) -> Plan:
     ball, caps = FrequencyBall.of(light.aperture, light.depth), caps_of(measured)
     seen = SeenPart.of(light.aperture, light.depth, caps)
     sections = [_resolution(light, geometry), _coverage(light, seen)]
-    gains, doubts = gains_of(light, seen), _warnings(light)
+    gains, doubts = gains_of(light, seen), _warnings(light) + _doubts_about_mass(light)
     if light.is_linear:
         posterior = LinearPosterior(light.microscope, light.depth, light.aperture)
         spectrum = posterior.spectrum(light.illumination)
@@ -117,13 +118,24 @@ def _coverage(light: PlannedLight, part: SeenPart) -> PlanSection:
     band = band_points(light.aperture)
     shown = count_caps_at(band, part.tolerance, light.aperture, part.caps) > 0
     filled = float(shown.mean()) if len(band) else math.nan
-    numbers = (
+    numbers = [
         PlanNumber("missing_cone", "part of the ball in the missing cone", 1 - band_share(light.aperture), "%"),
         PlanNumber("missing_cone_angle", "half angle of the cone about kz", cone_angle(light), "rad"),
         seen,
         PlanNumber("filled", "of the part outside the cone, seen", filled, "%"),
-    )
-    return PlanSection("Fourier space: the ball up to the lateral cut-off", numbers)
+    ]
+    if light.is_linear:
+        title = f"phase delay of structure above {_coarse_period(light)}, determined"
+        numbers.append(PlanNumber("phase_determined", title, _phase_determined(light), "%"))
+    return PlanSection("Fourier space: the ball up to the lateral cut-off", tuple(numbers))
+
+
+def _phase_determined(light: PlannedLight) -> float:
+    return determined_phase(light.microscope, light.illumination, light.depth)
+
+
+def _coarse_period(light: PlannedLight) -> str:
+    return f"{least_coarse_period(light.microscope) * 1e6:.2g} um"
 
 
 def _spread_of_index(light: PlannedLight, posterior: LinearPosterior, spectrum: InformationSpectrum) -> PlanSection:
@@ -185,6 +197,17 @@ def _warnings(light: PlannedLight) -> list[str]:
     if views < 4 and not light.turns:
         warnings.append(f"{views} view{'s' if views > 1 else ''} cannot tell the depth of what they show")
     return warnings
+
+
+def _doubts_about_mass(light: PlannedLight) -> list[str]:
+    """Name light that hardly shows the coarse structure on which a dry mass rests."""
+    if not light.is_linear or not (share := _phase_determined(light)) < PHASE_DETERMINED:
+        return []
+    return [
+        f"the views determine {100 * share:.0f} % of the phase delay of structure above {_coarse_period(light)}: dry "
+        "mass, mean index and volume will not be determined (verdict mass-undetermined); use light close to the rim of "
+        "the objective's pupil, more directions, or several planes of focus"
+    ]
 
 
 def _doubts_about_spread(light: PlannedLight, many: float) -> list[str]:

@@ -39,6 +39,10 @@ OVERFIT_LEFT = 0.08
 FALL = 0.1
 """Fall of the residual over the last quarter of the steps from which the fit still moves."""
 FEWEST_VIEWS = 4
+FEWEST_TESTED = 6
+"""Number of views from which one is withheld by default, `optimize.minibatches.FEWEST_VIEWS`."""
+PHASE_DETERMINED = 0.4
+"""Share of the coarse structure of the phase delay that the views determine, below which a dry mass is not known."""
 DEPTH_RESOLVED, FACES = 1.2, 0.5
 """Depth of the box over the axial resolution below which, and contrast at the faces of the box over the largest from
 which, the box decides where along z the contrast lies: 1.1 in a cell whose index was wrong by a third. Cells at 1.3
@@ -205,6 +209,9 @@ def _few_views(numbers: Numbers) -> Iterator[Reason]:
     if views < FEWEST_VIEWS:
         text = f"{views:.0f} view{'s' if views != 1 else ''} cannot tell the depth of what they show"
         yield Reason("few-views", text, f"take at least {FEWEST_VIEWS}, under other light or at other foci")
+    elif views < FEWEST_TESTED and "views_withheld" not in numbers:
+        text = f"{views:.0f} views leave none to withhold: nothing tests the result, and its dry mass is open"
+        yield Reason("few-views", text, f"take at least {FEWEST_TESTED}, under other light or at other foci")
 
 
 def _depth(numbers: Numbers) -> Iterator[Reason]:
@@ -217,6 +224,16 @@ def _depth(numbers: Numbers) -> Iterator[Reason]:
         text += "images, decides how thick and how dense the specimen is"
         remedy = "trust the index times the thickness only; steeper light or a larger aperture resolves depth"
         yield Reason("depth-unresolved", text, remedy)
+
+
+def _mass(numbers: Numbers) -> Iterator[Reason]:
+    """Name light that hardly shows the coarse structure on which volume, index and dry mass rest."""
+    share = numbers.get("phase_determined", 1.0)
+    if share < PHASE_DETERMINED and not is_empty(numbers):
+        text = f"by linear theory the views determine {100 * share:.0f} % of the phase delay of structure coarser than "
+        text += f"{1e6 * numbers['coarse_period']:.2g} µm: dry mass, mean index and volume are not determined"
+        remedy = "trust outlines in the plane and fine structure only; light close to the rim of the pupil, "
+        yield Reason("mass-undetermined", text, f"{remedy}more directions or planes of focus show the rest")
 
 
 def _members(numbers: Numbers) -> Iterator[Reason]:
@@ -281,6 +298,7 @@ _CHECKS: tuple[Callable[[Numbers], Iterator[Reason]], ...] = (
     _contradicting,
     _few_views,
     _depth,
+    _mass,
     _moving,
     _members,
     _seams,

@@ -47,6 +47,7 @@ from .model import build_model, occupied_voxels, sample_volume
 from .output import MeasurementModel, psf_numbers, sampling_numbers, size_numbers, write_predictions, write_volume_file
 from .preprocess import PreprocessedScan, preprocess
 from .quality import quality_numbers
+from .strain_noise import strain_noise_numbers
 
 MARGIN = 3
 """[voxel] Margin of the box around the crystal of the initial guess, into which it may grow."""
@@ -327,6 +328,7 @@ class CrystalLikelihood:
         numbers |= sampling_numbers(self.scan, inside) | {"voxels": float(volume.main.size)}
         numbers |= self._frames.numbers(nuisance, self.guess.frames)
         numbers |= {"support_voxels": float(inside.sum()), "box_voxels": float(np.prod(self.box.count))}
+        numbers |= strain_noise_numbers(self.scan, float(background), solution.density, volume)
         numbers |= size_numbers(self.scan, volume, numbers)
         return numbers | {"volume_bytes": float(path.stat().st_size)}
 

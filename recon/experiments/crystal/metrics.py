@@ -44,6 +44,13 @@ METRICS = (
         "Relative error of the amplitudes that counting noise does not explain.",
     ),
     Metric(
+        "excess_chi_free",
+        "Misfit beyond noise, withheld",
+        "",
+        "lower",
+        "The same of the withheld voxels with more than 5 modelled counts.",
+    ),
+    Metric(
         "amplitude_variation",
         "Unevenness of the amplitude",
         "",
@@ -96,6 +103,11 @@ METRICS = (
         "strain_correlation", "Correlation of strain", "", "higher", "With the true strain; below 0 its sign is wrong."
     ),
     Metric("strain_rms", "Strain", "", "neither", "Root mean square inside the crystal."),
+    Metric("strain_noise", "Strain by counting noise", "", "lower", "Standard deviation of a voxel by counting noise."),
+    Metric("strain_spread", "Spread of the strain", "", "lower", "Between the solutions kept, inside the crystal."),
+    Metric("phase_rms", "Phase", "rad", "neither", "Root mean square about its mean, inside the crystal."),
+    Metric("phase_noise", "Phase by counting noise", "rad", "lower", "Standard deviation of a voxel."),
+    Metric("phase_spread", "Spread of the phase", "rad", "lower", "Between the solutions kept, inside the crystal."),
     Metric("twin", "Twin", "", "neither", "1 where the twin was found; diffraction does not tell the two apart."),
     Metric(
         "margin",

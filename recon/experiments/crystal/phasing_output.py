@@ -29,6 +29,7 @@ from .output import (
 )
 from .preprocess import PreprocessedScan
 from .quality import quality_numbers
+from .strain_noise import strain_noise_numbers
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ def write_phasing_result(
     write_profiles(folder, volume)
     numbers = dict(result.numbers) | quality_numbers(scan, modelled, result.free, solution)
     numbers |= psf_numbers(result.sigmas, result.background) | sampling_numbers(scan, result.support)
+    numbers |= strain_noise_numbers(scan, result.background, result.density, volume)
     numbers |= {"voxels": float(volume.main.size)}
     numbers |= size_numbers(scan, volume, numbers) | _compare_with_truth(volume, truth)
     return numbers | {"volume_bytes": float((folder / "volume.h5").stat().st_size)}

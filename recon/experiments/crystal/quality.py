@@ -95,18 +95,18 @@ def noise_numbers(
     Returns:
         ``noise_ratio``: deviance over its expectation, of all good voxels; ``noise_ratio_bright``: of those with more
         than `BRIGHT_COUNTS` modelled counts; ``noise_ratio_free``: of the withheld voxels among these;
-        ``excess_chi``: relative error of the amplitudes beyond noise, √(Σ(D − E)₊ / 4ΣI).
+        ``excess_chi``: relative error of the amplitudes beyond noise, √(Σ(D − E)₊ / 4ΣI), of all good voxels;
+        ``excess_chi_free``: that of the bright withheld ones.
     """
-    # Rows: good voxels, the bright ones, the withheld ones among these; columns: deviance and its expectation.
-    sums, measured = np.zeros((3, 2)), 0.0
+    # Rows: good voxels, the bright ones, the withheld ones among these.
+    sums = np.zeros((3, 3))
     for first in range(0, len(counts), _BLOCK):
         block = slice(first, first + _BLOCK)
         sums += _deviance_sums(counts[block], modelled[block], good[block], withheld[block])
-        measured += float(counts[block][good[block]].sum(dtype=np.float64))
     names = ("noise_ratio", "noise_ratio_bright", "noise_ratio_free")
-    numbers = {name: _ratio(*row) for name, row in zip(names, sums.tolist(), strict=True)}
-    excess = max(float(sums[0, 0] - sums[0, 1]), 0.0)
-    return numbers | {"excess_chi": float(np.sqrt(excess / (4 * max(measured, 1e-12))))}
+    numbers = {name: _ratio(*row[:2]) for name, row in zip(names, sums.tolist(), strict=True)}
+    excess, _, excess_free = (_excess_chi(*row) for row in sums.tolist())
+    return numbers | {"excess_chi": excess} | ({"excess_chi_free": excess_free} if sums[2, 1] > 0 else {})
 
 
 def _deviance_sums(
@@ -114,13 +114,18 @@ def _deviance_sums(
     modelled: Float[np.ndarray, "frame y x"],
     good: Bool[np.ndarray, "frame y x"],
     withheld: Bool[np.ndarray, "frame y x"],
-) -> Float[np.ndarray, "3 2"]:
-    """Sum the deviance and its expectation over the good, the bright, and the withheld bright voxels of a block."""
-    values = modelled[good].astype(np.float64)
-    each = pixel_deviance(counts[good].astype(np.float64), values), expected_deviance(values)
+) -> Float[np.ndarray, "3 3"]:
+    """Sum the deviance, its expectation and the counts over good, bright, and withheld bright voxels of a block."""
+    measured, values = counts[good].astype(np.float64), modelled[good].astype(np.float64)
+    each = pixel_deviance(measured, values), expected_deviance(values), measured
     bright = values > BRIGHT_COUNTS
     chosen = np.ones_like(bright), bright, bright & withheld[good]
     return np.array([[values[mask].sum() for values in each] for mask in chosen])
+
+
+def _excess_chi(deviance: float, expectation: float, counts: float) -> float:
+    """Compute the relative error of the amplitudes beyond noise."""
+    return float(np.sqrt(max(deviance - expectation, 0.0) / (4 * max(counts, 1e-12))))
 
 
 def _ratio(deviance: float, expectation: float) -> float:

@@ -29,6 +29,7 @@ def judge(**numbers: float) -> Verdict:
 
 def test_a_good_result_is_sound() -> None:
     assert judge().soundness is Soundness.SOUND
+    assert judge(views=4.0, views_withheld=1.0, phase_determined=0.7, coarse_period=2.5e-6).reasons == ()
     assert (
         judge(absorption_ratio=1.0, ensemble_spread=0.1, source_correction=0.004, focus_correction=-5e-7).reasons == ()
     )
@@ -44,6 +45,8 @@ def test_a_good_result_is_sound() -> None:
         ("absorption", {"absorption_ratio": 0.5}),
         ("light-at-rim", {"light_at_rim": 0.5, "structure_unexplained": 0.2, "structure_unexplained_fitted": 0.2}),
         ("few-views", {"views": 2.0}),
+        ("few-views", {"views": 4.0}),
+        ("mass-undetermined", {"phase_determined": 0.2, "coarse_period": 2.5e-6}),
         ("depth-unresolved", {"depth_resolved": 1.1, "axial_resolution": 9e-6, "contrast_at_faces": 0.9}),
         ("still-moving", {"residual_fall": 0.3, "structure_unexplained": 0.2, "structure_unexplained_fitted": 0.2}),
         ("members-disagree", {"ensemble_spread": 0.9}),
