@@ -4,6 +4,7 @@ The limits were chosen on simulated crystals (`benchmarks/verdicts_crystal.py`);
 wrong results are named and how many right ones accused.
 """
 
+import math
 from collections.abc import Mapping
 
 from ...runs.verdict import Reason
@@ -26,6 +27,11 @@ MASKED = 0.5
 """Share of the modelled counts behind the mask above which the result rests on what was not measured."""
 FREE_RATIO = 8.0
 """Deviance of withheld over that of fitted voxels above which noise was fitted."""
+FREE_NOISE_RATIO, FREE_EXCESS = 8.0, 0.15
+"""Misfit of withheld bright voxels over counting noise, and relative error of their amplitudes beyond noise, from which
+the result does not hold for what was not fitted."""
+STRAIN_TO_NOISE = 1.5
+"""Root mean square of the strain over that of its noise, by counts and between solutions, below which it is noise."""
 END = 0.5
 """Brightness of the first or last frame, relative to the brightest, above which the curve ends within the peak."""
 OVERSAMPLING = 1.5
@@ -39,7 +45,7 @@ _AXES = ("frame", "y", "x")
 
 def assess(numbers: Mapping[str, float]) -> list[Reason]:
     """List the reasons to doubt a result."""
-    checks = (_misfit, _solutions, _unevenness, _withheld, _blur, _mask, _ends, _sampling)
+    checks = (_misfit, _solutions, _unevenness, _withheld, _strain, _blur, _mask, _ends, _sampling)
     return [reason for check in checks for reason in check(numbers)]
 
 
@@ -85,11 +91,29 @@ def _unevenness(numbers: Mapping[str, float]) -> list[Reason]:
 
 
 def _withheld(numbers: Mapping[str, float]) -> list[Reason]:
+    """Judge what was not fitted: beside what was, and by itself, where fitted voxels are explained poorly as well."""
     free, fitted = numbers.get("llk_free"), numbers.get("llk", 0.0)
-    if free is None or not fitted > 0 or free <= FREE_RATIO * fitted or free < FREE_RATIO:
+    ratio, excess = numbers.get("noise_ratio_free", 1.0), numbers.get("excess_chi_free", 0.0)
+    if free is not None and fitted > 0 and free > max(FREE_RATIO * fitted, FREE_RATIO):
+        text = f"withheld voxels are explained {free / fitted:.2g} times worse than fitted ones"
+    elif ratio > FREE_NOISE_RATIO and excess > FREE_EXCESS:
+        text = f"the misfit of withheld voxels is {ratio:.3g} times counting noise, {100 * excess:.2g} % of amplitudes"
+    else:
         return []
-    text = f"withheld voxels are explained {free / fitted:.2g} times worse than fitted ones"
     return [Reason("withheld-unexplained", text, _MORE_STARTS)]
+
+
+def _strain(numbers: Mapping[str, float]) -> list[Reason]:
+    """Compare the strain with its noise; the density may be right where the strain is not determined."""
+    strain, counting = numbers.get("strain_rms"), numbers.get("strain_noise")
+    if strain is None or counting is None:
+        return []
+    noise = math.hypot(counting, numbers.get("strain_spread", 0.0))
+    if strain >= STRAIN_TO_NOISE * noise:
+        return []
+    text = f"the strain, {strain:.1e} rms, is within its noise, {noise:.1e} by counts and between solutions: neither "
+    text += "it nor the displacement is determined; shape and density may be right"
+    return [Reason("strain-in-noise", text, "take more counts (sum scans), or more starts (phase.starts)")]
 
 
 def _blur(numbers: Mapping[str, float]) -> list[Reason]:

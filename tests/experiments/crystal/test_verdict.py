@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from unflat.physics.diffraction.far_field import expected_deviance
 from unflat.recon.experiments.crystal.quality import amplitude_variation, noise_numbers
+from unflat.recon.experiments.crystal.strain_noise import phase_noise
 from unflat.recon.experiments.crystal.verdict import assess
 from unflat.recon.runs.verdict import Verdict
 
@@ -44,6 +45,7 @@ def test_a_wrong_model_shows_more_than_noise_and_how_much_of_the_amplitudes() ->
     assert numbers["noise_ratio_bright"] > 30
     assert numbers["noise_ratio_free"] == pytest.approx(numbers["noise_ratio_bright"], rel=0.05)
     assert numbers["excess_chi"] == pytest.approx(0.1 / 1.1, rel=0.05)
+    assert numbers["excess_chi_free"] == pytest.approx(0.1 / 1.1, rel=0.05)
 
 
 def test_holes_make_an_amplitude_uneven_and_a_phase_does_not() -> None:
@@ -65,6 +67,8 @@ def test_holes_make_an_amplitude_uneven_and_a_phase_does_not() -> None:
         ({"agreement": None, "kept": 1.0, "amplitude_variation": 0.3}, "solution-alone"),
         ({"amplitude_variation": 0.5}, "uneven-amplitude"),
         ({"llk_free": 12.0}, "withheld-unexplained"),
+        ({"llk": 12.0, "llk_free": 38.0, "noise_ratio_free": 40.0, "excess_chi_free": 0.3}, "withheld-unexplained"),
+        ({"strain_rms": 8e-5, "strain_noise": 9e-5}, "strain-in-noise"),
         ({"psf_x": 1.2}, "blur-at-bound"),
         ({"masked_counts": 0.7}, "counts-behind-mask"),
         ({"oversampling_frame": 1.1}, "undersampled"),
@@ -87,3 +91,40 @@ def test_an_even_amplitude_confirms_a_solution_that_no_other_start_found() -> No
 def test_one_start_alone_is_no_reason_to_doubt_it() -> None:
     numbers = {name: value for name, value in SOUND.items() if name != "agreement"}
     assert not assess({**numbers, "kept": 1.0, "starts": 1.0})
+
+
+def test_noise_of_the_phase_is_that_of_counts_with_a_known_support() -> None:
+    """Least squares of the linearised moduli, with the support and the phases of the pattern known."""
+    rng = np.random.default_rng(0)
+    density = np.zeros((8, 8, 8), complex)
+    density[2:6, 2:5, 2:5] = np.exp(1j * rng.normal(0, 0.5, (4, 3, 3)))
+    inside = np.flatnonzero(density)
+    counts = 3e5
+    density *= np.sqrt(counts / np.sum(np.abs(np.fft.fftn(density)) ** 2))
+    field = np.fft.fftn(density)
+    waves = np.array([(np.fft.fftn(np.eye(1, density.size, i).reshape(density.shape)) / np.exp(1j * np.angle(field))).ravel()
+                      for i in inside])  # fmt: skip
+    jacobian = np.concatenate([waves.real, -waves.imag]).T  # Moduli by the real and imaginary parts of each voxel.
+    covariance = np.linalg.pinv(4 * jacobian.T @ jacobian, rcond=1e-6)
+    across = np.concatenate([-np.diag(np.imag(density.flat[inside])), np.diag(np.real(density.flat[inside]))])
+    across /= np.abs(density.flat[inside]) ** 2
+    exact = np.sqrt(np.mean(np.diag(across.T @ covariance @ across)))
+    good = np.ones(density.shape, bool)
+    estimate = phase_noise(np.abs(field) ** 2, good, np.zeros(8), density)
+    assert estimate == pytest.approx(np.sqrt(len(inside) / (2 * counts)), rel=1e-6)
+    assert 0.6 < estimate / exact < 1.1
+
+
+def test_noise_of_the_phase_leaves_out_the_background_and_needs_counts() -> None:
+    density, good = np.ones((4, 4, 4), complex), np.ones((4, 4, 4), bool)
+    counts = np.full(good.shape, 10.0)
+    assert phase_noise(counts + 3, good, np.full(4, 3.0), density) == pytest.approx(
+        phase_noise(counts, good, np.zeros(4), density)
+    )
+    assert np.isnan(phase_noise(counts, good, np.full(4, 10.0), density))
+
+
+def test_a_strain_without_noise_is_trusted_however_small() -> None:
+    numbers = SOUND | {"strain_rms": 2e-6, "strain_noise": 3e-7, "strain_spread": 5e-7}
+    assert not assess(numbers)
+    assert [reason.name for reason in assess(numbers | {"strain_spread": 1.9e-6})] == ["strain-in-noise"]
