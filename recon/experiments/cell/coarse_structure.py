@@ -13,10 +13,10 @@ from ....physics.optics.microscope import Illumination, Microscope
 from ...metrics.missing_cone import Aperture
 from .linear_posterior import FrequencyColumn, LinearPosterior
 
-COARSE = 3.0
+COARSE = 2.0
 """Least period of what is coarse, in units of λ/NA."""
-THICKNESS = 2.0
-"""Thickness of the slab whose phase delay is examined, in periods: that of a specimen about as thick as wide."""
+THICKNESS = 3.0
+"""Thickness of the slab whose phase delay is examined, in periods."""
 DAMPING = 0.003
 """Tikhonov's α of the share that is determined, as a fraction of the gain of a single sideband of one view."""
 LATERAL = 8

@@ -163,7 +163,7 @@ METRICS = (
         "Share of the coarse structure of the phase delay along z that the fitted views determine, by linear theory: "
         "dry mass and index rest on it.",
     ),
-    Metric("coarse_period", "Least period of it", "m", "neither", "Three times λ over the objective's aperture."),
+    Metric("coarse_period", "Least period of it", "m", "neither", "Two λ over the objective's aperture."),
     Metric("phase_delay", "Largest phase delay", "rad", "neither", "Delay of light along z through the specimen."),
     Metric(
         "axial_resolution",

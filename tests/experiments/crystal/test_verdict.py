@@ -102,8 +102,8 @@ def test_noise_of_the_phase_is_that_of_counts_with_a_known_support() -> None:
     counts = 3e5
     density *= np.sqrt(counts / np.sum(np.abs(np.fft.fftn(density)) ** 2))
     field = np.fft.fftn(density)
-    waves = np.array([(np.fft.fftn(np.eye(1, density.size, i).reshape(density.shape)) / np.exp(1j * np.angle(field))).ravel()
-                      for i in inside])  # fmt: skip
+    points = [np.eye(1, density.size, i).reshape(density.shape) for i in inside]
+    waves = np.array([(np.fft.fftn(point) / np.exp(1j * np.angle(field))).ravel() for point in points])
     jacobian = np.concatenate([waves.real, -waves.imag]).T  # Moduli by the real and imaginary parts of each voxel.
     covariance = np.linalg.pinv(4 * jacobian.T @ jacobian, rcond=1e-6)
     across = np.concatenate([-np.diag(np.imag(density.flat[inside])), np.diag(np.real(density.flat[inside]))])
