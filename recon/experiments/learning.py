@@ -24,7 +24,7 @@ from ..runs.batch_record import BatchFolder, ScanRecord, State, relative_path, s
 from ..runs.contents import METRICS
 from ..runs.learning_record import LEARNING, LearningRecord, Lesson, names_of
 from ..runs.logs import without_absolute_paths
-from ..runs.verdict import Soundness, Verdict
+from ..runs.verdict import Verdict
 from .base import Experiment
 from .learner import LearnedNetwork, Learner, MeasuredScan, Units
 
@@ -170,9 +170,9 @@ class Learning:
         return [scan for scan in self._folder.record.scans.values() if scan.status is State.DONE]
 
     def _is_sound(self, scan: ScanRecord) -> bool:
-        """Whether there is no reason to doubt the result of a scan."""
+        """Whether there is no reason to doubt the result of a scan as a whole."""
         verdict = Verdict.from_json(json_object(self._folder.path / scan.name / METRICS))
-        return verdict is not None and verdict.soundness is Soundness.SOUND
+        return verdict is not None and verdict.holds
 
     def _end(self, learned: LearnedNetwork) -> None:
         """Record a lesson, and use its network if it is a better one."""

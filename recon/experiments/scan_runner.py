@@ -18,7 +18,6 @@ from ..runs.contents import REPORT, is_run
 from ..runs.logs import without_absolute_paths
 from ..runs.scan_clock import ScanClock
 from ..runs.scan_list import ScanFile
-from ..runs.verdict import Soundness
 from ..visualization.batch_page import BatchRow
 from .base import Experiment
 from .batch_results import BatchResults
@@ -214,9 +213,8 @@ def _is_gone(scan: ScanFile, record: ScanRecord) -> bool:
 
 
 def _is_sound(row: BatchRow) -> bool:
-    """Whether a scan has a result without a reason to doubt it."""
-    is_done = row.scan.status is State.DONE
-    return is_done and row.verdict is not None and row.verdict.soundness is Soundness.SOUND
+    """Whether a scan has a result without a reason to doubt it as a whole."""
+    return row.scan.status is State.DONE and row.verdict is not None and row.verdict.holds
 
 
 def _ending_of(error: BaseException) -> tuple[State, int, str]:

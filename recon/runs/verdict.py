@@ -25,12 +25,14 @@ class Reason:
         text: One sentence with the value, without a full stop.
         remedy: Advice; empty where there is none.
         fatal: Whether the result is to be taken as failed.
+        limited_to: Quantities that it concerns alone, such as ``strain, displacement``; empty for the whole result.
     """
 
     name: str
     text: str
     remedy: str = ""
     fatal: bool = False
+    limited_to: str = ""
 
     def __str__(self) -> str:
         return f"{self.text}: {self.remedy}" if self.remedy else self.text
@@ -57,6 +59,11 @@ class Verdict:
         if any(reason.fatal for reason in self.reasons):
             return Soundness.FAILED
         return Soundness.DOUBTFUL if self.reasons else Soundness.SOUND
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing speaks against the result as a whole, though some of its quantities may be doubtful."""
+        return all(reason.limited_to for reason in self.reasons)
 
     def with_names(self, specimens: "Sequence[SpecimenVerdict]") -> "Verdict":
         """Add to each reason the names of the specimens that it concerns, where there are several specimens."""

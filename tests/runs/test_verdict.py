@@ -43,3 +43,13 @@ def test_attributes_are_added_to_a_sealed_file_without_touching_its_arrays(tmp_p
         assert texts == ["doubtful", str(DOUBT)]
         assert np.array_equal(file["array"][()], array)
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.h5"]
+
+
+def test_a_doubt_of_some_quantities_alone_leaves_the_result_standing() -> None:
+    limited = Reason("strain-in-noise", "the strain is within its noise", limited_to="strain")
+    assert Verdict.of([]).holds
+    assert Verdict.of([limited]).holds
+    assert Verdict.of([limited]).soundness is Soundness.DOUBTFUL
+    assert not Verdict.of([limited, DOUBT]).holds
+    old = {"verdict": "doubtful", "verdict_reasons": [{"name": "a", "text": "b", "remedy": "", "fatal": False}]}
+    assert not Verdict.from_json(old).holds  # type: ignore[union-attr]

@@ -113,7 +113,8 @@ def _strain(numbers: Mapping[str, float]) -> list[Reason]:
         return []
     text = f"the strain, {strain:.1e} rms, is within its noise, {noise:.1e} by counts and between solutions: neither "
     text += "it nor the displacement is determined; shape and density may be right"
-    return [Reason("strain-in-noise", text, "take more counts (sum scans), or more starts (phase.starts)")]
+    remedy = "take more counts (sum scans), or more starts (phase.starts)"
+    return [Reason("strain-in-noise", text, remedy, limited_to="strain, displacement")]
 
 
 def _blur(numbers: Mapping[str, float]) -> list[Reason]:
