@@ -2,7 +2,7 @@
 
 Between two frames the counts of a block of pixels are extrapolated from the two frames before and from the two behind.
 The logarithm of their ratio, its median over the blocks, is the step there. Fringes make steps everywhere, as large as
-the curve is coarse; a run of frames under another flux has two of opposite sign that exceed all others.
+the curve is coarse; one or more frames under another flux have two of opposite sign that exceed all others.
 """
 
 from itertools import combinations
@@ -27,6 +27,8 @@ _SCATTERS = 2.0
 """Least ratio of a jump to half the interquartile range over the blocks: fringes change each differently."""
 _OUTLIER = 4.0
 """Least ratio of a jump to the rms of the other steps: of 400 scans of simulated crystals none reaches it."""
+_BOTH_SIDES = 1.5
+"""Step before and behind a single frame, in units of its jump: the extrapolation from both sides counts it twice."""
 _ASYMMETRY = 0.5
 """Largest difference between the two steps of a run, relative to their mean."""
 _CANDIDATES = 6
@@ -55,11 +57,15 @@ def flux_warnings(
     if pair is None:
         return []
     first, last = pair
-    factor = float(np.exp((steps[first] - steps[last]) / 2))
+    factor = float(np.exp((steps[first] - steps[last]) / (2 if last > first + 1 else 2 * _BOTH_SIDES)))
     share = f"{factor:.2g} of" if factor < 1 else f"{factor:.2g} times"
+    if last > first + 1:
+        frames, remedy = f"frames {first + 1} to {last} hold {share} what their", "acquisition.monitor"
+    else:
+        frames, remedy = f"frame {last} holds {share} what its", "acquisition.monitor, or mask it (acquisition.mask)"
     message = (
-        f"the flux jumps: frames {first + 1} to {last} hold {share} what their neighbours let expect; name the "
-        "flux, or the transmission of the filters, in each frame: acquisition.monitor"
+        f"the flux jumps: {frames} neighbours let expect; name the "
+        f"flux, or the transmission of the filters, in each frame: {remedy}"
     )
     return [Diagnostic(where, message)]
 
@@ -107,8 +113,9 @@ def _find_pair(steps: Float[np.ndarray, " boundary"], errors: Float[np.ndarray, 
         mean = (abs(steps[first]) + abs(steps[last])) / 2
         # A step also bends the two beside it.
         others = steps[[i for i in measured if min(abs(i - first), abs(i - last)) > 1]]
-        if last < first + 2 or mean < size or abs(steps[first] + steps[last]) > _ASYMMETRY * mean:
+        jump = mean / (_BOTH_SIDES if last == first + 1 else 1.0)
+        if jump < size or abs(steps[first] + steps[last]) > _ASYMMETRY * mean:
             continue
         if others.size >= _LEAST_STEPS and mean > _OUTLIER * np.sqrt(np.mean(others**2)):
-            best, size = (int(first), int(last)), mean
+            best, size = (int(first), int(last)), jump
     return best

@@ -24,6 +24,10 @@ _FAINTEST = 200
 """Number of the smallest counts whose differences are compared: those of large ones are not exact."""
 _NEAR = 1000
 """Multiples of a first divisor that refine it: it is by no more than a part in ten thousand too small."""
+_LARGEST_ROOT = 200.0
+"""Largest root of which float32 tells whether its square is whole."""
+_NEAR_WHOLE = 0.02
+"""Distance from a whole number within which a square is one."""
 _TOLERANCE = 1e-5
 """Relative error of the float32 numbers."""
 
@@ -112,6 +116,16 @@ def find_common_divisor(counts: Float[np.ndarray, " n"]) -> float:
     if near.sum() < 2 or (error[near] > np.maximum(1e-4, _TOLERANCE * multiples[near])).any():
         return 1.0
     return 1.0 if np.isclose(finest, 1, rtol=_TOLERANCE) else float(finest)
+
+
+def are_amplitudes(counts: Float[np.ndarray, " n"]) -> bool:
+    """Whether numbers are the roots of counts: they are not whole, and all of their squares are."""
+    lit = counts[(counts > 0) & (counts < _LARGEST_ROOT)].astype(np.float64)
+    squares = lit**2
+    is_root = np.abs(lit - np.rint(lit)) > _NEAR_WHOLE
+    if np.count_nonzero(is_root) < _LEAST_VOXELS:
+        return False
+    return bool((np.abs(squares - np.rint(squares)) < _NEAR_WHOLE).all())
 
 
 def _is_power_of_ten(number: float) -> bool:

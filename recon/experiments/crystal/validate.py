@@ -13,6 +13,7 @@ from .curve_ends import flat_curve_warnings
 from .geometry_checks import basis_warnings, geometry_faults
 from .lost_frames import describe_frames, find_lost_frames
 from .oversampling import Good, Voxels, fill_masked, find_brightest_peak, significance
+from .photons import are_amplitudes
 from .schema import PATHS
 
 _LONGEST_WAVE, _SHORTEST_WAVE = 2e-8, 1e-12
@@ -68,6 +69,7 @@ def warnings_for(acquisition: Acquisition) -> list[Diagnostic]:
         *_hidden_peak_warnings(counts, good, acquisition.place("mask", PATHS)),
         *flat_curve_warnings(acquisition, good, where),
         *basis_warnings(acquisition),
+        *_amplitude_warnings(counts, good, where),
     ]
 
 
@@ -161,6 +163,14 @@ def _peak_faults(acquisition: Acquisition) -> list[Diagnostic]:
         remedy = "check the angles of crystal and detector, and acquisition.frames"
         return [Diagnostic(where, message, remedy)]
     return []
+
+
+def _amplitude_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
+    """Warn of the roots of counts, as programs for phasing store them."""
+    if not are_amplitudes(counts[good]):
+        return []
+    message = "the numbers are no counts, and their squares are whole: they look like amplitudes, the roots of counts"
+    return [Diagnostic(where, message, "write their squares into the file, or give the counts of the detector")]
 
 
 def _empty_frame_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:

@@ -13,6 +13,8 @@ NOISE_RATIO = 3.0
 """Misfit over counting noise in bright voxels above which something is left unexplained."""
 GAIN_RATIO = 30.0
 """Misfit over counting noise from which the counts may be no photons."""
+LEAST_NOISE = 0.6
+"""Misfit over counting noise in all voxels below which the numbers are no photons; right models leave 0.8 or more."""
 EXCESS = 0.06
 """Relative error of the amplitudes beyond noise below which that does not matter."""
 UNEXPLAINED = 0.5
@@ -59,6 +61,11 @@ def _misfit(numbers: Mapping[str, float]) -> list[Reason]:
             "refine it (unflat predict --refine)" if is_bare_answer else "look at the mask, the centre and the crop"
         )
         return [Reason("counts-unexplained", text, remedy, fatal=True)]
+    noise = numbers.get("noise_ratio", 1.0)
+    if noise < LEAST_NOISE:
+        text = f"the misfit is {noise:.2g} times counting noise: the images have less noise than photons"
+        remedy = "give counts as the detector has them: not their roots, nor smoothed, interpolated or scaled ones"
+        return [Reason("less-than-noise", text, remedy)]
     if ratio > NOISE_RATIO and excess > EXCESS:
         text = (
             f"the misfit of bright voxels is {ratio:.3g} times counting noise, {100 * excess:.2g} % of the amplitudes"

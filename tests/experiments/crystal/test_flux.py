@@ -1,5 +1,7 @@
 """Jumps of the flux within a rocking curve."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -45,3 +47,17 @@ def test_a_jump_of_a_well_sampled_curve_is_found_beside_the_peak(factor: float) 
     (warning,) = flux_warnings(counts, np.ones(counts.shape, bool), None, "scan.h5:/data")
     assert f"frames 30 to 35 hold {factor} of what" in str(warning).replace("0.31", "0.3").replace("0.59", "0.6")
     assert flux_warnings(counts, np.ones(counts.shape, bool), flux, "") == []
+
+
+@pytest.mark.parametrize(("frame", "factor"), [(24, 0.3), (22, 0.3), (32, 3.0)])
+def test_a_single_frame_under_another_flux_is_named(frame: int, factor: float) -> None:
+    counts, flux = crystal(), np.ones(48)
+    flux[frame] = factor
+    changed = np.random.default_rng(1).poisson(counts * flux[:, None, None]).astype(float)
+    good = np.ones(counts.shape, bool)
+    (warning,) = flux_warnings(changed, good, None, "scan.h5:/data")
+    match = re.search(r"frame (\d+) holds ([\d.]+) (of|times) what its neighbours let expect", str(warning))
+    assert match is not None
+    assert int(match[1]) == frame
+    assert float(match[2]) == pytest.approx(factor, rel=0.1)
+    assert flux_warnings(changed, good, flux, "") == []

@@ -9,7 +9,7 @@ import pytest
 
 from unflat.recon.errors import DataError
 from unflat.recon.experiments.crystal.convert import convert
-from unflat.recon.experiments.crystal.photons import find_common_divisor
+from unflat.recon.experiments.crystal.photons import are_amplitudes, find_common_divisor
 from unflat.recon.experiments.crystal.read import read
 
 from .test_read import pattern, settings, sound
@@ -80,3 +80,20 @@ def test_bright_counts_of_float32_have_a_divisor_and_rounded_ones_have_none() ->
     assert find_common_divisor((0.123456 * counts).astype(np.float32)) == pytest.approx(0.123456)
     corrected = counts * np.random.default_rng(1).normal(1, 0.03, counts.size)
     assert find_common_divisor(np.round(corrected, 1).astype(np.float32)) == 1
+
+
+def test_roots_of_counts_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = sound(tmp_path / "amplitudes.h5")
+    with h5py.File(path, "a") as file:
+        file["measurement/images"][...] = np.sqrt(pattern())
+    with pytest.raises(DataError, match="they look like amplitudes, the roots of counts"):
+        read(settings(), path)
+    read(settings(acquisition={"doubtful": "warn"}), path)
+    assert "roots of counts" in caplog.text
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5, 1 / 3])
+def test_only_roots_have_whole_squares(power: float) -> None:
+    counts = np.random.default_rng(0).poisson(np.geomspace(1e-2, 1e6, 20_000))
+    assert are_amplitudes((counts**power).astype(np.float32)) == (power == 0.5)
+    assert not are_amplitudes((0.37 * counts**power).astype(np.float32))

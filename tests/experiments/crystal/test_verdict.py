@@ -63,6 +63,7 @@ def test_holes_make_an_amplitude_uneven_and_a_phase_does_not() -> None:
     [
         ({"noise_ratio_bright": 15.0, "excess_chi": 0.12}, "misfit-above-noise"),
         ({"excess_chi": 0.7}, "counts-unexplained"),
+        ({"noise_ratio": 0.45}, "less-than-noise"),
         ({"agreement": 0.8}, "solutions-disagree"),
         ({"agreement": None, "kept": 1.0, "amplitude_variation": 0.3}, "solution-alone"),
         ({"amplitude_variation": 0.5}, "uneven-amplitude"),
