@@ -1,7 +1,7 @@
 """Numbers of a result that its verdict needs beside the misfit: light and specimen."""
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from ....physics.optics.microscope import Illumination
 from ...model import UNCERTAINTY
@@ -9,7 +9,8 @@ from ...volume import Volume
 from .caps import axial_resolution
 from .coarse_structure import determined_phase, least_coarse_period
 from .forward_model import CellForwardModel
-from .schema import REFRACTIVE_INDEX
+from .schema import REFRACTIVE_INDEX, measured_views
+from .tiling import reach_of
 
 RIM = 0.03
 """Distance of light from the rim of the pupil, relative to the aperture, within which it may be cut off."""
@@ -48,7 +49,27 @@ def specimen_numbers(forward_model: CellForwardModel, volume: Volume) -> dict[st
     planes = np.sqrt((contrast**2).mean(axis=(1, 2)))
     if len(planes) > 2 and planes.max() > 0:
         numbers["contrast_at_faces"] = float(max(planes[0], planes[-1]) / planes.max())
+    numbers |= _side_numbers(forward_model, contrast)
     spread = volume.values.get(UNCERTAINTY + REFRACTIVE_INDEX.name)
     if spread is not None and np.any(contrast):
         numbers["ensemble_spread"] = float(np.sqrt(np.mean(spread.astype(np.float64) ** 2) / np.mean(contrast**2)))
     return numbers
+
+
+def _side_numbers(forward_model: CellForwardModel, contrast: Float[np.ndarray, "z y x"]) -> dict[str, float]:
+    """Compute how the specimen reaches the sides of a box as wide as the images, and how far light spreads sideways.
+
+    Nothing of a box that is wider than the images, where the light of a specimen beyond them is accounted for, nor of a
+    turning specimen.
+    """
+    acquisition, lattice = forward_model.acquisition, forward_model.geometry.lattice
+    images = measured_views(acquisition).shape[1:]
+    if "rotation" in acquisition or lattice.shape[1:] != tuple(n * lattice.binning for n in images):
+        return {}
+    squares = contrast**2
+    lines = [np.sqrt(squares.mean(axis=axes)) for axes in ((0, 2), (0, 1))]
+    shares = [max(line[0], line[-1]) / line.max() for line in lines if line.max() > 0]
+    return {
+        "contrast_at_sides": float(max(shares, default=0.0)),
+        "light_reach": reach_of(acquisition, forward_model.geometry),
+    }

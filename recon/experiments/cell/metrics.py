@@ -188,6 +188,21 @@ METRICS = (
         "specimen reaches out of the box.",
     ),
     Metric(
+        "contrast_at_sides",
+        "Contrast at the border of the images",
+        "",
+        "lower",
+        "Root-mean-square contrast of the outermost row or column, over that of the strongest: well above 0, the "
+        "specimen reaches beyond the images, and light from beyond is not accounted for.",
+    ),
+    Metric(
+        "light_reach",
+        "Sideways reach of the light",
+        "m",
+        "neither",
+        "Distance to which light spreads sideways between the faces of the box and the planes of focus.",
+    ),
+    Metric(
         "ensemble_spread",
         "Spread of the ensemble",
         "",

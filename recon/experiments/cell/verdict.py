@@ -47,6 +47,9 @@ DEPTH_RESOLVED, FACES = 1.2, 0.5
 """Depth of the box over the axial resolution below which, and contrast at the faces of the box over the largest from
 which, the box decides where along z the contrast lies: 1.1 in a cell whose index was wrong by a third. Cells at 1.3
 were right."""
+SIDES = 0.1
+"""Contrast at the border of the images, over the largest, from which the specimen reaches beyond them: 0.5 of a cell
+that the border cuts, at most 0.004 of cells within."""
 SPREAD = 0.5
 """Spread of the members of an ensemble, over the contrast, from which they disagree."""
 SEAMS = 0.8
@@ -87,6 +90,11 @@ def leave_out_known_side(numbers: Numbers, sign: str) -> dict[str, float]:
     if "light_ratio" in numbers and sign != "nonpositive":
         return dict(numbers)
     return {name: value for name, value in numbers.items() if name != "contrast_above"}
+
+
+def is_cut(numbers: Numbers) -> bool:
+    """Whether the specimen reaches the border of images that the box does not exceed."""
+    return numbers.get("contrast_at_sides", 0.0) > SIDES and "light_reach" in numbers
 
 
 def is_prediction(numbers: Numbers) -> bool:
@@ -137,6 +145,13 @@ def _structure_left(numbers: Numbers) -> Iterator[Reason]:
         return
     left = _surely_left(numbers)
     remedy = f"{CHECK_LIGHT}; compare the measured and modelled images in the report"
+    if is_cut(numbers):
+        remedy = (
+            "the specimen reaches the border of the images, and light of what lies beyond enters them: make the box "
+        )
+        remedy += (
+            f"{2e6 * numbers['light_reach']:.2g} µm wider than the images (volume.size), and trust what lies in them"
+        )
     if any(_absorption(numbers)):
         remedy = "fit with absorption first"
     if is_prediction(numbers):
@@ -153,7 +168,7 @@ def _structure_left(numbers: Numbers) -> Iterator[Reason]:
 
 def _noise_fitted(numbers: Numbers) -> Iterator[Reason]:
     left, fitted = _surely_left(numbers), numbers.get("structure_unexplained_fitted")
-    if left is None or fitted is None or is_empty(numbers) or is_prediction(numbers):
+    if left is None or fitted is None or is_empty(numbers) or is_prediction(numbers) or is_cut(numbers):
         return
     if left > OVERFIT_LEFT and left - fitted > OVERFIT:
         share = 100 * numbers["structure_unexplained"]

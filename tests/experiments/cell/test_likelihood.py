@@ -10,11 +10,14 @@ import pytest
 
 from unflat.recon.acquisition import Acquisition
 from unflat.recon.errors import ConfigError
+from unflat.recon.experiments.cell.diagnostics import specimen_numbers
 from unflat.recon.experiments.cell.estimate import estimate
 from unflat.recon.experiments.cell.geometry import geometry_of
 from unflat.recon.experiments.cell.likelihood import CellLikelihood, likelihood
+from unflat.recon.experiments.cell.schema import REFRACTIVE_INDEX
 from unflat.recon.experiments.cell.view_selection import background_levels, drop_unlike_views
 from unflat.recon.experiments.configs import parse_config
+from unflat.recon.volume import Volume
 
 VIEWS = 8
 
@@ -34,8 +37,8 @@ def acquisition(**arrays: Any) -> Acquisition:
     return Acquisition("cell", dict(given))
 
 
-def settings(text: str = "") -> Any:
-    return parse_config(f"kind: cell\nvolume: {{depth: 6 um}}\n{text}")
+def settings(text: str = "", size: str = "auto") -> Any:
+    return parse_config(f"kind: cell\nvolume: {{depth: 6 um, size: {size}}}\n{text}")
 
 
 def test_an_empty_box_explains_an_empty_field() -> None:
@@ -199,3 +202,19 @@ def test_one_program_serves_all_scans_of_one_shape() -> None:
         )
 
     assert program(0) == program(1)
+
+
+def test_a_specimen_that_the_border_of_the_images_cuts_is_seen_at_the_sides_of_its_box() -> None:
+    def numbers(row: float, size: str = "auto") -> dict[str, float]:
+        seen = likelihood(settings(size=size), acquisition())
+        z, y, x = seen.geometry.lattice.axes
+        distance = z[:, None, None] ** 2 + (y[None, :, None] - row) ** 2 + x[None, None, :] ** 2
+        index = np.where(distance < 1.2e-6**2, 1.36, 1.33).astype(np.float32)
+        return specimen_numbers(seen, Volume("cell", z, y, x, {"refractive_index": index}, (REFRACTIVE_INDEX,)))
+
+    half_depth, sine = 3e-6, 0.6 / 1.33
+    assert numbers(0.0)["contrast_at_sides"] < 1e-4
+    cut = numbers(-2.4e-6)
+    assert cut["contrast_at_sides"] > 0.9
+    assert cut["light_reach"] == pytest.approx(half_depth * sine / np.sqrt(1 - sine**2) + 500e-9 / 0.6)
+    assert "contrast_at_sides" not in numbers(-2.4e-6, "[8 um, 8 um]")

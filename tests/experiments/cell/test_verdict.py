@@ -35,6 +35,17 @@ def test_a_good_result_is_sound() -> None:
     )
 
 
+def test_structure_left_by_a_specimen_that_the_border_cuts_asks_for_a_wider_box() -> None:
+    left = {"structure_unexplained": 0.27, "structure_unexplained_fitted": 0.08}
+    (reason,) = judge(**left, contrast_at_sides=0.51, light_reach=3.3e-6).reasons
+    assert reason.name == "structure-left"
+    assert "6.6 µm" in reason.remedy
+    assert "volume.size" in reason.remedy
+    within = judge(**left, contrast_at_sides=0.004, light_reach=3.3e-6)
+    assert [reason.name for reason in within.reasons] == ["structure-left", "noise-fitted"]
+    assert judge(contrast_at_sides=0.51, light_reach=3.3e-6).soundness is Soundness.SOUND
+
+
 @pytest.mark.parametrize(
     ("name", "numbers"),
     [
