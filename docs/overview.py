@@ -8,6 +8,7 @@ import sys
 import numpy as np
 
 import unflat
+from unflat.recon.visualization.planes import PlaneSampler
 
 
 def cell() -> tuple[np.ndarray, np.ndarray]:
@@ -20,14 +21,21 @@ def cell() -> tuple[np.ndarray, np.ndarray]:
 
 
 def crystal() -> tuple[np.ndarray, np.ndarray]:
-    """A crystal: a frame of its rocking curve, and its strain."""
-    measurement = unflat.simulate("crystal", {"simulate.strains": ["polynomial"]}, seed=4)
-    result = unflat.phase(measurement, {"phase.starts": 4})
-    volume = result.volume()
-    middle = [n // 2 for n in volume.shape]
-    strain = np.where(volume.values["support"] > 0, volume.values["strain"], np.nan)[middle[0]]
+    """A crystal: a frame of its rocking curve, and the displacement of its lattice."""
+    options = {"simulate.strains": ["polynomial"], "simulate.flaws": [], "simulate.oversampling": 2.3}
+    options |= {"simulate.phase": [1.5, 2.0], "simulate.detector.counts": 1e8}
+    measurement = unflat.simulate("crystal", options, seed=4)
+    volume = unflat.phase(measurement, {"phase.starts": 4}).volume()
+    inside, displacement = (PlaneSampler(volume, quantity=name)("z", 0.0).values for name in ("support", "displacement"))
     counts = measurement.acquisition["images"]
-    return np.log10(counts[counts.shape[0] // 2] + 1), strain
+    return np.log10(counts[counts.shape[0] // 2] + 1), _cut_to(inside > 0.5, displacement)
+
+
+def _cut_to(inside: np.ndarray, values: np.ndarray, margin: int = 12) -> np.ndarray:
+    """Values inside an object, NaN elsewhere, cut to the object with a margin."""
+    rows, columns = np.argwhere(inside).T
+    box = tuple(slice(max(each.min() - margin, 0), each.max() + margin + 1) for each in (rows, columns))
+    return np.where(inside, values, np.nan)[box]
 
 
 def shape() -> tuple[np.ndarray, np.ndarray]:
@@ -47,7 +55,7 @@ def main(path: str) -> None:
 
     rows = (
         ("cell", cell, "gray", "viridis", ("intensity image", "refractive index")),
-        ("crystal", crystal, "magma", "RdBu_r", ("diffraction, log counts", "strain")),
+        ("crystal", crystal, "magma", "RdBu_r", ("diffraction, log counts", "displacement of the lattice")),
         ("shape", shape, "gray", "cividis", ("picture of a section", "shapes drawn, side view")),
     )
     figure, axes = plt.subplots(1, 6, figsize=(13, 2.9), dpi=150)
@@ -56,7 +64,7 @@ def main(path: str) -> None:
         for axis, image, colours, title in zip(
             axes[2 * n : 2 * n + 2], (measured, result), (measured_colours, result_colours), titles, strict=True
         ):
-            limit = np.nanmax(np.abs(image)) if colours == "RdBu_r" else None
+            limit = np.nanquantile(np.abs(image), 0.99) if colours == "RdBu_r" else None
             axis.imshow(image, cmap=colours, vmin=-limit if limit else None, vmax=limit)
             axis.set_title(f"{name}: {title}" if axis is axes[2 * n] else title, fontsize=9)
             axis.set_axis_off()

@@ -101,7 +101,7 @@ def test_the_density_gives_the_counts_in_the_convention_of_the_files(result: Pha
 
 
 def test_a_gap_in_the_detector_does_not_bias() -> None:
-    result = phase(measured(gap=True), PhaseSettings.model_validate(QUICK | {"starts": 2}), 0)
+    result = phase(measured(gap=True), PhaseSettings.model_validate(QUICK), 0)  # Of two starts, both may stagnate.
     assert align(result.density, crystal().astype(np.complex64), ramp=False).correlation > 0.97
     dark = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(result.density)))) ** 2
     truth = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(crystal())))) ** 2
