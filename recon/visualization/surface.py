@@ -65,7 +65,8 @@ def surface_figure(
         figure, frame, bar = new_image_figure(shade.shape)
         draw_plane(frame, plane, ColourScale(0.0, 1.0, "bone"), labels=False).set_interpolation("bicubic")
         bar.set_visible(False)
-        frame.set_title(f"surface of {name.replace('_', ' ')}", loc="left", pad=4)
+        title = "surface" if name == SIGNED_DISTANCE else f"surface of {name.replace('_', ' ')}"
+        frame.set_title(title, loc="left", pad=4)
         add_scale_bar(frame, plane.width, colour=INK, unit=plane.unit)
     return figure
 
