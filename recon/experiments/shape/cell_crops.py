@@ -15,6 +15,10 @@ from ...errors import ConfigError, DataError, Diagnostic
 from .config import ShapeAcquisition
 from .sections import Section
 
+_MOST_INSIDE = 0.9
+"""Share of a picture's pixels in cells above which its darkest pixels may be cells."""
+_LEAST_DARK = 0.12
+"""Share of a cell's brightness above which the darkest pixels show a dark level; of 108 real pictures it is 0.05."""
 SMALLEST = 8
 """Minimum number of pixels of a mask, and along the edge of an image."""
 BoundingBox = tuple[int, int, int, int]
@@ -183,6 +187,32 @@ def largest_number(values: np.ndarray) -> float | None:
     """Return the maximum of an integer type; None for floating point."""
     dtype = values.dtype
     return 1.0 if dtype.kind == "b" else float(np.iinfo(dtype).max) if dtype.kind in "iu" else None
+
+
+def without_dark(values: np.ndarray, dark: float) -> np.ndarray:
+    """Subtract the dark level of a camera from a picture, which keeps its data type; noise below it becomes 0."""
+    if not dark:
+        return values
+    rest = np.maximum(values.astype(np.float64) - dark, 0)
+    return np.asarray((np.rint(rest) if values.dtype.kind in "iu" else rest).astype(values.dtype))
+
+
+def find_dark_level(image: np.ndarray, mask: np.ndarray) -> tuple[float, float] | None:
+    """Find a level below which a picture has no pixels, as a camera's without light.
+
+    Args:
+        image: Brightness, not scaled.
+        mask: Share of each pixel that lies in a cell.
+
+    Returns:
+        The level, and its share of the median brightness of the cells; None where it is a small one.
+    """
+    inside = mask > 0.5
+    if not inside.any() or inside.mean() > _MOST_INSIDE:
+        return None
+    level, bright = float(np.percentile(image, 1)), float(np.median(image[inside]))
+    share = level / bright if bright > 0 else 0.0
+    return (level, share) if _LEAST_DARK < share < 1 else None
 
 
 def normalise_image(values: np.ndarray, largest: float | None) -> Float[np.ndarray, "y x"]:

@@ -173,6 +173,12 @@ class ShapeAcquisition(Settings):
         "half of the largest; labels: each number is a cell; any: all but the outside is one cell. auto: labels or "
         "share, by their geometry.",
     )
+    dark: float = Field(
+        0.0,
+        ge=0,
+        description="Brightness of a pixel without light, as the files have it: the offset of the camera, which is "
+        "subtracted from the pictures of files that unflat did not write.",
+    )
     smallest: int = Field(
         8,
         ge=1,

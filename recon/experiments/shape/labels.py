@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from ...errors import DataError, Diagnostic
-from .cell_crops import SMALLEST
+from .cell_crops import SMALLEST, find_dark_level
 
 _SECOND_CELL_FRACTION = 0.2
 """Fraction of the largest piece's area from which another piece of a mask counts as a second cell."""
@@ -42,17 +42,26 @@ class CellNotes:
         specks: Labels that are too small.
         strays: Small parts of cells.
         parts: Labels of several parts.
+        dark: Pictures whose darkest pixels are bright.
     """
 
     specks: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
+    dark: list[str] = field(default_factory=list)
 
     def add(self, other: "CellNotes") -> None:
         """Append the places of another mask."""
         self.specks += other.specks
         self.strays += other.strays
         self.parts += other.parts
+        self.dark += other.dark
+
+    def add_dark_level(self, image: np.ndarray, mask: np.ndarray, name: str) -> None:
+        """Note a picture whose darkest pixels are bright; arguments of `find_dark_level`, and the picture's name."""
+        dark = find_dark_level(image, mask)
+        if dark is not None:
+            self.dark.append(f"{name} ({dark[0]:.4g}, {100 * dark[1]:.0f} % of the brightness of its cells)")
 
 
 def note_sentences(notes: CellNotes, smallest: int) -> list[str]:
@@ -68,6 +77,10 @@ def note_sentences(notes: CellNotes, smallest: int) -> list[str]:
         many = "1 label has" if len(notes.parts) == 1 else f"{len(notes.parts)} labels have"
         remedy = "if they are several cells, number them apart, or set acquisition.several: cut"
         sentences.append(f"{many} parts that do not touch: {list_some(notes.parts)}; {remedy}")
+    if notes.dark:
+        many = "1 picture is" if len(notes.dark) == 1 else f"{len(notes.dark)} pictures are"
+        remedy = "if that is the level of the camera without light, set acquisition.dark to it"
+        sentences.append(f"{many} nowhere dark: {list_some(notes.dark)}; {remedy}")
     return sentences
 
 

@@ -152,6 +152,7 @@ def _read_crops(
     if file.has_labels and not mask.share.any():
         notes.empty.append(file.parts["mask"])
         return []
+    notes.cells.add_dark_level(image.values, mask.share, file.name)
     notes.contents[file.name] = (hash(values.tobytes()), hash(image.values.tobytes()))
     crop = CellCrop(
         file.name,

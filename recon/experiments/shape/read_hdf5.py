@@ -23,6 +23,7 @@ from .cell_crops import (
     read_selected,
     select_cells,
     with_sections,
+    without_dark,
 )
 from .cells import voxel_of
 from .config import ShapeAcquisition
@@ -156,11 +157,12 @@ def _read_crops(
     Raises:
         DataError: If the mask makes no sense.
     """
-    image, values = acquisition["images"][index], acquisition["mask"][index]
+    image, values = without_dark(acquisition["images"][index], settings.dark), acquisition["mask"][index]
     crop = _whole_crop(acquisition, index, number, _normalise_stored(image))
     mask = interpret_mask(values, image, settings, crop.where)
     if values.dtype.kind == "f" and values.max(initial=0) <= 1 and mask.labels is None:
         mask = Mask(np.asarray(values, np.float32))  # Shares as they are, whatever the largest.
+    notes.add_dark_level(image, mask.share, crop.name)
     file = f"{Path(acquisition.source).name}[{number}]"
     crops, places = cut_out(replace(crop, mask=mask.share, place=CellPlace(file)), mask, settings, numbered=False)
     notes.add(places)
@@ -169,7 +171,9 @@ def _read_crops(
         replace(
             one,
             mask=None if one.mask is None else _section_share(one.mask, settings, acquisition.place(MASK, PATHS)),
-            image=None if one.image is None else np.asarray(one.image * factor, np.float32),
+            image=None
+            if one.image is None
+            else np.asarray(without_dark(one.image, settings.dark) * factor, np.float32),
         )
         for one in read_sections(acquisition)[index]
     ]

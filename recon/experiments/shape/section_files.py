@@ -15,13 +15,14 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from ....physics.phantoms.red_blood_cells.cell import CLASSES
 from ...errors import DataError, Diagnostic
 from ...io.file_names import natural_order
 from ...io.guard import guard
+from .cell_crops import without_dark
 from .config import ShapeAcquisition
 from .labels import list_some
 from .section_images import FolderImage, decode_image
@@ -158,7 +159,8 @@ def read_file(sections: Sections, name: str, part: str, settings: ShapeAcquisiti
     """
     place = sections.place(name)
     with guard(place):
-        return decode_image(sections.read(name), PurePosixPath(name).suffix.lower(), place, part, settings)
+        read = decode_image(sections.read(name), PurePosixPath(name).suffix.lower(), place, part, settings)
+    return replace(read, values=without_dark(read.values, settings.dark)) if part == "image" else read
 
 
 def describe_folder(path: Path) -> list[str] | None:

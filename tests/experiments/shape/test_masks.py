@@ -1,9 +1,11 @@
 """Meaning of masks: labels with their numbers and places, specks, inverted masks, segmentations without a 0."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -227,3 +229,32 @@ def test_equal_masks_of_different_images_are_warned_of(tmp_path: Path, caplog: p
     with caplog.at_level(logging.WARNING):
         reading(tmp_path)
     assert "all 2 masks are the same, and their images differ" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["folder", "hdf5"])
+def test_a_dark_level_of_a_camera_is_named_and_subtracted(
+    form: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    inside = disc((64, 64), 15)
+    noise = np.random.default_rng(0).normal(0, 2, inside.shape)
+    clean = np.where(inside, 400, 0)
+
+    def source(name: str, image: np.ndarray) -> Path:
+        if form == "folder":
+            return cells(tmp_path / name, 255 * inside.astype(np.uint8), image.astype(np.uint16))
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["measurement/images"], file["measurement/mask"] = image[None], inside[None].astype(np.uint8)
+        return tmp_path / f"{name}.h5"
+
+    offset = source("offset", np.rint(clean + 100 + noise))
+    reading(source("clean", clean))
+    assert "nowhere dark" not in caplog.text
+    assert reading(offset)["images"].min() > 0.15
+    level = re.search(r"1 picture is nowhere dark: \S+ \((\d+), 19 % of the brightness of its cells\)", caplog.text)
+    assert level is not None
+    assert int(level[1]) == pytest.approx(96, abs=2)
+    caplog.clear()
+    image = reading(offset, dark=100)["images"][0]
+    assert "nowhere dark" not in caplog.text
+    assert image.min() == 0
+    np.testing.assert_allclose(image, clean / 400, atol=0.03)
