@@ -25,6 +25,8 @@ _LARGEST_GAP = 0.25
 """Largest distance of two neighbouring frames, relative to the whole curve."""
 _LEAST_ANGLES = 8
 """Least number of angles that differ by a tenth of a mean step."""
+_FEW = 0.1
+"""Share of the readings up to which those behind a wide gap are single ones that failed."""
 _SAME = 0.1
 """[step] Distance of two frames that are at one angle."""
 
@@ -102,6 +104,7 @@ def require_curve(offsets: Float[np.ndarray, "frame 3"], goniometer: Goniometer,
     Raises:
         DataError: If they do.
     """
+    _require_near_readings(goniometer, place)
     positions = np.arange(len(offsets)) + offsets[:, 0]
     gaps = np.diff(np.sort(positions))
     different = 1 + int((gaps > _SAME).sum())
@@ -118,6 +121,25 @@ def require_curve(offsets: Float[np.ndarray, "frame 3"], goniometer: Goniometer,
 
 
 _FRAMES = "acquisition.frames"
+
+
+def _require_near_readings(goniometer: Goniometer, place: str) -> None:
+    """Refuse single readings far from all others, as where an encoder failed.
+
+    Raises:
+        DataError: If there are any.
+    """
+    values = np.sort(goniometer.angles[goniometer.scanned])
+    gaps = np.diff(values)
+    first = int(np.argmax(gaps)) + 1  # First reading behind the widest gap.
+    parts = sorted((values[:first], values[first:]), key=len)
+    if len(parts[0]) > _FEW * len(values) or gaps[first - 1] <= _LARGEST_GAP * np.ptp(values):
+        return
+    far, near = (f"{np.degrees(part[0]):.5g} to {np.degrees(part[-1]):.5g} degrees" for part in parts)
+    far = far if len(parts[0]) > 1 else f"{np.degrees(parts[0][0]):.5g} degrees"
+    message = f"{len(parts[0])} of {len(values)} readings of {goniometer.scanned} lie apart: {far}, the others {near}"
+    remedy = f"correct them, write nan where there was none, or leave frames out: {_FRAMES}"
+    raise DataError(Diagnostic(place, message, remedy))
 
 
 def describe_offsets(offsets: Float[np.ndarray, "frame 3"]) -> str:

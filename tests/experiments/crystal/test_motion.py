@@ -144,7 +144,12 @@ class TestSeveralCircles:
             r"eta stood at 6 different angles in 24 frames; a rocking curve has at least 8",
         ),
         ({"eta": 17.6 + 1e-5 * np.sin(np.arange(24) ** 2)}, r"one frame changes q by \d+ 1/m, .* check the unit"),
-        ({"eta": np.where(TIMES == 3, 18.5, ETA)}, r"eta jumps by \d+ steps \(0\.79 degrees\) between two frames"),
+        ({"eta": np.where(TIMES == 3, 18.5, ETA)}, r"1 of 24 readings of eta lie apart: 18\.5 degrees, the others 17"),
+        (
+            {"eta": np.where(TIMES == 3, 0.0, ETA)},
+            r"1 of 24 readings of eta lie apart: 0 degrees, the others 17\.\d+ to",
+        ),
+        ({"eta": np.r_[ETA[:12], ETA[12:] + 0.2]}, r"eta jumps by [\d.]+ steps \(0\.21 degrees\) between two frames"),
         (
             {"eta": np.where(TIMES == 3, np.nan, ETA + JITTER)},
             r"frame 15 has no reading of eta, and the others are not",
