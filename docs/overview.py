@@ -26,7 +26,9 @@ def crystal() -> tuple[np.ndarray, np.ndarray]:
     options |= {"simulate.phase": [1.5, 2.0], "simulate.detector.counts": 1e8}
     measurement = unflat.simulate("crystal", options, seed=4)
     volume = unflat.phase(measurement, {"phase.starts": 4}).volume()
-    inside, displacement = (PlaneSampler(volume, quantity=name)("z", 0.0).values for name in ("support", "displacement"))
+    inside, displacement = (
+        PlaneSampler(volume, quantity=name)("z", 0.0).values for name in ("support", "displacement")
+    )
     counts = measurement.acquisition["images"]
     return np.log10(counts[counts.shape[0] // 2] + 1), _cut_to(inside > 0.5, displacement)
 
