@@ -16,6 +16,7 @@ from ...optimize.trial import TRIAL_STEPS, BegunFit, Trial
 from ...runs.context import RunContext
 from .absorption_test import absorption_ratio
 from .likelihood import CellLikelihood
+from .output import structure_left
 from .prior_choice import PriorChoice, earlier_numbers, tried_models
 
 _log = logging.getLogger(__name__)
@@ -27,6 +28,11 @@ Linear theory alone is no proof: of 29 simulated phase specimens two, which scat
 """
 GAIN = 0.95
 """Withheld residual of the begun fit with absorption, over that without, below which the specimen absorbs."""
+CLEAR_GAIN = 0.7
+"""The same where linear theory does not suspect absorption: a specimen cut by the border, or wrong light, may be
+explained a little better by an absorption that is not there."""
+POOR_STRUCTURE, ERRORS = 0.25, 2.0
+"""Structure of the withheld views that a begun fit leaves, less its standard errors, from which absorption is tried."""
 TOLERANCE = 0.01
 """Relative excess of the withheld residual up to which the data do not contradict a sign."""
 _CORRECTION = "light_correction"
@@ -135,14 +141,28 @@ class Choices:
         if ratio is None:
             return
         self.numbers["absorption_ratio"] = ratio
-        if ratio < SUSPECT and self.likelihood.settings.fit.steps >= LEAST_TRIAL:
-            self.begun, other = self._begin(plain), self._begin(absorbing)
+        if self._is_absorption_tried(ratio):
+            self.begun, other = self.begun or self._begin(plain), self._begin(absorbing)
             with_it, without = other.withheld, self.begun.withheld
             self.numbers["absorption_trial"] = with_it / max(without, 1e-12)
-            if with_it < GAIN * without:
+            if with_it < (GAIN if ratio < SUSPECT else CLEAR_GAIN) * without:
                 self.begun, self.likelihood, self.numbers["absorption_chosen"] = other, absorbing, 1.0
             taken = "true" if self.likelihood.absorbs else "false"
             _log.info("physics.absorption: %s (withheld residual %.4f with, %.4f without)", taken, with_it, without)
+
+    def _is_absorption_tried(self, ratio: float) -> bool:
+        """Whether linear theory suspects absorption, or the fit without it explains little of the withheld views.
+
+        Where delays are so strong that linear theory fails, it does not see absorption. The fit without it is begun
+        for the choice of the sign anyway.
+        """
+        if ratio < SUSPECT or not self._tries_signs:
+            return ratio < SUSPECT and self.likelihood.settings.fit.steps >= LEAST_TRIAL
+        self.begun = self._begin(self.likelihood)
+        nuisance = self.begun.fit.state.mean_nuisance
+        numbers = structure_left(self.likelihood, self.likelihood.split().withheld, self.begun.values, nuisance)
+        surely = numbers.get("structure_unexplained", 0.0) - ERRORS * numbers.get("structure_error", 0.0)
+        return surely > POOR_STRUCTURE
 
     def _choose_prior(self) -> None:
         """Test the prior by hidden views, and begin a fit with it where they trust it."""

@@ -60,6 +60,18 @@ def write_result(
     return numbers | ({"views_withheld": float(len(split.withheld))} if len(split.withheld) else {})
 
 
+def structure_left(
+    forward_model: CellForwardModel,
+    views: Int[np.ndarray, " view"],
+    values: Float[Array | np.ndarray, "k z y x"],
+    nuisance: Nuisance,
+) -> dict[str, float]:
+    """Compute the structure that a result leaves in a few of some views, and its error; see `structure_numbers`."""
+    some = _spread(views)
+    measured, modelled, _ = _predict_views(forward_model, some, values, nuisance)
+    return structure_numbers(_compare(forward_model, some, measured, modelled), np.ones(len(some), bool))
+
+
 def _brightness(
     forward_model: CellForwardModel, views: Int[np.ndarray, " view"], gains: Num[np.ndarray, " view"]
 ) -> Float[np.ndarray, " view"] | None:

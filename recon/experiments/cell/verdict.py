@@ -146,12 +146,11 @@ def _structure_left(numbers: Numbers) -> Iterator[Reason]:
     left = _surely_left(numbers)
     remedy = f"{CHECK_LIGHT}; compare the measured and modelled images in the report"
     if is_cut(numbers):
-        remedy = (
-            "the specimen reaches the border of the images, and light of what lies beyond enters them: make the box "
+        wider = f"{2e6 * numbers['light_reach']:.2g} µm wider than the images (volume.size)"
+        cut = (
+            f"the specimen reaches the border of the images, and light from beyond enters them: make the box {wider}, "
         )
-        remedy += (
-            f"{2e6 * numbers['light_reach']:.2g} µm wider than the images (volume.size), and trust what lies in them"
-        )
+        remedy = f"{cut}and trust what lies in the images; if it does not reach so far, {remedy}"
     if any(_absorption(numbers)):
         remedy = "fit with absorption first"
     if is_prediction(numbers):

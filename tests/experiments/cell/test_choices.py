@@ -150,6 +150,24 @@ def test_linear_theory_tells_a_stained_cell(stain: float, absorbs: bool) -> None
     assert (ratio < SUSPECT) == absorbs
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("stain", "absorbs"), [(0.0, False), (0.02, True)])
+def test_absorption_that_linear_theory_does_not_see_is_tried_where_a_fit_without_it_explains_little(
+    stain: float, absorbs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choices, "FEWEST_STEPS", 50)
+    monkeypatch.setattr(steps, "LEAST_TRIAL", 25)
+    monkeypatch.setattr(choices, "absorption_ratio", lambda likelihood: 1.15)  # As of strong delays.
+    text = CONFIG.replace("absorption: false", "absorption: auto").replace("medium_index: 1.45", f"absorption: {stain}")
+    config = parse_config(text.replace("contrast: 0.3", "contrast: 0.5"))
+    with RunFolder.create(tmp_path / "RUN") as folder:
+        made = Choices(likelihood(config, get_experiment("cell").simulate(config)), RunContext(config, folder))
+        made.make()
+    assert made.numbers["absorption_chosen"] == absorbs
+    assert ("absorption_trial" in made.numbers) == absorbs
+    assert made.likelihood.absorbs == absorbs
+
+
 def test_absorption_that_is_fitted_is_no_reason_to_doubt() -> None:
     numbers = {"absorption_ratio": 0.6, "residual_withheld": 0.2, "views": 24.0}
     assert "absorption" in [reason.name for reason in assess(numbers)]
