@@ -16,7 +16,7 @@ import numpy as np
 
 import unflat
 from unflat.recon.errors import UnflatError
-from unflat.recon.experiments.crystal.verdict import assess
+from unflat.recon.experiments.crystal.verdict import LEAST_PHASE_NOISE, assess
 
 from .ledger import Ledger, Numbers, Row
 
@@ -52,7 +52,7 @@ def run(ledger: Ledger) -> None:
         f"{len(results)} crystals of {SHAPE[0]}³ voxels, {len(faint)} of them with 5e3 to 5e4 counts; "
         f"{len(results) - len(finished)} were refused, because no start found an object. Right: correlation with the "
         f"truth from {RIGHT:g}; wrong: below {WRONG:g}; by reasons other than {STRAIN_REASON}. Strain: determined if "
-        f"its error is below {STRAIN_RIGHT:g} of the true strain, not from {STRAIN_WRONG:g} on, in right densities."
+        f"its error is below {STRAIN_RIGHT:g} of the true strain, not from {STRAIN_WRONG:g} on with a phase that is wrong by {LEAST_PHASE_NOISE:g} rad or more, in right densities."
     )
 
 
@@ -111,7 +111,8 @@ def _add_rows(ledger: Ledger, results: Sequence[Numbers]) -> None:
 def _add_strain_rows(ledger: Ledger, results: Sequence[Numbers]) -> None:
     """Add rows of the strain in right densities."""
     known = [n for n in results if n["correlation"] >= RIGHT and "strain_error" in n]
-    wrong = [n for n in known if n["strain_error"] >= STRAIN_WRONG * n["strain_truth"]]
+    off = [n for n in known if n["strain_error"] >= STRAIN_WRONG * n["strain_truth"]]
+    wrong = [n for n in off if n["phase_error"] >= LEAST_PHASE_NOISE]
     right = [n for n in known if n["strain_error"] < STRAIN_RIGHT * n["strain_truth"]]
     how = f"{len(right)} determined, {len(wrong)} not, {len(known) - len(right) - len(wrong)} between"
     for figure, group, goal in (

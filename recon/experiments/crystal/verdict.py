@@ -34,6 +34,8 @@ FREE_NOISE_RATIO, FREE_EXCESS = 8.0, 0.15
 the result does not hold for what was not fitted."""
 STRAIN_TO_NOISE = 1.5
 """Root mean square of the strain over that of its noise, by counts and between solutions, below which it is noise."""
+LEAST_PHASE_NOISE = 0.15
+"""[rad] Noise of the phase from which that matters: with less, a lattice without a displacement is known as such."""
 END = 0.5
 """Brightness of the first or last frame, relative to the brightest, above which the curve ends within the peak."""
 OVERSAMPLING = 1.5
@@ -116,7 +118,8 @@ def _strain(numbers: Mapping[str, float]) -> list[Reason]:
     if strain is None or counting is None:
         return []
     noise = math.hypot(counting, numbers.get("strain_spread", 0.0))
-    if strain >= STRAIN_TO_NOISE * noise:
+    phase_noise = math.hypot(numbers.get("phase_noise", math.inf), numbers.get("phase_spread", 0.0))
+    if strain >= STRAIN_TO_NOISE * noise or phase_noise < LEAST_PHASE_NOISE:
         return []
     text = f"the strain, {strain:.1e} rms, is within its noise, {noise:.1e} by counts and between solutions: neither "
     text += "it nor the displacement is determined; shape and density may be right"

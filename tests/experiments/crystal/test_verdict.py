@@ -129,3 +129,10 @@ def test_a_strain_without_noise_is_trusted_however_small() -> None:
     numbers = SOUND | {"strain_rms": 2e-6, "strain_noise": 3e-7, "strain_spread": 5e-7}
     assert not assess(numbers)
     assert [reason.name for reason in assess(numbers | {"strain_spread": 1.9e-6})] == ["strain-in-noise"]
+
+
+def test_a_lattice_whose_displacement_is_known_to_be_small_is_not_doubted() -> None:
+    """Perfect crystals at 1e7 counts leave 0.07 rad, and as much between solutions: a result, and no failure."""
+    numbers = SOUND | {"strain_rms": 3e-5, "strain_noise": 2e-6, "strain_spread": 4e-5, "phase_noise": 0.005}
+    assert not assess(numbers | {"phase_spread": 0.09})
+    assert [reason.name for reason in assess(numbers | {"phase_spread": 0.3})] == ["strain-in-noise"]
