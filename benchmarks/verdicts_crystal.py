@@ -52,7 +52,8 @@ def run(ledger: Ledger) -> None:
         f"{len(results)} crystals of {SHAPE[0]}³ voxels, {len(faint)} of them with 5e3 to 5e4 counts; "
         f"{len(results) - len(finished)} were refused, because no start found an object. Right: correlation with the "
         f"truth from {RIGHT:g}; wrong: below {WRONG:g}; by reasons other than {STRAIN_REASON}. Strain: determined if "
-        f"its error is below {STRAIN_RIGHT:g} of the true strain, not from {STRAIN_WRONG:g} on with a phase that is wrong by {LEAST_PHASE_NOISE:g} rad or more, in right densities."
+        f"its error is below {STRAIN_RIGHT:g} of the true strain, not from {STRAIN_WRONG:g} on where the phase is "
+        f"wrong by {LEAST_PHASE_NOISE:g} rad or more, in right densities."
     )
 
 
