@@ -145,6 +145,8 @@ def _structure_left(numbers: Numbers) -> Iterator[Reason]:
         return
     left = _surely_left(numbers)
     remedy = f"{CHECK_LIGHT}; compare the measured and modelled images in the report"
+    if numbers.get("absorption_chosen", 1.0) == 0 and not is_absorption_settled(numbers):
+        remedy += "; if the specimen absorbs, set physics.absorption: true"
     if is_cut(numbers):
         wider = f"{2e6 * numbers['light_reach']:.2g} µm wider than the images (volume.size)"
         cut = (

@@ -46,6 +46,18 @@ def test_structure_left_by_a_specimen_that_the_border_cuts_asks_for_a_wider_box(
     assert judge(contrast_at_sides=0.51, light_reach=3.3e-6).soundness is Soundness.SOUND
 
 
+def test_structure_left_asks_for_absorption_where_none_was_tried() -> None:
+    left = {"structure_unexplained": 0.3, "structure_unexplained_fitted": 0.28}
+    for numbers, is_asked in (
+        ({"absorption_chosen": 0.0}, True),
+        ({"absorption_chosen": 0.0, "absorption_trial": 1.2}, False),
+        ({"absorption_chosen": 1.0}, False),
+        ({}, False),
+    ):
+        (reason,) = judge(**left, **numbers).reasons
+        assert ("physics.absorption: true" in reason.remedy) == is_asked
+
+
 @pytest.mark.parametrize(
     ("name", "numbers"),
     [
