@@ -25,6 +25,7 @@ from unflat.recon.experiments.cell.light_grid import find_grid
 from unflat.recon.experiments.cell.linear_posterior import LinearPosterior
 from unflat.recon.experiments.cell.plan import plan
 from unflat.recon.experiments.cell.planned_views import planned_acquisition
+from unflat.recon.experiments.cell.verdict import PHASE_DETERMINED
 from unflat.recon.experiments.configs import load_config, parse_config
 from unflat.recon.experiments.plan import Plan
 from unflat.recon.metrics.missing_cone import Aperture
@@ -181,6 +182,15 @@ def test_a_measurement_needs_a_depth(scan_of_plan: Path) -> None:
     measured = get_experiment("cell").read(config, scan_of_plan)
     with pytest.raises(ConfigError, match=r"volume\.depth"):
         plan(config, replace(measured, truth=None))
+
+
+def test_light_near_the_axis_is_warned_of_as_the_verdict_will_judge_it() -> None:
+    narrow = "simulate.illumination.na=0.2"
+    assert value("phase_determined", narrow) < PHASE_DETERMINED < value("phase_determined")
+    warned = [any("mass-undetermined" in doubt for doubt in planned(*own).warnings) for own in ((narrow,), ())]
+    assert warned == [True, False]
+    with_foci = planned(narrow, "simulate.defocus=[-3 um, 0 um, 3 um]")
+    assert with_foci.number("phase_determined").value > PHASE_DETERMINED
 
 
 def test_planning_imports_no_jax(tmp_path: Path) -> None:
