@@ -113,16 +113,22 @@ def _withheld(numbers: Mapping[str, float]) -> list[Reason]:
 
 
 def _strain(numbers: Mapping[str, float]) -> list[Reason]:
-    """Compare the strain with its noise; the density may be right where the strain is not determined."""
-    strain, counting = numbers.get("strain_rms"), numbers.get("strain_noise")
-    if strain is None or counting is None:
+    """Compare the strain with its noise; the density may be right where the strain is not determined.
+
+    A lone solution has no spread. The amplitude of a lattice is even: its relative variation is that of the complex
+    density across the wave as well, which is its phase [rad].
+    """
+    strain, counting, phase = (numbers.get(name, 0.0) for name in ("strain_rms", "strain_noise", "phase_noise"))
+    if "strain_rms" not in numbers or not (counting > 0 and phase > 0):
         return []
-    noise = math.hypot(counting, numbers.get("strain_spread", 0.0))
-    phase_noise = math.hypot(numbers.get("phase_noise", math.inf), numbers.get("phase_spread", 0.0))
+    unevenness = numbers.get("amplitude_variation", 0.0)
+    noise = math.hypot(counting, numbers.get("strain_spread", counting / phase * unevenness))
+    phase_noise = math.hypot(phase, numbers.get("phase_spread", unevenness))
     if strain >= STRAIN_TO_NOISE * noise or phase_noise < LEAST_PHASE_NOISE:
         return []
-    text = f"the strain, {strain:.1e} rms, is within its noise, {noise:.1e} by counts and between solutions: neither "
-    text += "it nor the displacement is determined; shape and density may be right"
+    source = "between solutions" if "strain_spread" in numbers else "by the unevenness of the amplitude"
+    text = f"the strain, {strain:.1e} rms, is within its noise, {noise:.1e} by counts and {source}: neither it nor the "
+    text += "displacement is determined; shape and density may be right"
     remedy = "take more counts (sum scans), or more starts (phase.starts)"
     return [Reason("strain-in-noise", text, remedy, limited_to="strain, displacement")]
 

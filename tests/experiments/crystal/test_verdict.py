@@ -69,7 +69,7 @@ def test_holes_make_an_amplitude_uneven_and_a_phase_does_not() -> None:
         ({"amplitude_variation": 0.5}, "uneven-amplitude"),
         ({"llk_free": 12.0}, "withheld-unexplained"),
         ({"llk": 12.0, "llk_free": 38.0, "noise_ratio_free": 40.0, "excess_chi_free": 0.3}, "withheld-unexplained"),
-        ({"strain_rms": 8e-5, "strain_noise": 9e-5}, "strain-in-noise"),
+        ({"strain_rms": 8e-5, "strain_noise": 9e-5, "phase_noise": 0.3}, "strain-in-noise"),
         ({"psf_x": 1.2}, "blur-at-bound"),
         ({"masked_counts": 0.7}, "counts-behind-mask"),
         ({"oversampling_frame": 1.1}, "undersampled"),
@@ -126,7 +126,8 @@ def test_noise_of_the_phase_leaves_out_the_background_and_needs_counts() -> None
 
 
 def test_a_strain_without_noise_is_trusted_however_small() -> None:
-    numbers = SOUND | {"strain_rms": 2e-6, "strain_noise": 3e-7, "strain_spread": 5e-7}
+    numbers = SOUND | {"strain_rms": 2e-6, "strain_noise": 3e-7, "phase_noise": 0.03, "strain_spread": 5e-7}
+    numbers |= {"phase_spread": 0.2}
     assert not assess(numbers)
     assert [reason.name for reason in assess(numbers | {"strain_spread": 1.9e-6})] == ["strain-in-noise"]
 
@@ -136,3 +137,11 @@ def test_a_lattice_whose_displacement_is_known_to_be_small_is_not_doubted() -> N
     numbers = SOUND | {"strain_rms": 3e-5, "strain_noise": 2e-6, "strain_spread": 4e-5, "phase_noise": 0.005}
     assert not assess(numbers | {"phase_spread": 0.09})
     assert [reason.name for reason in assess(numbers | {"phase_spread": 0.3})] == ["strain-in-noise"]
+
+
+def test_the_unevenness_of_the_amplitude_stands_for_the_spread_of_a_lone_solution() -> None:
+    lone = {name: value for name, value in SOUND.items() if name != "agreement"} | {"kept": 1.0}
+    lone |= {"strain_noise": 3e-7, "phase_noise": 0.03}  # 1e-5 for a radian.
+    for unevenness, strain, reasons in ((0.2, 6e-6, []), (0.2, 2.4e-6, ["strain-in-noise"]), (0.04, 5e-7, [])):
+        numbers = lone | {"strain_rms": strain, "amplitude_variation": unevenness}
+        assert [reason.name for reason in assess(numbers)] == reasons
