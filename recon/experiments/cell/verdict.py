@@ -221,7 +221,7 @@ def _contradicting(numbers: Numbers) -> Iterator[Reason]:
 
 
 def _few_views(numbers: Numbers) -> Iterator[Reason]:
-    views = numbers.get("views", float(FEWEST_VIEWS))
+    views = numbers.get("views", float(FEWEST_TESTED))
     if views < FEWEST_VIEWS:
         text = f"{views:.0f} view{'s' if views != 1 else ''} cannot tell the depth of what they show"
         yield Reason("few-views", text, f"take at least {FEWEST_VIEWS}, under other light or at other foci")
