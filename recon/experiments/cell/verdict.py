@@ -41,7 +41,7 @@ FALL = 0.1
 FEWEST_VIEWS = 4
 FEWEST_TESTED = 6
 """Number of views from which one is withheld by default, `optimize.minibatches.FEWEST_VIEWS`."""
-PHASE_DETERMINED = 0.53
+PHASE_DETERMINED = 0.62
 """Share of the coarse structure of the phase delay that the views determine, below which a dry mass is not known."""
 DEPTH_RESOLVED, FACES = 1.2, 0.5
 """Depth of the box over the axial resolution below which, and contrast at the faces of the box over the largest from
