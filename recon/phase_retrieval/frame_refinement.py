@@ -1,9 +1,10 @@
 """Refinement of a density together with the angle, the roll and the flux of each frame.
 
 Rounds of a joint fit within a tight support (`joint_frames`), of projections under the new frames, which lead out of
-the density that wrong frames have bent, and of the refinement. The withheld pixels choose among the rounds, and judge
-the result: it is taken only if it explains them better than the density alone, under the frames as the instrument
-states them. An interrupted run goes on with the round that it was in. Arrays are in FFT order.
+the density that wrong frames have bent, and of the refinement. The withheld pixels choose among the rounds. A last
+joint fit (`final_joint_fit`) follows from the best, and the withheld pixels judge the result: it is taken only if it
+explains them better than the density alone, under the frames as the instrument states them. An interrupted run goes on
+with the round that it was in. Arrays are in FFT order.
 """
 
 import logging
@@ -11,20 +12,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from ...physics.diffraction.far_field import fftshift3, ifftshift3
 from .align import centring_shift
+from .final_joint_fit import FinalFit, fit_finally
 from .frame_corrections import FrameCorrections
 from .frame_fit import FrameParameters, corrected_pattern, no_corrections, with_positions
-from .joint_frames import STEPS, draw_deviations, fit_jointly, tight_support
-from .lost_frames import fill_gaps, has_gaps, init_measured
-from .multiresolution import resize
+from .frame_gauge import bright_frames, fit_lines, remove_gauge
+from .joint_frames import STEPS, fit_jointly, tight_support
+from .lost_frames import fill_gaps, has_gaps
 from .pattern import DevicePattern, PointSpread
-from .recipe import final_density, init_state_from_density, run_stage
 from .refinement import (
     SUPPORT_BLOCKS,
     RefinementState,
@@ -33,9 +33,8 @@ from .refinement import (
     refine_block,
     split_iterations,
 )
+from .renewed_projections import STAGES, project_anew
 from .settings import RefineSettings
-from .stages import Stage
-from .starts import INITIAL_THRESHOLD
 
 GAIN = 0.9
 """Ratio of free likelihoods below which fitted frames are taken."""
@@ -45,19 +44,14 @@ _PATIENCE = 4
 """Rounds without a better free likelihood after which it ends."""
 _REFINED = 60
 """Iterations of the refinement in a round."""
-_THRESHOLD = 0.25
-_STAGES = (
-    *(Stage("hio", 0.7, 25, False, shrink_wrap=(sigma, _THRESHOLD)) for sigma in (1.4, 1.3, 1.2, 1.2, 1.1, 1.0)),
-    *(Stage("er", 0.7, 15, False, shrink_wrap=(1.0, _THRESHOLD)),) * 2,
-)
-"""Projections of a round."""
+CYCLES = 6
+"""Cycles of the final fit, after each of which its support and its prior are set anew."""
+CYCLES_ALONE = 3
+"""Cycles of the final fit of the density alone, which begins where that with the frames has ended."""
 _STEP_ITERATIONS = 60
 """Iterations that a joint step counts as in the progress: those of its conjugate gradients, forwards and backwards."""
-ROUND_ITERATIONS = STEPS * _STEP_ITERATIONS + sum(stage.iterations for stage in _STAGES) + _REFINED
+ROUND_ITERATIONS = STEPS * _STEP_ITERATIONS + sum(stage.iterations for stage in STAGES) + _REFINED
 """Iterations of a round in the progress."""
-_BRIGHT = 1e-4
-"""Share of the counts from which on a frame's correction counts in the mean and the slope of all."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -127,7 +121,7 @@ def refine_round(
     density, corrections = _fit_frames(now.state, stated, now.corrections, settings, part_done)
     pattern = corrected_pattern(stated, corrections)
     gapless = fill_gaps(pattern) if has_gaps(stated) else pattern  # Wrong angles may leave gaps that are none.
-    state = init_measured(*_project(density, gapless, part_done), len(stated.counts))
+    state = project_anew(density, gapless, len(stated.counts), part_done)
     state = _refine(state, pattern, settings, part_done)
     llk_free = free_llk(state, pattern)
     _log.info("frames, round %d: free LLK %.4g", now.round + 1, llk_free)
@@ -139,25 +133,54 @@ def refine_round(
 
 
 def end_frames(
-    now: FramesUnderWay, state: RefinementState, stated: DevicePattern, settings: RefineSettings
+    now: FramesUnderWay,
+    state: RefinementState,
+    stated: DevicePattern,
+    settings: RefineSettings,
+    check_stop: Callable[[], None] = lambda: None,
 ) -> FrameRefinement:
-    """Take the best of the rounds, if it explains the withheld pixels better than the density alone.
+    """Fit density and frames finally, and take them if they explain the withheld pixels better than the density alone.
+
+    Rounds find a better density even where the angles are right. So the frames are compared with the same final fit of
+    the density alone, from where the rounds have led, under the frames as the instrument states them.
 
     Args:
         now: State after all rounds.
         state: Refined density under the frames as the instrument states them.
         stated: Pattern with these frames.
         settings: Choice of what was fitted.
+        check_stop: Callback between steps, which may raise to end the fit; resumed, it begins anew.
     """
-    before = free_llk(state, stated)
-    taken = now.least < GAIN * before
-    _log.info("frames fitted: free LLK %.4g, before %.4g: %s", now.least, before, "taken" if taken else "not taken")
-    numbers = {"frames_llk_free": float(now.least), "frames_llk_free_before": before, "frames_taken": float(taken)}
+    fit = fit_finally(now.best, now.best_corrections, stated, settings, CYCLES, check_stop)
+    fitted, corrections = _measured(fit, stated, settings, check_stop)
+    alone = fit_finally(
+        fitted, no_corrections(stated), stated, settings, CYCLES_ALONE, check_stop, (False, False, False)
+    )
+    control, _ = _measured(alone, stated, settings, check_stop)
+    pattern = corrected_pattern(stated, corrections)
+    llk_free, before, without = free_llk(fitted, pattern), free_llk(state, stated), free_llk(control, stated)
+    if without < GAIN * before:
+        state, before = control, without
+    taken = llk_free < GAIN * min(before, without)
+    text = "frames fitted: free LLK %.4g, %.4g in the rounds, %.4g with the stated frames: %s"
+    _log.info(text, llk_free, now.least, min(before, without), "taken" if taken else "not taken")
+    numbers = {"frames_llk_free": llk_free, "frames_llk_free_before": before, "frames_taken": float(taken)}
     if not taken:
         return FrameRefinement(state, stated, None, numbers)
-    fitted, pattern = _to_host(now.best_corrections), corrected_pattern(stated, now.best_corrections)
-    fitted = fitted._replace(deviations=_deviations(now, stated, settings))
-    return FrameRefinement(now.best, pattern, fitted, numbers | fitted.numbers())
+    on_host = _to_host(corrections)._replace(deviations=_deviations(fit, stated, settings))
+    return FrameRefinement(fitted, pattern, on_host, numbers | on_host.numbers())
+
+
+def _measured(
+    fit: FinalFit, stated: DevicePattern, settings: RefineSettings, check_stop: Callable[[], None]
+) -> tuple[RefinementState, FrameParameters]:
+    """Return density and corrections of a final fit in the measured array; the density is refined, if that helps."""
+    nz, ny, nx = stated.counts.shape
+    state, corrections = fit.measured((nz, ny, nx))
+    pattern = corrected_pattern(stated, corrections)
+    refined = _refine(state, pattern, settings, lambda iterations: check_stop())
+    better = min(state, refined, key=lambda one: free_llk(one, pattern))
+    return end_refinement(better), corrections
 
 
 def _fit_frames(
@@ -175,7 +198,7 @@ def _fit_frames(
         settings.fitted_frames,
         step_done=partial(part_done, _STEP_ITERATIONS),
     )
-    return _remove_gauge(density, corrections, stated)
+    return remove_gauge(density, corrections, stated)
 
 
 def _tighten(state: RefinementState) -> tuple[Complex[Array, "z y x"], Float[Array, "z y x"], PointSpread]:
@@ -186,61 +209,19 @@ def _tighten(state: RefinementState) -> tuple[Complex[Array, "z y x"], Float[Arr
     return density, support.astype(jnp.float32), _narrow_along(state.point_spread)
 
 
-def _deviations(now: FramesUnderWay, stated: DevicePattern, settings: RefineSettings) -> Float[np.ndarray, "frame 4"]:
-    """Compute the standard deviations of the best corrections, beside the mean and the slope of the offsets."""
-    draws = draw_deviations(*_tighten(now.best), with_positions(stated), now.best_corrections, settings.fitted_frames)
-    bright, draws = _bright_frames(stated), draws.astype(np.float64)
+def _deviations(fit: FinalFit, stated: DevicePattern, settings: RefineSettings) -> Float[np.ndarray, "frame 4"]:
+    """Compute the standard deviations of the corrections, beside the mean and the slope of the offsets."""
+    bright = bright_frames(stated)
+    draws = fit.deviations(settings.fitted_frames, len(stated.counts)).astype(np.float64)
     for draw in draws:
-        draw[:, :3] -= _fit_lines(draw[:, :3], bright)
+        draw[:, :3] -= fit_lines(draw[:, :3], bright)
     return np.fft.fftshift(np.sqrt(np.mean(draws**2, axis=0)), axes=0)
-
-
-def _bright_frames(stated: DevicePattern) -> np.ndarray:
-    """Mask of the frames whose corrections count in the mean and the slope of all."""
-    totals = np.asarray(stated.counts.sum(axis=(1, 2)), np.float64)
-    return np.asarray(totals > _BRIGHT * totals.sum())
 
 
 def _narrow_along(point_spread: PointSpread) -> PointSpread:
     """Limit the width along the curve to those across: angles that jitter widen it."""
     along, *across = point_spread.sigmas
     return point_spread._replace(sigmas=jnp.stack([jnp.minimum(along, sum(across) / 2), *across]))
-
-
-def _remove_gauge(
-    density: Complex[Array, "z y x"], corrections: FrameParameters, stated: DevicePattern
-) -> tuple[Complex[Array, "z y x"], FrameParameters]:
-    """Remove the mean and the slope of the offsets; the density gets the ramp that stands for the mean."""
-    bright, offsets = _bright_frames(stated), np.array(corrections.offsets, np.float64)
-    lines = _fit_lines(offsets, bright)
-    for axis, n in enumerate(density.shape):
-        ramp = np.exp(-2j * np.pi * lines[0, axis] * np.fft.fftfreq(n)).astype(np.complex64)
-        density = density * ramp.reshape([-1 if a == axis else 1 for a in range(3)])
-    offsets -= lines
-    return density, corrections._replace(offsets=jnp.asarray(offsets, jnp.float32))
-
-
-def _fit_lines(offsets: Float[np.ndarray, "frame axis"], bright: np.ndarray) -> Float[np.ndarray, "frame axis"]:
-    """Fit a line through the offsets of the bright frames along each axis; frames are in FFT order."""
-    frames = np.fft.fftfreq(len(offsets)) * len(offsets)
-    if bright.sum() < 2:
-        return np.zeros_like(offsets)
-    slopes, means = np.polyfit(frames[bright], offsets[bright], 1)
-    return np.asarray(means + slopes * frames[:, None])
-
-
-def _project(
-    density: Complex[Array, "z y x"], gapless: DevicePattern, part_done: Callable[[int], None]
-) -> tuple[Complex[Array, "z y x"], Float[Array, "z y x"], PointSpread]:
-    """Run the projections of a round from a density; return density, support and point-spread function."""
-    nz, ny, nx = gapless.counts.shape
-    density = resize(density, (nz, ny, nx))
-    state = init_state_from_density(density, jax.random.key(0), INITIAL_THRESHOLD, gapless)
-    for stage in _STAGES:
-        state = run_stage(state, gapless, stage)
-        state.iterate.block_until_ready()  # A request to stop waits for one stage, not for all.
-        part_done(stage.iterations)
-    return final_density(state, gapless), state.support, state.point_spread
 
 
 def _refine(

@@ -53,11 +53,16 @@ class _Unknowns(NamedTuple):
     frames: Float[Array, "frame 4"]
 
 
-def tight_support(density: Complex[np.ndarray, "z y x"]) -> np.ndarray:
-    """Find the largest connected part of a centred density, on the host."""
+def tight_support(density: Complex[np.ndarray, "z y x"], threshold: float = _TIGHT) -> np.ndarray:
+    """Find the largest connected part of a centred density, on the host.
+
+    Args:
+        density: Centred density.
+        threshold: Least blurred amplitude of the part, relative to the object's rms.
+    """
     amplitude = np.abs(density)
-    bright = jnp.asarray(amplitude > _TIGHT * amplitude.max(), jnp.float32)
-    inside = np.asarray(shrink_wrap(jnp.asarray(density), bright, _TIGHT_SIGMA, _TIGHT)) > 0
+    bright = jnp.asarray(amplitude > threshold * amplitude.max(), jnp.float32)
+    inside = np.asarray(shrink_wrap(jnp.asarray(density), bright, _TIGHT_SIGMA, threshold)) > 0
     labels, count = ndimage.label(inside)
     sizes = ndimage.sum(inside, labels, range(1, count + 1))
     return np.asarray(labels == 1 + int(np.argmax(sizes)))

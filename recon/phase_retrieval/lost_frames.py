@@ -32,11 +32,13 @@ def has_gaps(pattern: DevicePattern) -> bool:
     return pattern.positions is not None and has_wide_gap(np.asarray(pattern.positions[:, 0]))
 
 
-def fill_gaps(pattern: DevicePattern) -> DevicePattern:
+def fill_gaps(pattern: DevicePattern, least: float = 1.0) -> DevicePattern:
     """Put frames that are not measured in the wide gaps of a curve, for the projections.
 
     Args:
         pattern: Measured pattern.
+        least: Least number of planes, relative to the frames: with more of them the array reaches farther along the
+            curve than the gaps alone ask for, and holds a crystal that the median step would hardly sample.
 
     Returns:
         Pattern in the order of the positions, with as many planes as frames; the same where no frame is lost.
@@ -45,7 +47,7 @@ def fill_gaps(pattern: DevicePattern) -> DevicePattern:
         return pattern
     arrays = _to_host(pattern)
     count = len(arrays["positions"])
-    for planes in range(count, int(LARGEST * count) + 1):
+    for planes in range(int(least * count), int(LARGEST * count) + 1):
         scaled = _join_frames(_scale_steps(arrays, planes / count), planes)
         if len(scaled["positions"]) + _missing(scaled).sum() <= planes:
             break

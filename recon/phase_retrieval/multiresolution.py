@@ -100,7 +100,7 @@ def resample_support(support: Float[Array, "z y x"], shape: Shape) -> Float[Arra
     return inside
 
 
-def resize(array: Num[Array, "..."], shape: Shape, value: float = 0.0) -> Num[Array, "..."]:
+def resize(array: Num[Array, "..."], shape: tuple[int, ...], value: float = 0.0) -> Num[Array, "..."]:
     """Take the lowest frequencies of each axis, or insert new ones of one value between positive and negative ones."""
     for axis, size in enumerate(shape):
         n = array.shape[axis]

@@ -42,6 +42,7 @@ from .frame_refinement import (
     init_frames,
     refine_round,
 )
+from .further_search import asks_for_more, further_iterations, row_of, search_further
 from .lost_frames import fill_gaps, spread_evenly
 from .margin import refine_with_margin
 from .pattern import DevicePattern, to_device_pattern
@@ -133,7 +134,7 @@ class _Pipeline:
     """Pipeline under way: its input, callbacks and state.
 
     Several processes share out the starts of a group, ``group`` in number; ``projections`` are those of this process.
-    All else is the same in each. ``in_round`` iterations are those of a round of ``frames`` that has not ended.
+    All else is the same in each. ``in_part`` iterations are those of a part, as a round of ``frames``, under way.
     """
 
     data: DiffractionData
@@ -155,7 +156,7 @@ class _Pipeline:
     results: dict[str, RefinementState] = field(default_factory=dict)
     refining: RefinementUnderWay | None = None
     frames: FramesUnderWay | None = None
-    in_round: int = 0
+    in_part: int = 0
 
     def __post_init__(self) -> None:
         self.pattern: DevicePattern = to_device_pattern(self.data, self.settings.free, self.seed)
@@ -181,6 +182,7 @@ class _Pipeline:
 
     def run(self) -> PhasingResult:
         """Run everything that is left."""
+        self.table = self.table[: self.settings.starts]  # A checkpoint may hold rows of the further search.
         while len(self.table) < self.settings.starts:
             self._run_next_group()
         if not self.pool:
@@ -192,7 +194,7 @@ class _Pipeline:
                 self.refined[number] = self._refine(f"start {number}", partial(self._init_start, number))
                 self.pool = [one.without_arrays() if one.number == number else one for one in self.pool]
                 self._save()
-        frames = self._fit_frames(self._combine(selected))
+        frames = self._fit_frames(self._search_on(selected, self._combine(selected)))
         self.pattern = frames.pattern
         final, refinement = self._extend(frames.state)
         self.results.clear()
@@ -205,24 +207,19 @@ class _Pipeline:
         if not self.fits_frames:
             return FrameRefinement(state, self.pattern, None, {})
 
-        def part_done(iterations: int) -> None:
-            self.in_round += iterations
-            self._advance(iterations)
-            self._check_stop()
-
         now = self.frames or init_frames(state, self.pattern)
         while not now.has_ended:
-            now = refine_round(now, self.pattern, self.settings.refine, part_done)
-            self.in_round, self.frames = 0, now
+            now = refine_round(now, self.pattern, self.settings.refine, self._count_part)
+            self.in_part, self.frames = 0, now
             if now.has_ended:
                 left = (ROUNDS - now.round) * ROUND_ITERATIONS
                 self.skipped += left
                 self._advance(left)
             self._save()
-        return end_frames(now, state, self.pattern, self.settings.refine)
+        return end_frames(now, state, self.pattern, self.settings.refine, self._check_stop)
 
-    def _combine(self, selected: list[int]) -> RefinementState:
-        """Combine the refined starts, and refine their first mode."""
+    def _combine(self, selected: list[int], name: str = "mode") -> RefinementState:
+        """Combine the refined starts, and refine their first mode under a name."""
         solutions = [align_solutions(self.refined, selected, self.table, self.pattern)]
         best = best_solution(self.refined, selected, self.pattern)
         if len(solutions[0]) == 1:  # Nothing to combine: its refinement was the last.
@@ -233,8 +230,38 @@ class _Pipeline:
         def init() -> RefinementState:  # They are aligned anew with the result, and need no memory until then.
             return init_mode(combine(solutions.pop(), self.data.metric), members, self.settings.refine.threshold)
 
-        mode = self._refine_once("mode", init)
+        mode = self._refine_once(name, init)
         return choose_solution(best, mode, self.pattern)
+
+    def _search_on(self, selected: list[int], state: RefinementState) -> RefinementState:
+        """Add further starts where a curve has wide gaps and its result explains the withheld pixels badly."""
+        if not (self.withholds and self.settings.refine.iterations and asks_for_more(state, self.pattern)):
+            return state
+        self.total += further_iterations(self.plan, len(self.table), self.settings.refine.iterations)
+        first = len(self.table)
+
+        def refine(number: int, init: Callable[[], RefinementState]) -> RefinementState:
+            return self._refine_once(f"start {number}", lambda: self._end_part(init()))
+
+        further = search_further(
+            state, self.pattern, self.plan, first, self.seed, self.settings.start, self._count_part, refine
+        )
+        for number, one in enumerate(further, first):
+            self.refined[number] = one
+            self.table.append(row_of(number, one, self.pattern))
+        combined = self._combine([*selected, *range(first, len(self.table))], "mode of all")
+        return min(state, combined, key=partial(free_llk, pattern=self.pattern))
+
+    def _end_part(self, state: RefinementState) -> RefinementState:
+        """Note that a part that a resumed run would begin anew has ended; return its outcome."""
+        self.in_part = 0
+        return state
+
+    def _count_part(self, iterations: int) -> None:
+        """Count iterations of a part that a resumed run begins anew."""
+        self.in_part += iterations
+        self._advance(iterations)
+        self._check_stop()
 
     # Starts
 
@@ -387,7 +414,7 @@ class _Pipeline:
         """Hand the state to `save_checkpoint`."""
         state = PipelineState(self.table, self.pool, self.refined, self._join_group(), self.next_stage, self.skipped)
         state.results, state.refining, state.frames = self.results, self.refining, self.frames
-        done = self.done - self.in_round
+        done = self.done - self.in_part
         self.save_checkpoint(done, *to_checkpoint(state, done))
 
     def restore(self, checkpoint: Checkpoint) -> None:

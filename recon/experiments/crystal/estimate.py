@@ -33,8 +33,10 @@ PRODUCT_RATE = 2.5e10
 """[1/s] Floating-point operations of the products along the frames of such a curve."""
 FRAME_FIT_PROJECTIONS = 8 * 180
 """Projections of the fit of the frames, in all its rounds."""
-FRAME_FIT_COST = 8 * (60 * REFINEMENT_COST + 4 * 30 * 2 * REFINEMENT_COST) + 8 * 60 * 2 * REFINEMENT_COST
-"""Time of the rest of that fit, relative to a projection: refinement and joint steps of the rounds; errors."""
+FRAME_FIT_COST = 8 * (60 * REFINEMENT_COST + 4 * 30 * 2 * REFINEMENT_COST) + 2 * 60 * REFINEMENT_COST
+"""Time of the rest of the rounds, relative to a projection: refinement and joint steps; refinement after the last."""
+FINAL_FIT_COST = (6 + 3) * 4 * 30 * 2 * REFINEMENT_COST + 8 * 60 * 2 * REFINEMENT_COST
+"""Time of the final fit with and without the frames, and of the errors, in its larger array."""
 _COMPILE_SECONDS = 9.0
 """[s] Time in which the programs of phasing are compiled, on one core."""
 _FIT_COMPILE_SECONDS = 12.0
@@ -75,7 +77,8 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
     cores = usable_cores()
     # The FFT runs along one axis after the other: a second core helps little.
     planes, fits_frames = _largest_planes(acquisition, box, settings.acquisition.bin[0]), _fits_frames(phase)
-    frame_fit = fits_frames * (planes * FRAME_FIT_PROJECTIONS + FRAME_FIT_COST)
+    final_fit = max(extension, 1) * FINAL_FIT_COST
+    frame_fit = fits_frames * (planes * FRAME_FIT_PROJECTIONS + FRAME_FIT_COST + final_fit)
     iterations = planes * full_projections + refining_cost + frame_fit
     seconds = 2 * voxels * np.log2(voxels) * FFT_SECONDS * iterations / min(cores, 2) ** 0.5
     own_q = iterations + planes * (planes - 1) * full_projections if OFFSETS in acquisition else frame_fit
@@ -96,8 +99,9 @@ def estimate(settings: CrystalSettings, acquisition: Acquisition | None) -> Esti
         lines.append("each frame at its own q, since the curve is not even: iterations take two to four times as long")
     if planes > 1:
         lines.append(f"frames are lost: the array of the projections has up to {planes:g} times as many")
+        lines.append("if the withheld pixels are explained badly, up to four further starts and four rounds follow")
     if fits_frames:
-        lines.append(f"{_names_of_fits(phase)} fitted with the crystal, in up to 8 rounds")
+        lines.append(f"{_names_of_fits(phase)} fitted with the crystal, in up to 8 rounds and a last fit")
     shared = {"starts": phase.starts}
     return Estimate(int(memory), float(seconds), lines, shared, shared_on_cpu=False, compile_seconds=_COMPILE_SECONDS)
 

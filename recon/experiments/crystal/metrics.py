@@ -142,7 +142,7 @@ METRICS = (
     Metric("flux_correction_rms", "Fitted fluxes", "", "neither", "Standard deviation of the factors of the flux."),
     Metric("frames_taken", "Fitted frames taken", "", "neither", "1 if they explain the withheld pixels better."),
     Metric("frames_llk_free", "Free likelihood with fitted frames", "", "lower", "Deviance of the withheld pixels."),
-    Metric("frames_llk_free_before", "Free likelihood before", "", "lower", "The same before the frames were fitted."),
+    Metric("frames_llk_free_before", "Free likelihood before", "", "lower", "The same with the frames as stated."),
     Metric("background", "Background", "counts", "neither", "In each pixel, what the crystal did not make."),
     Metric("masked_fraction", "Masked", "", "neither", "Share of the pixels that were not used."),
     Metric("prtf_resolution_voxels", "PRTF resolution", "voxels", "lower", "The same in voxels of the measured array."),

@@ -472,7 +472,7 @@ class TestSize:
             estimate(settings(phase={"refine": {"angles": angles, "flux": angles}}), acquired(pattern()))
             for angles in (False, True)
         )
-        assert "angles, fluxes fitted with the crystal, in up to 8 rounds" in fitted.lines
+        assert "angles, fluxes fitted with the crystal, in up to 8 rounds and a last fit" in fitted.lines
         assert not any("fitted" in line for line in plain.lines)
         assert fitted.seconds > 1.5 * plain.seconds
 
