@@ -29,6 +29,10 @@ from .settings import RefineSettings
 THRESHOLD = 0.2
 """Threshold of the support: from the true density and angles of three simulated crystals the fit leaves the angles by
 0.04 to 0.06 steps (rms); with 0.1 by 0.07 to 0.08, with 0.3 by 0.11 to 0.15; without a margin by 0.09 to 0.12."""
+_NORMAL = 1.4826
+"""Standard deviation of a normal distribution over its median absolute value."""
+_OUTLYING = 3.0
+"""Distance from the others, in standard deviations, from which on a frame begins anew at its stated values."""
 _LEAST_SPREAD = 0.02
 """Smallest width of the prior [step, pixel, 1]."""
 _WIDEST: Prior = (1.0, 1.0, 1.0, 0.2)
@@ -90,7 +94,8 @@ def fit_finally(
     if settings.margin > 0:
         extended = extend_pattern(extended, settings.margin)
     nz, ny, nx = extended.counts.shape
-    bright, frames = bright_frames(extended), _resize_frames(corrections, nz)
+    bright = bright_frames(extended)
+    frames = _resize_frames(reset_outliers(corrections, bright_frames(stated)), nz)
     fit = FinalFit(
         *_centre(resample_density(state.density, (nz, ny, nx))), state.point_spread, extended, frames, _WIDEST
     )
@@ -115,10 +120,32 @@ def estimate_prior(corrections: FrameParameters, bright: np.ndarray) -> Prior:
     if bright.sum() < 3:
         return _WIDEST
     rest = (offsets - fit_lines(offsets, bright))[bright]
-    along, across = np.sqrt(np.mean(rest[:, 0] ** 2)), np.sqrt(np.mean(rest[:, 1:] ** 2))
-    spreads = along, across, across, np.std(flux[bright])
+    spreads = _spread(rest[:, 0]), _spread(rest[:, 1:]), _spread(rest[:, 1:]), np.std(flux[bright])
     a, y, x, f = (float(np.clip(spread, _LEAST_SPREAD, most)) for spread, most in zip(spreads, _WIDEST, strict=True))
     return a, y, x, f
+
+
+def reset_outliers(corrections: FrameParameters, bright: np.ndarray) -> FrameParameters:
+    """Put frames that stand out from the others back to the stated angles and rolls.
+
+    A faint frame at an end of the curve may have moved away to where no other frame tells what the crystal scatters.
+
+    Args:
+        corrections: Corrections of the frames.
+        bright: Mask of the frames that count.
+    """
+    offsets = np.array(corrections.offsets, np.float64)
+    if bright.sum() < 3:
+        return corrections
+    rest = offsets - fit_lines(offsets, bright)
+    spreads = [max(_spread(rest[bright][:, axis]), _LEAST_SPREAD) for axis in range(3)]
+    away = (np.abs(rest) > _OUTLYING * np.array(spreads)).any(axis=1)
+    return corrections._replace(offsets=jnp.where(jnp.asarray(away)[:, None], 0.0, corrections.offsets))
+
+
+def _spread(values: np.ndarray) -> float:
+    """Estimate a standard deviation by the median, which a few values far away hardly change."""
+    return float(_NORMAL * np.median(np.abs(values)))
 
 
 def _centre(density: Complex[Array, "z y x"]) -> tuple[Complex[Array, "z y x"], Float[Array, "z y x"]]:

@@ -86,7 +86,7 @@ class FrameRefinement(NamedTuple):
     """Outcome of a refinement with the frames.
 
     Args:
-        state: Density; the given one if the frames were not taken.
+        state: Density; if the frames were not taken the given one, or its final fit, if that is better.
         pattern: Pattern under the fitted frames.
         corrections: Corrections of the frames; None if they were not taken.
         numbers: Free likelihoods before and after, and whether the frames were taken.
