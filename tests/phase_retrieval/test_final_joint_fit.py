@@ -50,6 +50,7 @@ def test_a_frame_that_stands_out_begins_anew() -> None:
     np.testing.assert_allclose(reset_outliers(corrections(drift), every).offsets[:, 0], drift, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_smooth_error_of_the_angles_is_found() -> None:
     """Ends that are off against the middle, of a crystal on half voxels whose edges scatter beyond the detector."""
     shape = (COUNT, 16, 16)
