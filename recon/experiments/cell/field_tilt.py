@@ -17,6 +17,7 @@ from .illumination import incident_wave
 from .light_description import AXES, Description, settings_of
 from .light_names import ORIENTATIONS
 from .schema import PATHS
+from .view_selection import list_numbers
 
 _LEAST_CYCLES = 1.5
 """Cycles of the tilt across an image from which a border shows it."""
@@ -54,6 +55,34 @@ def _divide(
     return np.asarray(np.where(is_lit, field / np.where(is_lit, empty, 1), 1))
 
 
+def empty_field_faults(acquisition: Acquisition) -> list[Diagnostic]:
+    """Find a field without the specimen by which no field can be divided.
+
+    It belongs to intensities, is dark, or has a tilt that the fields have not, or lacks theirs: the quotient of both
+    then has a tilt, which shows at its border also where the phase of the optics hides it in the fields.
+    """
+    if "empty_field" not in acquisition:
+        return []
+    where, empty = acquisition.place("empty_field", PATHS), acquisition["empty_field"]
+    if "field" not in acquisition:
+        message = "complex fields are divided by an empty field, and the measurement is of intensities"
+        return [Diagnostic(where, message, "name images of the empty field as acquisition.background")]
+    levels = np.atleast_1d(np.median(np.abs(empty), axis=(-2, -1)))
+    dark = np.flatnonzero(levels <= _LEAST_AMPLITUDE * levels.max())
+    if dark.size:
+        views = f" in views {list_numbers(dark)}" if len(levels) > 1 else ""
+        message = f"the field without the specimen is dark in half of its pixels or more{views}"
+        return [Diagnostic(where, message, "name the field of the light alone, or leave out acquisition.empty_field")]
+    arrays = {**acquisition.arrays, "field": _divide(acquisition["field"], empty)}
+    shares = _shares_of_tilts(replace(acquisition, arrays=arrays))
+    if not shares or max(shares[:-1]) < max(_CLEAR, 2 * shares[-1]):
+        return []
+    message = "divided by the field without the specimen, the fields still have a tilt: one of both includes that of "
+    message += f"the light, and the other does not (a tilt explains {max(shares[:-1]):.0%} of the border)"
+    remedy = "name an empty field for each view, under the same light; or fields and an empty field that are both "
+    return [Diagnostic(where, message, f"{remedy}without the tilt, with acquisition.field_tilt: removed")]
+
+
 def tilt_faults(acquisition: Acquisition, config: CellAcquisition) -> list[Diagnostic]:
     """Find fields whose border shows another tilt than the described one.
 
@@ -66,20 +95,10 @@ def tilt_faults(acquisition: Acquisition, config: CellAcquisition) -> list[Diagn
         places = {**acquisition.places, "field": acquisition.place("empty_field", PATHS)}
         arrays = {**acquisition.arrays, "field": acquisition["empty_field"]}
         acquisition = replace(acquisition, arrays=arrays, places=places)
-    if not {"field", "illumination_na", "pixel_size", "wavelength"} <= acquisition.arrays.keys():
+    shares = _shares_of_tilts(acquisition)
+    if not shares:
         return []
-    field, light = acquisition["field"], acquisition["illumination_na"]
-    if light.shape != (len(field), 2):
-        return []
-    cycles = np.abs(light) * np.array(field.shape[1:]) * acquisition["pixel_size"] / float(acquisition["wavelength"])
-    tilted = np.flatnonzero(cycles.max(axis=1) > _LEAST_CYCLES)
-    if len(tilted) < _FEWEST_VIEWS:
-        return []
-    tilted = tilted[:: -(-len(tilted) // _MOST_VIEWS)]
-    lights = [light @ Description(orientation).matrix for orientation in range(len(AXES))]
-    shares = [_border_share(acquisition, each, tilted) for each in (*lights, 0 * light)]
-    bare = len(AXES)
-    described, best = bare if config.field_tilt == "removed" else 0, int(np.argmax(shares))
+    described, best = len(AXES) if config.field_tilt == "removed" else 0, int(np.argmax(shares))
     if shares[best] < _CLEAR or shares[described] > shares[best] / 2:
         return []
     return [
@@ -109,6 +128,26 @@ def _fault(acquisition: Acquisition, config: CellAcquisition, best: int, shares:
     if ORIENTATIONS[best] == "turned by 180°":
         remedy += "; or negate the phases of the fields, if they are of the opposite sign (light exp(-ikz))"
     return Diagnostic(where, message, remedy)
+
+
+def _shares_of_tilts(acquisition: Acquisition) -> list[float]:
+    """Compute the share of the border in the tilt of the light in each orientation, and last in none.
+
+    Returns:
+        None of fields whose light is not described, or is tilted too little for a border to show it.
+    """
+    if not {"field", "illumination_na", "pixel_size", "wavelength"} <= acquisition.arrays.keys():
+        return []
+    field, light = acquisition["field"], acquisition["illumination_na"]
+    if light.shape != (len(field), 2):
+        return []
+    cycles = np.abs(light) * np.array(field.shape[1:]) * acquisition["pixel_size"] / float(acquisition["wavelength"])
+    tilted = np.flatnonzero(cycles.max(axis=1) > _LEAST_CYCLES)
+    if len(tilted) < _FEWEST_VIEWS:
+        return []
+    tilted = tilted[:: -(-len(tilted) // _MOST_VIEWS)]
+    lights = [light @ Description(orientation).matrix for orientation in range(len(AXES))]
+    return [_border_share(acquisition, each, tilted) for each in (*lights, 0 * light)]
 
 
 def _border_share(

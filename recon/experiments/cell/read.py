@@ -18,7 +18,7 @@ from .config_acquisition import CellAcquisition
 from .crop import bin_acquisition, crop_range, shift_volume
 from .dark_level import dark_level_warnings
 from .described_light import resolve_illumination
-from .field_tilt import restore_tilt, tilt_faults
+from .field_tilt import empty_field_faults, restore_tilt, tilt_faults
 from .focus import resolve_focus
 from .preprocess import brightness_of
 from .repeated_views import average_repeats
@@ -67,7 +67,7 @@ def read(settings: CellSettings, path: Path) -> Acquisition:
     if {"images", "field"} & set(acquisition.arrays):
         acquisition = resolve_focus(acquisition, config, selection.views, selection.count)
         if not faults:
-            faults += tilt_faults(acquisition, config)
+            faults += [*empty_field_faults(acquisition), *tilt_faults(acquisition, config)]
             acquisition = restore_tilt(acquisition, config)
         if config.average_repeats:
             acquisition = average_repeats(acquisition)

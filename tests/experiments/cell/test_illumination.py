@@ -207,3 +207,27 @@ def test_fields_are_divided_by_those_without_the_specimen(tmp_path: Path) -> Non
             read(cell(background="/counts"), path)
     with pytest.raises(DataError, match=r"/empty.*that transposed explains.*axes=\[y,x\]"):
         read(cell(empty_field="/empty", light_correction="{axes: [x, y]}"), tmp_path / "True.h5")
+
+
+def test_an_empty_field_that_cannot_divide_the_fields_is_refused(tmp_path: Path) -> None:
+    y, x = np.meshgrid(np.linspace(-1, 1, 48), np.linspace(-1, 1, 40), indexing="ij")
+    optics = np.exp(1j * (4 * x**2 + 3 * x * y))  # It hides the tilt at the border of the fields.
+    tilted, bare = (field_scan(tmp_path / f"{name}.h5", tilted=name == "tilted") for name in ("tilted", "bare"))
+    light = None
+    for path in (tilted, bare):
+        with h5py.File(path, "r+") as file:
+            light = file["measurement/field"][()] if light is None else light
+            file["measurement/field"][...] *= optics
+            file["one"], file["each"], file["dark"] = optics, light * optics, 0 * light
+            file["half_dark"] = light * np.array([1, 0, 1, 0])[:, None, None]
+    for path, name, tilt in ((tilted, "one", "included"), (bare, "each", "removed")):
+        with pytest.raises(DataError, match=rf"/{name}: divided by .* still have a tilt.*one of both includes"):
+            read(cell(empty_field=f"/{name}", field_tilt=tilt), path)
+    for name, views in (("dark", " in views 0, 1, 2, 3"), ("half_dark", " in views 1, 3")):
+        with pytest.raises(DataError, match=rf"/{name}: .* is dark .*{views};"):
+            read(cell(empty_field=f"/{name}"), tilted)
+    images = scan(tmp_path / "images.h5", illumination_na=np.zeros((4, 2)))
+    with h5py.File(images, "r+") as file:
+        file["one"] = np.ones(file["measurement/images"].shape[1:], complex)
+    with pytest.raises(DataError, match=r"/one: .*of intensities.*acquisition\.background"):
+        read(cell(empty_field="/one"), images)
