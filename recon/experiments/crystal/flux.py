@@ -5,6 +5,7 @@ The logarithm of their ratio, its median over the blocks, is the step there. Fri
 the curve is coarse; one or more frames under another flux have two of opposite sign that exceed all others.
 """
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -33,6 +34,8 @@ _ASYMMETRY = 0.5
 """Largest difference between the two steps of a run, relative to their mean."""
 _CANDIDATES = 6
 """Number of the largest steps among which a pair is sought."""
+_SHOWN = 5
+"""Most frames that a message names one by one."""
 
 Counts = Float[np.ndarray, "frame y x"]
 
@@ -42,14 +45,16 @@ def flux_warnings(
     good: Bool[np.ndarray, "frame y x"],
     monitor: Float[np.ndarray, " frame"] | None,
     where: str,
+    numbers: Sequence[int] = (),
 ) -> list[Diagnostic]:
-    """Warn of a run of frames that hold far less or more than their neighbours let expect.
+    """Warn of one or more frames that hold far less or more than their neighbours let expect.
 
     Args:
         counts: Counts.
         good: Mask of the pixels to use.
         monitor: Flux in each frame, which explains jumps of its own; None if unknown.
         where: Place of the frames, for messages.
+        numbers: Numbers of the frames in the file, which may be sorted or selected; those from 0 on if empty.
     """
     sums = _block_sums(counts * good.all(axis=0))
     steps, errors = _steps(sums, np.ones(len(sums)) if monitor is None else monitor / monitor.mean())
@@ -59,15 +64,24 @@ def flux_warnings(
     first, last = pair
     factor = float(np.exp((steps[first] - steps[last]) / (2 if last > first + 1 else 2 * _BOTH_SIDES)))
     share = f"{factor:.2g} of" if factor < 1 else f"{factor:.2g} times"
-    if last > first + 1:
-        frames, remedy = f"frames {first + 1} to {last} hold {share} what their", "acquisition.monitor"
-    else:
-        frames, remedy = f"frame {last} holds {share} what its", "acquisition.monitor, or mask it (acquisition.mask)"
+    named = (numbers or range(len(counts)))[first + 1 : last + 1]
+    is_single = len(named) == 1
+    held = f"holds {share} what its" if is_single else f"hold {share} what their"
     message = (
-        f"the flux jumps: {frames} neighbours let expect; name the "
-        f"flux, or the transmission of the filters, in each frame: {remedy}"
+        f"the flux jumps: {_name_frames(named)} {held} neighbours let expect; name the flux, or the transmission of "
+        f"the filters, in each frame: acquisition.monitor{', or mask it (acquisition.mask)' if is_single else ''}"
     )
     return [Diagnostic(where, message)]
+
+
+def _name_frames(numbers: Sequence[int]) -> str:
+    """Name frames by their numbers: ``frame 4``, ``frames 4 to 9``, or ``frames 4, 6, 8`` where others lie between."""
+    if len(numbers) == 1:
+        return f"frame {numbers[0]}"
+    ordered = sorted(numbers)
+    if ordered[-1] - ordered[0] == len(ordered) - 1:
+        return f"frames {ordered[0]} to {ordered[-1]}"
+    return f"frames {', '.join(map(str, ordered[:_SHOWN]))}{', …' if len(ordered) > _SHOWN else ''}"
 
 
 def _block_sums(counts: Counts) -> Float[np.ndarray, "frame block"]:

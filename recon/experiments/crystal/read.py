@@ -133,7 +133,7 @@ def read_selected(settings: CrystalSettings, path: Path) -> tuple[Acquisition, F
     if faults:
         raise DataError(*dict.fromkeys(faults))
     _report_warnings(warnings_for(acquisition), refuse=section.doubtful == "refuse")
-    _report_warnings([*_flux_warnings(acquisition), *_cut_curve_warnings(acquisition)], refuse=False)
+    _report_warnings([*_flux_warnings(acquisition, selection), *_cut_curve_warnings(acquisition)], refuse=False)
     if "reciprocal_basis" not in acquisition:
         _log.warning(
             "there is no reciprocal basis: the volume is in voxels, without displacement and strain, unless "
@@ -169,11 +169,11 @@ def _add_geometry(
     return add_reflection(acquisition, circles, selection, require_even=require_even), selection
 
 
-def _flux_warnings(acquisition: Acquisition) -> list[Diagnostic]:
+def _flux_warnings(acquisition: Acquisition, selection: FrameSelection) -> list[Diagnostic]:
     """Warn of jumps of the flux that the monitor does not explain."""
     monitor = acquisition.arrays.get("monitor")
     images, where = acquisition["images"], acquisition.place("images")
-    return flux_warnings(images, good_voxels(acquisition), monitor, where)
+    return flux_warnings(images, good_voxels(acquisition), monitor, where, selection.indices)
 
 
 def _cut_curve_warnings(acquisition: Acquisition) -> list[Diagnostic]:

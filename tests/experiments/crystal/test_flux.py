@@ -29,6 +29,23 @@ def test_filters_for_the_brightest_frames_are_named_unless_the_monitor_explains_
     assert flux_warnings(counts, good, None, "") == []
 
 
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        (range(10, 58), "frames 30 to 38 hold"),
+        (range(47, -1, -1), "frames 19 to 27 hold"),
+        (range(0, 96, 2), "frames 40, 42, 44, 46, 48, … hold"),
+    ],
+    ids=["part", "reversed", "every second"],
+)
+def test_frames_are_named_by_their_numbers_in_the_file(numbers: range, text: str) -> None:
+    counts, flux = crystal(), np.ones(48)
+    flux[20:29] = 0.12
+    filtered = np.random.default_rng(1).binomial(counts.astype(int), flux[:, None, None]).astype(float)
+    (warning,) = flux_warnings(filtered, np.ones(counts.shape, bool), None, "", numbers)
+    assert text in str(warning)
+
+
 @pytest.mark.parametrize("width", [1.2, 1.5, 2.8, 4.0, 7.0])
 @pytest.mark.parametrize("top", [200.0, 2e4])
 def test_peaks_and_dark_fringes_are_no_jumps(width: float, top: float) -> None:

@@ -194,6 +194,19 @@ class TestUnevenCurve:
         np.testing.assert_array_equal(result["images"], counts()[order][by_angle])
         assert "stepped back 2 times" in caplog.text
 
+    def test_a_frame_under_another_flux_is_named_by_its_number_in_the_file(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        order = np.r_[0:8, 6:20, 20:22]  # The frames behind the step back are two later in the file.
+        path = write_scan(tmp_path, eta=ETA[order])
+        with h5py.File(path, "a") as file:
+            z, y, x = (np.exp(-(((np.arange(n) - m) / 6) ** 2)) for n, m in zip(SHAPE, PEAK, strict=True))
+            frames = np.random.default_rng(0).poisson(3e3 * z[:, None, None] * y[:, None] * x + 0.02)[order]
+            frames[14] //= 4
+            file["data"][...] = frames.astype(np.uint16)
+        read(parse_config(CONFIG), path)
+        assert "frame 14 holds" in caplog.text
+
     def test_even_steps_may_be_asked_for(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         result = read_scan(tmp_path, "acquisition.uneven=even", eta=ETA + 0.3 * JITTER)
         assert "frame_offsets" not in result
