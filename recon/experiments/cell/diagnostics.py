@@ -49,6 +49,8 @@ def specimen_numbers(forward_model: CellForwardModel, volume: Volume) -> dict[st
     planes = np.sqrt((contrast**2).mean(axis=(1, 2)))
     if len(planes) > 2 and planes.max() > 0:
         numbers["contrast_at_faces"] = float(max(planes[0], planes[-1]) / planes.max())
+        if contrast[0].std() > 0 and contrast[-1].std() > 0:
+            numbers["faces_correlation"] = float(np.corrcoef(contrast[0].ravel(), contrast[-1].ravel())[0, 1])
     numbers |= _side_numbers(forward_model, contrast)
     spread = volume.values.get(UNCERTAINTY + REFRACTIVE_INDEX.name)
     if spread is not None and np.any(contrast):

@@ -188,6 +188,14 @@ METRICS = (
         "specimen reaches out of the box.",
     ),
     Metric(
+        "faces_correlation",
+        "Correlation of the faces of the box",
+        "",
+        "neither",
+        "Correlation of the contrast of the first plane with that of the last: near 1 with strong contrast in both, the "
+        "specimen is drawn out along z through the whole box.",
+    ),
+    Metric(
         "contrast_at_sides",
         "Contrast at the border of the images",
         "",

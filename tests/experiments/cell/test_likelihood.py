@@ -218,3 +218,21 @@ def test_a_specimen_that_the_border_of_the_images_cuts_is_seen_at_the_sides_of_i
     assert cut["contrast_at_sides"] > 0.9
     assert cut["light_reach"] == pytest.approx(half_depth * sine / np.sqrt(1 - sine**2) + 500e-9 / 0.6)
     assert "contrast_at_sides" not in numbers(-2.4e-6, "[8 um, 8 um]")
+
+
+def test_a_specimen_that_is_drawn_out_through_the_box_makes_its_faces_alike() -> None:
+    seen = likelihood(settings(), acquisition())
+    z, y, x = seen.geometry.lattice.axes
+
+    def numbers(tilt: float) -> dict[str, float]:
+        """Numbers of a rod from face to face, whose axis is tilted by a tangent."""
+        centre = tilt * z[:, None, None]
+        inside = (y[None, :, None] - centre) ** 2 + x[None, None, :] ** 2 < 0.8e-6**2
+        index = np.where(inside, 1.36, 1.33).astype(np.float32)
+        return specimen_numbers(seen, Volume("cell", z, y, x, {"refractive_index": index}, (REFRACTIVE_INDEX,)))
+
+    upright, tilted = numbers(0.0), numbers(0.6)
+    assert upright["contrast_at_faces"] > 0.9
+    assert tilted["contrast_at_faces"] > 0.9
+    assert upright["faces_correlation"] == pytest.approx(1, abs=1e-6)
+    assert tilted["faces_correlation"] < 0.2

@@ -58,6 +58,15 @@ def test_structure_left_asks_for_absorption_where_none_was_tried() -> None:
         assert ("physics.absorption: true" in reason.remedy) == is_asked
 
 
+def test_a_deep_box_is_unresolved_where_it_is_full_and_its_faces_are_alike() -> None:
+    drawn_out = {"depth_resolved": 2.7, "contrast_at_faces": 0.79, "faces_correlation": 0.83}
+    (reason,) = judge(**drawn_out).reasons
+    assert reason.name == "depth-unresolved"
+    assert "volume.depth" in reason.remedy
+    for right in ({"depth_resolved": 1.3}, {"contrast_at_faces": 0.3}, {"faces_correlation": 0.2}):
+        assert judge(**drawn_out | right).soundness is Soundness.SOUND
+
+
 @pytest.mark.parametrize(
     ("name", "numbers"),
     [
