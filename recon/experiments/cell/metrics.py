@@ -192,8 +192,8 @@ METRICS = (
         "Correlation of the faces of the box",
         "",
         "neither",
-        "Correlation of the contrast of the first plane with that of the last: near 1 with strong contrast in both, the "
-        "specimen is drawn out along z through the whole box.",
+        "Correlation of the contrast of the first plane with that of the last: near 1, with strong contrast in both, "
+        "the specimen is drawn out along z through the whole box.",
     ),
     Metric(
         "contrast_at_sides",

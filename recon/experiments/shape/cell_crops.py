@@ -189,10 +189,22 @@ def largest_number(values: np.ndarray) -> float | None:
     return 1.0 if dtype.kind == "b" else float(np.iinfo(dtype).max) if dtype.kind in "iu" else None
 
 
-def without_dark(values: np.ndarray, dark: float) -> np.ndarray:
-    """Subtract the dark level of a camera from a picture, which keeps its data type; noise below it becomes 0."""
+def without_dark(values: np.ndarray, dark: float, where: str) -> np.ndarray:
+    """Subtract the dark level of a camera from a picture, which keeps its data type; noise below it becomes 0.
+
+    Args:
+        values: Brightness, as the file has it.
+        dark: Level of a pixel without light.
+        where: File or dataset, for the message.
+
+    Raises:
+        DataError: If no pixel is brighter.
+    """
     if not dark:
         return values
+    if values.size and values.max() <= dark:
+        message = f"no pixel is brighter than acquisition.dark, {dark:g}: the brightest is {values.max():g}"
+        raise DataError(Diagnostic(where, message, "give the brightness of a pixel without light, as the file has it"))
     rest = np.maximum(values.astype(np.float64) - dark, 0)
     return np.asarray((np.rint(rest) if values.dtype.kind in "iu" else rest).astype(values.dtype))
 

@@ -157,7 +157,8 @@ def _read_crops(
     Raises:
         DataError: If the mask makes no sense.
     """
-    image, values = without_dark(acquisition["images"][index], settings.dark), acquisition["mask"][index]
+    place = acquisition.place("images", PATHS)
+    image, values = without_dark(acquisition["images"][index], settings.dark, place), acquisition["mask"][index]
     crop = _whole_crop(acquisition, index, number, _normalise_stored(image))
     mask = interpret_mask(values, image, settings, crop.where)
     if values.dtype.kind == "f" and values.max(initial=0) <= 1 and mask.labels is None:
@@ -173,7 +174,7 @@ def _read_crops(
             mask=None if one.mask is None else _section_share(one.mask, settings, acquisition.place(MASK, PATHS)),
             image=None
             if one.image is None
-            else np.asarray(without_dark(one.image, settings.dark) * factor, np.float32),
+            else np.asarray(without_dark(one.image, settings.dark, place) * factor, np.float32),
         )
         for one in read_sections(acquisition)[index]
     ]

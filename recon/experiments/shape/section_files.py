@@ -160,7 +160,7 @@ def read_file(sections: Sections, name: str, part: str, settings: ShapeAcquisiti
     place = sections.place(name)
     with guard(place):
         read = decode_image(sections.read(name), PurePosixPath(name).suffix.lower(), place, part, settings)
-    return replace(read, values=without_dark(read.values, settings.dark)) if part == "image" else read
+    return replace(read, values=without_dark(read.values, settings.dark, place)) if part == "image" else read
 
 
 def describe_folder(path: Path) -> list[str] | None:

@@ -258,3 +258,5 @@ def test_a_dark_level_of_a_camera_is_named_and_subtracted(
     assert "nowhere dark" not in caplog.text
     assert image.min() == 0
     np.testing.assert_allclose(image, clean / 400, atol=0.03)
+    with pytest.raises(DataError, match=r"no pixel is brighter than acquisition\.dark, 3000: the brightest is 50\d"):
+        reading(offset, dark=3000)
