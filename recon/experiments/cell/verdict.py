@@ -250,7 +250,12 @@ def _depth(numbers: Numbers) -> Iterator[Reason]:
         text = "the specimen is drawn out along z through the whole box: the first and the last plane are alike "
         text += f"(correlation {correlation:.2f}) and hold up to {100 * numbers['contrast_at_faces']:.0f} % of the "
         text += "contrast of the strongest plane: the box, not the images, decides how thick and how dense it is"
-        yield Reason("depth-unresolved", text, f"{remedy}, a box no deeper than the specimen bounds it (volume.depth)")
+        remedy += ", a box no deeper than the specimen bounds it (volume.depth)"
+        if not numbers.get("sign_chosen"):
+            remedy += (
+                "; so do more steps (fit.steps), and fit.sign: nonnegative if nothing is less dense than the medium"
+            )
+        yield Reason("depth-unresolved", text, remedy)
 
 
 def _mass(numbers: Numbers) -> Iterator[Reason]:

@@ -63,6 +63,8 @@ def test_a_deep_box_is_unresolved_where_it_is_full_and_its_faces_are_alike() -> 
     (reason,) = judge(**drawn_out).reasons
     assert reason.name == "depth-unresolved"
     assert "volume.depth" in reason.remedy
+    assert "fit.sign: nonnegative" in reason.remedy
+    assert "fit.sign" not in judge(**drawn_out, sign_chosen=1.0).reasons[0].remedy
     for right in ({"depth_resolved": 1.3}, {"contrast_at_faces": 0.3}, {"faces_correlation": 0.2}):
         assert judge(**drawn_out | right).soundness is Soundness.SOUND
 
