@@ -52,6 +52,8 @@ _STEP_ITERATIONS = 60
 """Iterations that a joint step counts as in the progress: those of its conjugate gradients, forwards and backwards."""
 ROUND_ITERATIONS = STEPS * _STEP_ITERATIONS + sum(stage.iterations for stage in STAGES) + _REFINED
 """Iterations of a round in the progress."""
+FINAL_ITERATIONS = (CYCLES + CYCLES_ALONE) * STEPS * _STEP_ITERATIONS + 2 * _REFINED
+"""Iterations of the final fits in the progress."""
 _log = logging.getLogger(__name__)
 
 
@@ -137,7 +139,7 @@ def end_frames(
     state: RefinementState,
     stated: DevicePattern,
     settings: RefineSettings,
-    check_stop: Callable[[], None] = lambda: None,
+    part_done: Callable[[int], None] = lambda iterations: None,
 ) -> FrameRefinement:
     """Fit density and frames finally, and take them if they explain the withheld pixels better than the density alone.
 
@@ -149,14 +151,15 @@ def end_frames(
         state: Refined density under the frames as the instrument states them.
         stated: Pattern with these frames.
         settings: Choice of what was fitted.
-        check_stop: Callback between steps, which may raise to end the fit; resumed, it begins anew.
+        part_done: Callback after each part, with its iterations; it may raise to end the fit. Resumed, it begins anew.
     """
-    fit = fit_finally(now.best, now.best_corrections, stated, settings, CYCLES, check_stop)
-    fitted, corrections = _measured(fit, stated, settings, check_stop)
+    step_done = partial(part_done, _STEP_ITERATIONS)
+    fit = fit_finally(now.best, now.best_corrections, stated, settings, CYCLES, step_done)
+    fitted, corrections = _measured(fit, stated, settings, part_done)
     alone = fit_finally(
-        fitted, no_corrections(stated), stated, settings, CYCLES_ALONE, check_stop, (False, False, False)
+        fitted, no_corrections(stated), stated, settings, CYCLES_ALONE, step_done, (False, False, False)
     )
-    control, _ = _measured(alone, stated, settings, check_stop)
+    control, _ = _measured(alone, stated, settings, part_done)
     pattern = corrected_pattern(stated, corrections)
     llk_free, before, without = free_llk(fitted, pattern), free_llk(state, stated), free_llk(control, stated)
     if without < GAIN * before:
@@ -172,13 +175,13 @@ def end_frames(
 
 
 def _measured(
-    fit: FinalFit, stated: DevicePattern, settings: RefineSettings, check_stop: Callable[[], None]
+    fit: FinalFit, stated: DevicePattern, settings: RefineSettings, part_done: Callable[[int], None]
 ) -> tuple[RefinementState, FrameParameters]:
     """Return density and corrections of a final fit in the measured array; the density is refined, if that helps."""
     nz, ny, nx = stated.counts.shape
     state, corrections = fit.measured((nz, ny, nx))
     pattern = corrected_pattern(stated, corrections)
-    refined = _refine(state, pattern, settings, lambda iterations: check_stop())
+    refined = _refine(state, pattern, settings, part_done)
     better = min(state, refined, key=lambda one: free_llk(one, pattern))
     return end_refinement(better), corrections
 
@@ -227,7 +230,7 @@ def _narrow_along(point_spread: PointSpread) -> PointSpread:
 def _refine(
     state: RefinementState, pattern: DevicePattern, settings: RefineSettings, part_done: Callable[[int], None]
 ) -> RefinementState:
-    """Run the refinement of a round."""
+    """Run the refinement of a round, or of the outcome of a final fit."""
     for i, iterations in enumerate(split_iterations(_REFINED)):
         state = refine_block(state, pattern, iterations, settings, shrink=i % SUPPORT_BLOCKS == 0)
         part_done(iterations)

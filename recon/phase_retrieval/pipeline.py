@@ -34,6 +34,7 @@ from .checkpoint import (
 from .combine import combine
 from .data import DiffractionData
 from .frame_refinement import (
+    FINAL_ITERATIONS,
     ROUND_ITERATIONS,
     ROUNDS,
     FrameRefinement,
@@ -134,7 +135,8 @@ class _Pipeline:
     """Pipeline under way: its input, callbacks and state.
 
     Several processes share out the starts of a group, ``group`` in number; ``projections`` are those of this process.
-    All else is the same in each. ``in_part`` iterations are those of a part, as a round of ``frames``, under way.
+    All else is the same in each. ``in_part`` iterations are those of a part, as a round of ``frames``, which a resumed
+    run begins anew.
     """
 
     data: DiffractionData
@@ -168,7 +170,8 @@ class _Pipeline:
         self.total = self.plan.iterations(self.settings.starts)
         refinements = min(self.settings.keep, self.settings.starts)
         refinements += (refinements > 1) + 2 * self.has_margin
-        self.total += refinements * self.settings.refine.iterations + self.fits_frames * ROUNDS * ROUND_ITERATIONS
+        self.total += refinements * self.settings.refine.iterations
+        self.total += self.fits_frames * (ROUNDS * ROUND_ITERATIONS + FINAL_ITERATIONS)
 
     @property
     def fits_frames(self) -> bool:
@@ -182,7 +185,8 @@ class _Pipeline:
 
     def run(self) -> PhasingResult:
         """Run everything that is left."""
-        self.table = self.table[: self.settings.starts]  # A checkpoint may hold rows of the further search.
+        self.table = self.table[: self.settings.starts]  # A checkpoint may hold those of the further search.
+        self.refined = {number: state for number, state in self.refined.items() if number < self.settings.starts}
         while len(self.table) < self.settings.starts:
             self._run_next_group()
         if not self.pool:
@@ -216,7 +220,8 @@ class _Pipeline:
                 self.skipped += left
                 self._advance(left)
             self._save()
-        return end_frames(now, state, self.pattern, self.settings.refine, self._check_stop)
+        # Whatever follows, a resumed run begins the final fit anew: its iterations stay those of a part under way.
+        return end_frames(now, state, self.pattern, self.settings.refine, self._count_part)
 
     def _combine(self, selected: list[int], name: str = "mode") -> RefinementState:
         """Combine the refined starts, and refine their first mode under a name."""

@@ -185,6 +185,15 @@ def test_a_stopped_fit_of_frames_goes_on_with_its_round(monkeypatch: pytest.Monk
     np.testing.assert_array_equal(resumed.density, whole.density)
     assert resumed.numbers == whole.numbers
 
+    last = next(one for one in reversed(checkpoints) if one.metadata["frames"] and one.metadata["frames"]["round"] == 2)
+    progress.clear()
+    with pytest.raises(Stopped):  # In the final fit, which begins anew.
+        phase(data, settings, 1, note, lambda: "asked" if progress else None, last, save)
+    assert progress[-1] > checkpoints[-1].step == last.step
+    resumed = phase(data, settings, 1, note, checkpoint=checkpoints[-1])
+    np.testing.assert_array_equal(resumed.density, whole.density)
+    assert resumed.numbers == whole.numbers
+
 
 def test_a_smaller_array_has_the_frames_within_it() -> None:
     pattern = to_device_pattern(measured(EVEN + OFFSETS), 0.05, 0)
