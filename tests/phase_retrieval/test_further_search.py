@@ -83,3 +83,19 @@ def test_a_stopped_search_goes_on_to_the_same_result() -> None:
     resumed = phase(data, SETTINGS, 1, checkpoint=checkpoints[-1])
     np.testing.assert_array_equal(resumed.density, whole.density)
     assert resumed.numbers == whole.numbers
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_resumed_run_that_does_not_search_again_drops_the_further_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another device the free likelihood may lie on the other side of the limit."""
+    data, checkpoints = measured([3, 4, 12]), []
+
+    def save(step: int, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+        checkpoints.append(Checkpoint(step, arrays, json.loads(json.dumps(metadata))))
+
+    phase(data, SETTINGS, 1, save_checkpoint=save)
+    assert max(checkpoints[-1].metadata["refined"]) >= 2
+    monkeypatch.setattr(further_search, "UNEXPLAINED", np.inf)
+    resumed = phase(data, SETTINGS, 1, checkpoint=checkpoints[-1])
+    assert resumed.numbers["starts"] == 2
+    assert len(resumed.solutions) == 2
