@@ -95,14 +95,15 @@ def fit_finally(
         extended = extend_pattern(extended, settings.margin)
     nz, ny, nx = extended.counts.shape
     bright = bright_frames(extended)
-    frames = _resize_frames(reset_outliers(corrections, bright_frames(stated)), nz)
+    frames = _resize_frames(corrections, nz)
     fit = FinalFit(
         *_centre(resample_density(state.density, (nz, ny, nx))), state.point_spread, extended, frames, _WIDEST
     )
     for _ in range(cycles):
         density, support = _centre(fit.density)
-        prior = estimate_prior(fit.corrections, bright)
-        fixed = support, fit.point_spread, extended, fit.corrections
+        frames = reset_outliers(fit.corrections, bright)
+        prior = estimate_prior(frames, bright)
+        fixed = support, fit.point_spread, extended, frames
         density, frames = fit_jointly(density, *fixed, active, prior, step_done)
         fit = fit._replace(density=density, support=support, corrections=frames, prior=prior)
     density, frames = remove_gauge(fit.density, fit.corrections, extended)
@@ -128,7 +129,8 @@ def estimate_prior(corrections: FrameParameters, bright: np.ndarray) -> Prior:
 def reset_outliers(corrections: FrameParameters, bright: np.ndarray) -> FrameParameters:
     """Put frames that stand out from the others back to the stated angles and rolls.
 
-    A faint frame at an end of the curve may have moved away to where no other frame tells what the crystal scatters.
+    A faint frame at an end of the curve may have moved away to where no other frame tells what the crystal scatters,
+    and may do so again while the density is still wrong.
 
     Args:
         corrections: Corrections of the frames.

@@ -103,7 +103,8 @@ def _withheld(numbers: Mapping[str, float]) -> list[Reason]:
     """Judge what was not fitted: beside what was, and by itself, where fitted voxels are explained poorly as well."""
     free, fitted = numbers.get("llk_free"), numbers.get("llk", 0.0)
     ratio, excess = numbers.get("noise_ratio_free", 1.0), numbers.get("excess_chi_free", 0.0)
-    if free is not None and fitted > 0 and free > max(FREE_RATIO * fitted, FREE_RATIO):
+    is_off = numbers.get("excess_chi_free", 1.0) > EXCESS
+    if free is not None and fitted > 0 and free > max(FREE_RATIO * fitted, FREE_RATIO) and is_off:
         text = f"withheld voxels are explained {free / fitted:.2g} times worse than fitted ones"
     elif ratio > FREE_NOISE_RATIO and excess > FREE_EXCESS:
         text = f"the misfit of withheld voxels is {ratio:.3g} times counting noise, {100 * excess:.2g} % of amplitudes"

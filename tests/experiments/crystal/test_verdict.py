@@ -132,6 +132,13 @@ def test_a_strain_without_noise_is_trusted_however_small() -> None:
     assert [reason.name for reason in assess(numbers | {"strain_spread": 1.9e-6})] == ["strain-in-noise"]
 
 
+def test_withheld_voxels_of_a_bright_pattern_may_miss_counting_noise_by_little() -> None:
+    """At 1e9 counts a right crystal left withheld voxels 8.02 times the deviance, and 4 % of their amplitudes."""
+    numbers = SOUND | {"llk": 1.1, "llk_free": 9.0}
+    assert not assess(numbers | {"excess_chi_free": 0.038})
+    assert [reason.name for reason in assess(numbers | {"excess_chi_free": 0.2})] == ["withheld-unexplained"]
+
+
 def test_a_lattice_whose_displacement_is_known_to_be_small_is_not_doubted() -> None:
     """Perfect crystals at 1e7 counts leave 0.07 rad, and as much between solutions: a result, and no failure."""
     numbers = SOUND | {"strain_rms": 3e-5, "strain_noise": 2e-6, "strain_spread": 4e-5, "phase_noise": 0.005}
