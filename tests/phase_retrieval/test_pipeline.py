@@ -31,6 +31,8 @@ QUICK: dict[str, Any] = {
     "refine": {"iterations": 60, "margin": 0},
 }
 
+STARTS = 10
+
 
 def crystal(total: float = 1e7) -> np.ndarray:
     """Density of a cut block with a phase, centred."""
@@ -53,6 +55,12 @@ def measured(gap: bool = False, seed: int = 0) -> DiffractionData:
 
 @pytest.fixture(scope="module")
 def result() -> PhasingResult:
+    """Result of so many short starts that two or more come to the crystal, whatever the order of sums on a machine."""
+    return phase(measured(), PhaseSettings.model_validate(QUICK | {"starts": STARTS}), 0)
+
+
+@pytest.fixture(scope="module")
+def quick_result() -> PhasingResult:
     return phase(measured(), PhaseSettings.model_validate(QUICK), 0)
 
 
@@ -85,7 +93,7 @@ def test_the_parts_of_the_result_fit_together(result: PhasingResult) -> None:
         for n, other in zip(SHAPE, [(1, 2), (0, 2), (0, 1)], strict=True)
     ]
     np.testing.assert_allclose(middle, [n // 2 for n in SHAPE], atol=1.5)
-    assert len(result.solutions) == 4
+    assert len(result.solutions) == STARTS
     assert sum(row["kept"] for row in result.solutions) == len(result.ensemble)
     assert {row["outcome"] for row in result.solutions} <= {outcome.name for outcome in StartOutcome}
     assert result.curves["prtf"].shape == result.curves["frequency"].shape
@@ -101,7 +109,7 @@ def test_the_density_gives_the_counts_in_the_convention_of_the_files(result: Pha
 
 
 def test_a_gap_in_the_detector_does_not_bias() -> None:
-    result = phase(measured(gap=True), PhaseSettings.model_validate(QUICK), 0)  # Of two starts, both may stagnate.
+    result = phase(measured(gap=True), PhaseSettings.model_validate(QUICK | {"starts": STARTS}), 0)
     assert align(result.density, crystal().astype(np.complex64), ramp=False).correlation > 0.97
     dark = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(result.density)))) ** 2
     truth = np.abs(np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(crystal())))) ** 2
@@ -138,14 +146,14 @@ class Interrupter:
 
 
 @pytest.mark.parametrize("after", [3, 9, 22, 30])
-def test_a_resumed_run_gives_the_numbers_of_an_uninterrupted_run(result: PhasingResult, after: int) -> None:
+def test_a_resumed_run_gives_the_numbers_of_an_uninterrupted_run(quick_result: PhasingResult, after: int) -> None:
     settings, interrupter = PhaseSettings.model_validate(QUICK), Interrupter(after)
     with pytest.raises(Stopped, match="enough: stopped after"):
         phase(measured(), settings, 0, should_stop=interrupter.should_stop, save_checkpoint=interrupter.save_checkpoint)
     again = phase(measured(), settings, 0, checkpoint=interrupter.saved[-1])
-    np.testing.assert_array_equal(again.density, result.density)
-    assert again.numbers == result.numbers
-    assert again.solutions == result.solutions
+    np.testing.assert_array_equal(again.density, quick_result.density)
+    assert again.numbers == quick_result.numbers
+    assert again.solutions == quick_result.solutions
 
 
 class ShortSession:

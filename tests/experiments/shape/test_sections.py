@@ -95,7 +95,7 @@ def test_sections_pass_through_files_and_may_be_lacking(tmp_path: Path) -> None:
     arrays = {name: array for name, array in acquisition.arrays.items() if name not in (MASK, HEIGHT, ROTATION)}
     write(replace(acquisition, arrays=arrays), SCHEMA, tmp_path / "old.h5")
     old = read(ShapeSettings(), tmp_path / "old.h5")
-    assert set(old.arrays) == set(arrays) | {"name", "label"}
+    assert set(old.arrays) == set(arrays) | {"name", "label", "outline_at_border"}
     assert to_cell_batch(old).sections == ()
 
 
