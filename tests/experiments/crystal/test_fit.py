@@ -26,7 +26,7 @@ seed: 3
 device: cpu
 phase:
   recipe:
-    - raar: {iterations: 100}
+    - raar: {iterations: 300}
     - er: {iterations: 40}
   refine: {iterations: 40, margin: 0}
 fit: {starts: 1, steps: 50, checkpoint_every: 2 s, pyramid: {levels: 3, hidden: 8}}
@@ -66,9 +66,8 @@ def test_the_folder_holds_model_volume_and_report(work: Path) -> None:
     run, metrics = work / "RUN", numbers(work / "RUN")
     names = {file.name for file in run.iterdir()}
     assert {"DONE", "start.h5", "model.h5", "volume.h5", "predictions.h5", "report.html", "metrics.jsonl"} <= names
-    # One start and 50 steps: 0.89 to 0.93, by the processor and the version of jax.
-    assert metrics["correlation"] > 0.85
-    assert metrics["strain_correlation"] > 0.4
+    assert metrics["correlation"] > 0.95
+    assert metrics["strain_correlation"] > 0.8
     assert 0.5 < metrics["llk_free"] < 4
     assert metrics["llk_free"] < metrics["llk_free_start"]
     assert {"psf_frame", "background", "chi_rms", "model_bytes", "volume_bytes", "voxel_size"} <= set(metrics)
