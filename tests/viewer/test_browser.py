@@ -486,7 +486,7 @@ def choose_among_damaged_runs(page: Page, path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[:1000])
     page.js("unflat.live.poll()")
-    page.wait("unflat.unread !== ''", 8)
+    page.wait("document.getElementById('status').dataset.kind === 'error'", 8)
     page.settle()  # The last of the result stays in sight.
     assert page.js("unflat.session.run !== null")
     page.js("unflat.open(arguments[0])", sphere)

@@ -35,7 +35,7 @@ export class Live {
   }
 
   async #take(runs) {
-    const { session, runs: list, side } = this.app;
+    const { session, runs: list, side, comparison } = this.app;
     const before = new Set(session.runs.map((run) => run.id));
     const isFirst = session.runs.length === 0;
     session.runs = runs;
@@ -43,7 +43,9 @@ export class Live {
     if (!isFirst && added.length) showMessage(`New: ${added.map((run) => run.name).join(", ")}`);
     const shown = runs.find((run) => run.id === session.view.run);
     await this.#followShown(shown, added);
-    for (const run of runs) if (run.id !== this.app.unread) session.changed[run.id] = run.changed;
+    // The version of the shown run goes with its description, which `open` reads.
+    for (const run of runs) if (run.id !== session.view.run) session.changed[run.id] = run.changed;
+    comparison.refresh();
     list.refresh();
     side.refresh();
     if (session.view.tab === "progress" && shown) side.progress.refresh();
@@ -62,13 +64,6 @@ export class Live {
     }
     if (session.isGone) await app.open(shown.id);
     this.#gone = "";
-    const last = session.changed[shown.id];
-    const isNewer = last !== undefined && shown.changed > last;
-    if (!session.description || !(isNewer || app.unread === shown.id)) return;
-    session.changed[shown.id] = shown.changed;
-    await app.open(shown.id);
-    if (app.unread !== shown.id) return;
-    session.changed[shown.id] = last; // What is shown is still the result before.
-    app.settle();
+    if (session.description && shown.changed !== session.changed[shown.id]) await app.open(shown.id);
   }
 }

@@ -30,8 +30,6 @@ class App {
     useStatusLine(document.getElementById("status"));
     this.store = new Store();
     this.session = new Session(this.store);
-    /** Id of the shown run while its newest result could not be read; it is tried again with the next news. */
-    this.unread = "";
     this.#restore();
     const onChange = () => this.settle();
     this.slices = ["z", "x", "y"].map((name) => this.#slice(name, onChange));
@@ -90,11 +88,11 @@ class App {
     try {
       if (await this.session.open(id, isRestored)) {
         if (isNew || this.#failure) clearStatus();
-        [this.unread, this.#failure] = ["", ""];
+        this.#failure = "";
       }
     } catch (error) {
       if (isNew || error.message !== this.#failure) showError(error);
-      [this.unread, this.#failure] = [id, error.message];
+      this.#failure = error.message;
     }
     this.#opening--;
     this.layout.refresh();

@@ -20,7 +20,7 @@ export class Session {
     this.description = null;
     /** Rows of the list of runs. */
     this.runs = [];
-    /** Version of the result by run: grows with each new one. */
+    /** Version of the result by run: grows with each new one. That of the shown run is the last one that could be read. */
     this.changed = {};
     /** Enlargement with which the body fits the volume panel, and the result that it was found for. */
     this.autoZoom = 1;
@@ -51,6 +51,7 @@ export class Session {
    */
   async open(id, isRestored = false) {
     const serial = ++this.#opens;
+    const version = this.runs.find((each) => each.id === id)?.changed;
     let run;
     try {
       run = await this.describe(id);
@@ -61,6 +62,7 @@ export class Session {
     }
     if (serial !== this.#opens) return false; // Another run was chosen before this one was described.
     this.description = run;
+    this.changed[id] = version;
     this.isGone = false;
     const before = this.run;
     this.run = run.quantities.length ? run : null;
@@ -79,6 +81,7 @@ export class Session {
     this.description = { id, name, quantities: [], panels: [], failure: message };
     this.run = null;
     this.isGone = false;
+    delete this.changed[id]; // No result of it was read: the next news try again.
     this.store.set({ run: id });
   }
 
