@@ -480,11 +480,21 @@ def test_runs_appear_are_shown_and_vanish(page: Page, runs: Path, model: Model) 
     page.open()
 
 
+# The slices ask for their values while the description of a torn result is on its way.
+SLOW_DESCRIPTION = """void (unflat.session.describe = ((describe) => async (id) => {
+  unflat.session.describe = describe;
+  for (const panel of unflat.slices) panel.refresh();
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  return describe(id);
+})(unflat.session.describe))"""
+
+
 def choose_among_damaged_runs(page: Page, path: Path) -> None:
     """Choose a run while its model is torn, then while the answer to an earlier choice is still on its way."""
     begun, sphere = page.js("unflat.session.run.id"), page.start["run"]
     content = path.read_bytes()
     path.write_bytes(content[:1000])
+    page.js(SLOW_DESCRIPTION)
     page.js("unflat.live.poll()")
     page.wait("document.getElementById('status').dataset.kind === 'error'", 8)
     page.settle()  # The last of the result stays in sight.
