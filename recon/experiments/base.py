@@ -209,6 +209,18 @@ class Experiment(Presentation):
         """
         raise NotImplementedError
 
+    def check_series(
+        self, context: RunContext, part: "Likelihood", numbers: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        """Complete the numbers of one acquisition of a series by those that a fit of it alone has besides.
+
+        Args:
+            context: Config and folder of the run, whose fit has ended.
+            part: Likelihood of the acquisition.
+            numbers: Numbers of its result.
+        """
+        return numbers
+
     def fit(self, context: RunContext) -> RunOutcome:
         """Fit a neural field to a measurement through its `likelihood`."""
         from ..optimize.fit import fit_field

@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import isfinite
 
 from ..acquisition import Acquisition
+from ..metrics import metric_named
 from ..model_series import ModelSeries
 from ..optimize.fit import fit_field
 from ..optimize.series_likelihood import PREFIX, SeriesLikelihood
@@ -50,6 +51,10 @@ def fit_series(experiment: Experiment, context: RunContext, series: Series) -> R
     outcome = fit_field(likelihood, context, compare, begun)
     context.folder.remove_trials()
     whole, each = _split_numbers(outcome.numbers, len(series.acquisitions))
+    each = [
+        dict(experiment.check_series(context, part, numbers))
+        for part, numbers in zip(likelihood.parts, each, strict=True)
+    ]
     whole |= {_SMOOTHNESS: likelihood.smoothness, _SPATIAL: likelihood.spatial} | tried | _means(each, whole)
     verdicts = [Verdict.of(experiment.assess(numbers)) for numbers in each]
     write_acquisitions(experiment, context, series, each, verdicts)
@@ -171,6 +176,7 @@ def _split_numbers(numbers: Mapping[str, float], count: int) -> tuple[dict[str, 
 
 
 def _means(each: list[dict[str, float]], whole: Mapping[str, float]) -> dict[str, float]:
-    """Average the numbers that all acquisitions have and the whole has not."""
+    """Average the numbers that all acquisitions have and the whole has not, without those that only name something."""
     common = set.intersection(*map(set, each)) - set(whole)
-    return {name: sum(numbers[name] for numbers in each) / len(each) for name in each[0] if name in common}
+    names = [name for name in each[0] if name in common and not metric_named(name).is_label]
+    return {name: sum(numbers[name] for numbers in each) / len(each) for name in names}

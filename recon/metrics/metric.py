@@ -21,6 +21,7 @@ class Metric:
         better: Direction of improvement.
         meaning: One sentence.
         seen: Whether frequencies in the missing cone are left out of result and truth.
+        is_label: Whether the number names one of several things, so that a mean of several has no meaning.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Metric:
     better: Better
     meaning: str
     seen: bool = False
+    is_label: bool = False
 
     def with_reference(self) -> "Metric":
         """Describe the metric for a comparison with a reference that is not known to be true, such as another run."""

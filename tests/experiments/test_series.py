@@ -239,6 +239,31 @@ class TestRun:
             assert (fitted / "series" / name / "volume.h5").is_file()
         assert len((fitted / "series.csv").read_text("utf-8").splitlines()) == 4
 
+    def test_each_acquisition_has_the_numbers_by_which_a_fit_of_it_alone_is_judged(self, fitted: Path) -> None:
+        each = [json.loads((fitted / "series" / name / "metrics.json").read_text("utf-8")) for name in ("t0", "t2")]
+        names = ("light_ratio", "light_orientation", "contrast_at_faces", "structure_unexplained", "depth_resolved")
+        assert all(np.isfinite(numbers[name]) for numbers in each for name in names)
+        whole = json.loads((fitted / "metrics.json").read_text("utf-8"))
+        assert "light_orientation" not in whole  # The mean of two names is none.
+        assert whole["light_ratio"] == pytest.approx(each[0]["light_ratio"])  # All have the same images.
+
+    def test_a_fall_of_the_residual_of_the_whole_concerns_each_acquisition(self, scans: list[Path]) -> None:
+        config = parse_config(CONFIG.replace("steps: 6", "steps: 100"))
+        experiment = get_experiment("cell")
+        with RunFolder.create(scans[0].parent / "fall", fingerprint={}) as folder:
+            for step, withheld in ((25, 0.9), (50, 0.7), (75, 0.6), (100, 0.45)):
+                folder.append_metrics(step, withheld=withheld)
+            folder.write_choices({"sign_chosen": 1.0, "series_smoothness": 4.0})
+            context = RunContext(config, folder, experiment.read(config, scans[0]))
+            left = {"structure_unexplained": 0.05, "structure_error": 0.001, "residual_over_empty": 0.3}
+            numbers = experiment.check_series(
+                context, experiment.likelihood(context), left | {"residual_fitted": 0.2, "views": 6.0}
+            )
+        assert numbers["residual_fall"] == pytest.approx(0.25)
+        assert numbers["sign_chosen"] == 1
+        assert "series_smoothness" not in numbers
+        assert "still-moving" in [reason.name for reason in experiment.assess(numbers)]
+
     def test_the_short_reader_of_the_documentation_gives_the_same_values(self, fitted: Path) -> None:
         path = Path(__file__).resolve().parents[2] / "docs" / "read_model.py"
         model = runpy.run_path(str(path))["read_model"](fitted / "model.h5")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ...acquisition import Acquisition
 from ...errors import ConfigError, Diagnostic
@@ -20,7 +20,7 @@ from .config import CellSettings
 from .metrics import METRICS
 from .questions import QUESTIONS
 from .schema import QUANTITIES, SCHEMA
-from .verdict import assess, is_empty, leave_out_known_side
+from .verdict import assess
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,6 +126,14 @@ class CellExperiment(Experiment):
 
         return list(series_likelihoods(contexts))
 
+    def check_series(
+        self, context: RunContext, part: "Likelihood", numbers: Mapping[str, float]
+    ) -> Mapping[str, float]:
+        """Test one acquisition of a series by linear theory, as a fit of it alone is tested."""
+        from .series import check_acquisition
+
+        return check_acquisition(context, cast("CellLikelihood", part), numbers)
+
     def fit(self, context: RunContext) -> RunOutcome:
         """Fit a neural field, and test whether a specimen that is poorly explained absorbs."""
         from .linear_checks import require_linear_theory
@@ -136,20 +144,13 @@ class CellExperiment(Experiment):
 
     def _fit_from(self, context: RunContext, likelihood: "CellLikelihood") -> RunOutcome:
         """Fit a likelihood, and test the result by linear theory."""
-        from .absorption_test import POOR_RESIDUAL, absorption_ratio
-        from .convergence import residual_fall
-        from .light_ranking import light_ranking_numbers
+        from .fit_checks import check_fit
 
         likelihood, outcome = self._fitted(context, likelihood)
         context.folder.remove_trials()
-        numbers = dict(outcome.numbers) | residual_fall(context.folder.path, context.config.fit.steps)
-        residual = numbers.get("residual_withheld", numbers["residual_fitted"])
-        tested = likelihood.absorbs or "absorption_ratio" in numbers
-        if not (is_empty(numbers) or tested or residual < POOR_RESIDUAL):
-            ratio = absorption_ratio(likelihood)
-            numbers |= {} if ratio is None else {"absorption_ratio": ratio}
-        ranking = light_ranking_numbers(likelihood)
-        return replace(outcome, numbers=leave_out_known_side(numbers | ranking, context.config.fit.sign))
+        settings = context.config.fit
+        numbers = check_fit(likelihood, outcome.numbers, context.folder.path, settings.sign, settings.steps)
+        return replace(outcome, numbers=numbers)
 
     def _fitted(self, context: RunContext, likelihood: "CellLikelihood") -> "tuple[CellLikelihood, RunOutcome]":
         """Fit the whole field of view, in tiles where it must be; returns the likelihood for tests after the fit."""

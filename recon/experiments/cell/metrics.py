@@ -99,7 +99,9 @@ METRICS = (
         "Bright views whose residual is three times the median of the views, and as large as that of an empty box.",
     ),
     *(
-        Metric(f"view_contradicting_{n}", f"Contradicting view {n}", "", "neither", "Its number, from 0.")
+        Metric(
+            f"view_contradicting_{n}", f"Contradicting view {n}", "", "neither", "Its number, from 0.", is_label=True
+        )
         for n in range(1, 5)
     ),
     Metric(
@@ -267,8 +269,15 @@ METRICS = (
     Metric(
         "light_errors", "Its standard errors", "", "neither", "Standard errors by which that light is better, squared."
     ),
-    Metric("light_orientation", "Its orientation", "", "neither", _ORIENTATIONS),
-    Metric("light_focus_reversed", "Its focus is reversed", "", "neither", "1 where the focus is negated too."),
+    Metric("light_orientation", "Its orientation", "", "neither", _ORIENTATIONS, is_label=True),
+    Metric(
+        "light_focus_reversed",
+        "Its focus is reversed",
+        "",
+        "neither",
+        "1 where the focus is negated too.",
+        is_label=True,
+    ),
     Metric(
         "contrast_above",
         "Contrast above the medium",

@@ -1,12 +1,13 @@
 """Likelihoods of a series of acquisitions of one cell: one instrument, one box, and light that may differ."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ...runs.context import RunContext
 from .choices import Choices
+from .fit_checks import CHOICES, check_fit
 from .geometry import Geometry
 from .likelihood import CellLikelihood, likelihood
 
@@ -31,6 +32,13 @@ def series_likelihoods(contexts: Sequence[RunContext]) -> list[CellLikelihood]:
     return [
         replace(part.with_choices(absorbs=chosen.absorbs, sign=chosen.sign), first_corrections=first) for part in parts
     ]
+
+
+def check_acquisition(context: RunContext, part: CellLikelihood, numbers: Mapping[str, float]) -> dict[str, float]:
+    """Complete the numbers of one acquisition by the choices for all, and by the tests of a fit of it alone."""
+    chosen = {name: float(value) for name, value in context.folder.read_choices().items() if name in CHOICES}
+    settings = context.config.fit
+    return check_fit(part, dict(numbers) | chosen, context.folder.path, settings.sign, settings.steps)
 
 
 def _fineness(geometry: Geometry) -> tuple[int, int]:

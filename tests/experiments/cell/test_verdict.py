@@ -46,6 +46,17 @@ def test_structure_left_by_a_specimen_that_the_border_cuts_asks_for_a_wider_box(
     assert judge(contrast_at_sides=0.51, light_reach=3.3e-6).soundness is Soundness.SOUND
 
 
+def test_a_residual_that_falls_fast_is_doubted_though_little_structure_is_left() -> None:
+    assert judge(residual_fall=0.18, structure_unexplained=0.02).soundness is Soundness.SOUND
+    (reason,) = judge(residual_fall=0.18, structure_unexplained=0.06).reasons
+    assert reason.name == "still-moving"
+    assert "fell by 18 %" in reason.text
+    assert judge(residual_fall=0.12, structure_unexplained=0.06).soundness is Soundness.SOUND
+    first, *_ = judge(residual_fall=0.18, structure_unexplained=0.3).reasons
+    assert first.name == "structure-left"
+    assert first.remedy.startswith("take more steps first")
+
+
 def test_structure_left_asks_for_absorption_where_none_was_tried() -> None:
     left = {"structure_unexplained": 0.3, "structure_unexplained_fitted": 0.28}
     for numbers, is_asked in (
