@@ -15,22 +15,12 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Complex
 
 from .. import processes
 from ..errors import Stopped
 from ..runs.checkpoint import Checkpoint
 from ..runs.context import Progress, silent
-from .checkpoint import (
-    PipelineState,
-    from_checkpoint,
-    join_projections,
-    projections_to_arrays,
-    select_starts,
-    starts_from_parts,
-    starts_to_parts,
-    to_checkpoint,
-)
+from .checkpoint import PipelineState, from_checkpoint, to_checkpoint
 from .combine import combine
 from .data import DiffractionData
 from .frame_refinement import (
@@ -44,10 +34,9 @@ from .frame_refinement import (
     refine_round,
 )
 from .further_search import asks_for_more, further_iterations, row_of, search_further
-from .lost_frames import fill_gaps, spread_evenly
+from .lost_frames import fill_gaps
 from .margin import refine_with_margin
 from .pattern import DevicePattern, to_device_pattern
-from .recipe import ProjectionState
 from .refinement import (
     SUPPORT_BLOCKS,
     RefinementState,
@@ -69,19 +58,9 @@ from .solutions import (
     select_converged,
 )
 from .stages import support_update_warnings
+from .start_groups import StartGroups
 from .start_plan import StartPlan, plan_starts
-from .starts import (
-    FinishedStart,
-    InitialStarts,
-    StartOutcome,
-    classify_start,
-    count_starts,
-    finish_start,
-    group_size,
-    init_starts,
-    refinements_of_starts,
-    run_group_stage,
-)
+from .starts import FinishedStart, InitialStarts, StartOutcome, classify_start
 
 __all__ = ["DiffractionData", "InitialStarts", "PhasingResult", "phase"]
 
@@ -134,9 +113,8 @@ def phase(
 class _Pipeline:
     """Pipeline under way: its input, callbacks and state.
 
-    Several processes share out the starts of a group, ``group`` in number; ``projections`` are those of this process.
-    All else is the same in each. ``in_part`` iterations are those of a part, as a round of ``frames``, which a resumed
-    run begins anew.
+    Several processes share out the starts of a group (`StartGroups`); all else is the same in each. ``in_part``
+    iterations are those of a part, as a round of ``frames``, which a resumed run begins anew.
     """
 
     data: DiffractionData
@@ -146,13 +124,9 @@ class _Pipeline:
     should_stop: Callable[[], str | None]
     save_checkpoint: SaveCheckpoint
     initial: InitialStarts = field(default_factory=InitialStarts)
-    initial_densities: Complex[np.ndarray, "k z y x"] | None = None
     table: list[dict[str, Any]] = field(default_factory=list)
     pool: list[FinishedStart] = field(default_factory=list)
     refined: dict[int, RefinementState] = field(default_factory=dict)
-    projections: ProjectionState | None = None
-    group: int = 0
-    next_stage: int = 0
     skipped: int = 0
     done: int = 0
     results: dict[str, RefinementState] = field(default_factory=dict)
@@ -162,9 +136,11 @@ class _Pipeline:
 
     def __post_init__(self) -> None:
         self.pattern: DevicePattern = to_device_pattern(self.data, self.settings.free, self.seed)
-        self.projected: DevicePattern = fill_gaps(self.pattern)
         self.withholds = bool(jnp.sum(self.pattern.free) > 0)
         self.plan: StartPlan = plan_starts(self.settings, self.initial.count, self.initial.recipe)
+        self.groups = StartGroups(
+            self.pattern, fill_gaps(self.pattern), self.settings, self.plan, self.seed, self.initial
+        )
         for sentence in support_update_warnings(self.settings):
             _log.info("%s", sentence)
         self.total = self.plan.iterations(self.settings.starts)
@@ -272,53 +248,10 @@ class _Pipeline:
 
     def _run_next_group(self) -> None:
         """Take the next start, or group of starts, through the recipe."""
-        first = len(self.table)
-        end, stages = self.plan.series(first, self.table)
-        size = self.group or min(processes.current().count * group_size(*self._extent), end - first)
-        numbers = range(first, first + size)  # A checkpoint may come from a device with another group size.
-        own = processes.current().own(numbers)
-        if not self.group:
-            self.projections = self._init_group(first, own)
-            self.group, self.next_stage = size, 0
-
-        def count_iterations(iterations: int) -> None:
-            self._advance(iterations * size)
-
-        while self.next_stage < len(stages):
-            self._check_stop()
-            self.projections, self.next_stage = run_group_stage(
-                self.projections, self.projected, stages, self.next_stage, self.should_stop, count_iterations
-            )
-        ended = self._init_refinements(len(own))
-        self.projections = None  # Its arrays are not needed any more.
-        finished = [finish_start(ended.pop(0), self.pattern, number, self.settings.refine) for number in own]
-        for rows, arrays in processes.current().gather(*starts_to_parts(finished)):
-            for start in starts_from_parts(rows, arrays):
-                self._record(start)
-        self.group = 0
+        for start in self.groups.run_next(self.table, self.should_stop, self._check_stop, self._advance):
+            self._record(start)
+        self.groups.end()
         self._save()
-
-    @property
-    def _extent(self) -> tuple[tuple[int, ...], int]:
-        """Shape of the array, and number of starts."""
-        return self.pattern.counts.shape, self.settings.starts
-
-    def _init_group(self, first: int, numbers: range) -> ProjectionState | None:
-        """Initialise those starts of the group from ``first`` on that this process works on; None for none."""
-        if first >= self.plan.initial:
-            self.initial_densities = None  # They are not needed any more.
-        elif self.initial_densities is None:
-            self.initial_densities = self.initial.compute()
-        if not numbers:
-            return None
-        pattern, threshold = spread_evenly(self.projected), self.settings.start
-        return init_starts(pattern, self.seed, numbers, threshold, self.initial_densities)
-
-    def _init_refinements(self, count: int) -> list[RefinementState]:
-        """Initialise the refinements of the starts of this process."""
-        if self.projections is None:
-            return []
-        return refinements_of_starts(self.projections, count, self.projected, len(self.pattern.counts))
 
     def _record(self, start: FinishedStart) -> None:
         """Add a row for a start, and the start to the pool if it is among the best."""
@@ -411,13 +344,14 @@ class _Pipeline:
         """Save a checkpoint and raise `Stopped` if asked to end early."""
         reason = self.should_stop()
         if reason:
-            if not (self.group and processes.current().loss):  # Else starts of another process are lost: the newest
-                self._save()  # checkpoint has all that is left.
+            if not (self.groups.size and processes.current().loss):
+                self._save()  # Else starts of another process are lost: the newest checkpoint has all that is left.
             raise Stopped(f"{reason}: stopped after {self.done} iterations; run again with --resume to go on")
 
     def _save(self) -> None:
         """Hand the state to `save_checkpoint`."""
-        state = PipelineState(self.table, self.pool, self.refined, self._join_group(), self.next_stage, self.skipped)
+        under_way, next_stage = self.groups.join(), self.groups.next_stage
+        state = PipelineState(self.table, self.pool, self.refined, under_way, next_stage, self.skipped)
         state.results, state.refining, state.frames = self.results, self.refining, self.frames
         done = self.done - self.in_part
         self.save_checkpoint(done, *to_checkpoint(state, done))
@@ -426,19 +360,6 @@ class _Pipeline:
         """Take the state from a checkpoint that `_save` wrote."""
         state, self.done = from_checkpoint(checkpoint)
         self.table, self.pool, self.refined = state.table, state.pool, state.refined
-        self.next_stage, self.skipped = state.next_stage, state.skipped
+        self.skipped = state.skipped
+        self.groups.restore(state.projections, state.next_stage)
         self.results, self.refining, self.frames = state.results, state.refining, state.frames
-        if state.projections is not None:
-            self.group = count_starts(state.projections)
-            own = processes.current().own(range(self.group))
-            if len(own) == self.group:
-                self.projections = state.projections
-            elif own:
-                self.projections = select_starts(state.projections, own[0], own[-1] + 1)
-
-    def _join_group(self) -> ProjectionState | None:
-        """Join the starts under way of all processes; None where there are none."""
-        group = processes.current()
-        if not self.group or group.is_alone:
-            return self.projections
-        return join_projections(part for _, part in group.gather(None, projections_to_arrays(self.projections)))

@@ -200,10 +200,10 @@ def test_sessions_too_short_for_one_refinement_end_some_day_with_the_same_number
 def test_a_run_resumes_with_another_number_of_starts_at_once(before: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint of a GPU resumes on a CPU, and the other way round."""
     settings, interrupter = PhaseSettings.model_validate(QUICK | {"starts": 3, "keep": 1}), Interrupter(3)
-    monkeypatch.setattr("unflat.recon.phase_retrieval.pipeline.group_size", lambda shape, starts: before)
+    monkeypatch.setattr("unflat.recon.phase_retrieval.start_groups.group_size", lambda shape, starts: before)
     with pytest.raises(Stopped):
         phase(measured(), settings, 0, should_stop=interrupter.should_stop, save_checkpoint=interrupter.save_checkpoint)
-    monkeypatch.setattr("unflat.recon.phase_retrieval.pipeline.group_size", lambda shape, starts: 3 - before)
+    monkeypatch.setattr("unflat.recon.phase_retrieval.start_groups.group_size", lambda shape, starts: 3 - before)
     again = phase(measured(), settings, 0, checkpoint=interrupter.saved[-1])
     assert [row["number"] for row in again.solutions] == [0, 1, 2]
     assert align(again.density, crystal().astype(np.complex64), ramp=False).correlation > 0.98
