@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import DataError, Diagnostic
 from ..runs.checkpoint import Checkpoint
 from .frame_fit import FrameParameters
-from .frame_refinement import FramesUnderWay
+from .frame_refinement import FrameRefinement, FramesUnderWay
 from .pattern import PointSpread
 from .recipe import ProjectionState
 from .refinement import RefinementState, RefinementUnderWay
@@ -39,7 +39,8 @@ class PipelineState:
         skipped: Iterations left out by refinements that ended early.
         results: Refinements of the mode and of the result that have ended, by name.
         refining: Refinement under way, if any.
-        frames: Refinement with the frames, if it has begun.
+        frames: Refinement with the frames, if it is under way.
+        frames_outcome: Outcome of that refinement, once it has ended.
     """
 
     table: list[dict[str, Any]]
@@ -51,6 +52,7 @@ class PipelineState:
     results: dict[str, RefinementState] = field(default_factory=dict)
     refining: RefinementUnderWay | None = None
     frames: FramesUnderWay | None = None
+    frames_outcome: FrameRefinement | None = None
 
 
 def to_checkpoint(state: PipelineState, done: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -78,6 +80,11 @@ def to_checkpoint(state: PipelineState, done: int) -> tuple[dict[str, np.ndarray
         for name in _FRAMES:
             arrays |= _named_arrays(f"frames/{name}", getattr(rounds, name))
         frames = {"least": _least(rounds.least), "best_round": rounds.best_round, "round": rounds.round}
+    outcome = None
+    if (ended := state.frames_outcome) is not None:
+        arrays |= _outcome_arrays(ended)
+        numbers = {name: _least(number) for name, number in ended.numbers.items()}
+        outcome = {"taken": ended.parameters is not None, "numbers": numbers}
     metadata = {
         "table": [{name: row[name] for name in _ROW} for row in state.table],
         "next_stage": state.next_stage,
@@ -89,6 +96,7 @@ def to_checkpoint(state: PipelineState, done: int) -> tuple[dict[str, np.ndarray
         "results": list(state.results),
         "refining": refining,
         "frames": frames,
+        "frames_outcome": outcome,
     }
     return arrays, metadata
 
@@ -148,6 +156,7 @@ def from_checkpoint(checkpoint: Checkpoint) -> tuple[PipelineState, int]:
     state = PipelineState(table, pool, refined, projections, metadata["next_stage"], metadata["skipped"], results)
     state.refining = _under_way(arrays, metadata.get("refining"))
     state.frames = _frames_under_way(arrays, metadata.get("frames"))
+    state.frames_outcome = _frames_outcome(arrays, metadata.get("frames_outcome"))
     return state, metadata["done"]
 
 
@@ -168,6 +177,25 @@ def _frames_under_way(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any] |
     )
     rounds = row["best_round"], row["round"]
     return FramesUnderWay(state, best, corrections, best_corrections, float(row["least"]), *rounds)
+
+
+def _outcome_arrays(outcome: FrameRefinement) -> dict[str, np.ndarray]:
+    arrays = _named_arrays("frames_outcome/state", outcome.state)
+    if outcome.parameters is not None:
+        arrays |= _named_arrays("frames_outcome/parameters", outcome.parameters)
+        arrays["frames_outcome/deviations"] = np.asarray(outcome.deviations)
+    return arrays
+
+
+def _frames_outcome(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any] | None) -> FrameRefinement | None:
+    if row is None:
+        return None
+    numbers = {name: float(number) for name, number in row["numbers"].items()}
+    state, parameters, deviations = _refinement_state(arrays, "frames_outcome/state"), None, None
+    if row["taken"]:
+        fields = _fields(arrays, "frames_outcome/parameters", FrameParameters._fields)
+        parameters, deviations = FrameParameters(**fields), np.asarray(arrays["frames_outcome/deviations"])
+    return FrameRefinement(state, numbers, parameters, deviations)
 
 
 def _named_arrays(
@@ -197,6 +225,10 @@ def _expected_names(metadata: Mapping[str, Any]) -> list[str]:
     if metadata.get("frames"):
         prefixes += [f"frames/{name}" for name in _FRAMES[:2]]
         names += [f"frames/{name}/{one}" for name in _FRAMES[2:] for one in FrameParameters._fields]
+    if outcome := metadata.get("frames_outcome"):
+        prefixes.append("frames_outcome/state")
+        fitted = [f"parameters/{one}" for one in FrameParameters._fields] + ["deviations"]
+        names += [f"frames_outcome/{name}" for name in fitted if outcome["taken"]]
     for prefix in prefixes:
         names += _field_names(prefix, RefinementState)
     return names + (_field_names("projections", ProjectionState) if metadata["under_way"] else [])

@@ -2,9 +2,9 @@
 
 Rounds of a joint fit within a tight support (`joint_frames`), of projections under the new frames, which lead out of
 the density that wrong frames have bent, and of the refinement. The withheld pixels choose among the rounds. A last
-joint fit (`final_joint_fit`) follows from the best, and the withheld pixels judge the result: it is taken only if it
-explains them better than the density alone, under the frames as the instrument states them. An interrupted run goes on
-with the round that it was in. Arrays are in FFT order.
+joint fit (`final_joint_fit`) follows from the best, and is taken if it explains the withheld pixels better than the
+rounds. They judge the result as well: it is taken only if it explains them better than the density alone, under the
+frames as the instrument states them. An interrupted run goes on with the round that it was in. Arrays are in FFT order.
 """
 
 import logging
@@ -20,7 +20,7 @@ from ...physics.diffraction.far_field import fftshift3, ifftshift3
 from .align import centring_shift
 from .final_joint_fit import FinalFit, fit_finally
 from .frame_corrections import FrameCorrections
-from .frame_fit import FrameParameters, corrected_pattern, no_corrections, with_positions
+from .frame_fit import PRIOR, FrameParameters, corrected_pattern, no_corrections, with_positions
 from .frame_gauge import bright_frames, fit_lines, remove_gauge
 from .joint_frames import STEPS, fit_jointly, tight_support
 from .lost_frames import fill_gaps, has_gaps
@@ -89,15 +89,23 @@ class FrameRefinement(NamedTuple):
 
     Args:
         state: Density; if the frames were not taken the given one, or its final fit, if that is better.
-        pattern: Pattern under the fitted frames.
-        corrections: Corrections of the frames; None if they were not taken.
         numbers: Free likelihoods before and after, and whether the frames were taken.
+        parameters: Corrections of the frames; None if they were not taken.
+        deviations: Standard deviations of the corrections, in FFT order as well; None likewise.
     """
 
     state: RefinementState
-    pattern: DevicePattern
-    corrections: FrameCorrections | None
     numbers: dict[str, float]
+    parameters: FrameParameters | None = None
+    deviations: Float[np.ndarray, "frame 4"] | None = None
+
+    def pattern(self, stated: DevicePattern) -> DevicePattern:
+        """Return the pattern under the fitted frames, or as the instrument states it."""
+        return stated if self.parameters is None else corrected_pattern(stated, self.parameters)
+
+    def corrections(self) -> FrameCorrections | None:
+        """Return the corrections on the host, in the order of the frames; None if they were not taken."""
+        return None if self.parameters is None else _to_host(self.parameters, self.deviations)
 
 
 def init_frames(state: RefinementState, stated: DevicePattern) -> FramesUnderWay:
@@ -155,23 +163,34 @@ def end_frames(
     """
     step_done = partial(part_done, _STEP_ITERATIONS)
     fit = fit_finally(now.best, now.best_corrections, stated, settings, CYCLES, step_done)
-    fitted, corrections = _measured(fit, stated, settings, part_done)
+    fitted, parameters = _measured(fit, stated, settings, part_done)
+    llk_free = free_llk(fitted, corrected_pattern(stated, parameters))
+    text = "frames fitted finally: free LLK %.4g, %.4g in the rounds: %s"
+    _log.info(text, llk_free, now.least, "taken" if llk_free <= now.least else "not taken")
+    if now.least < llk_free:
+        fit, fitted, parameters, llk_free = _of_rounds(now, stated), now.best, now.best_corrections, now.least
     alone = fit_finally(
         fitted, no_corrections(stated), stated, settings, CYCLES_ALONE, step_done, (False, False, False)
     )
     control, _ = _measured(alone, stated, settings, part_done)
-    pattern = corrected_pattern(stated, corrections)
-    llk_free, before, without = free_llk(fitted, pattern), free_llk(state, stated), free_llk(control, stated)
+    before, without = free_llk(state, stated), free_llk(control, stated)
     if without < GAIN * before:
         state, before = control, without
     taken = llk_free < GAIN * min(before, without)
-    text = "frames fitted: free LLK %.4g, %.4g in the rounds, %.4g with the stated frames: %s"
-    _log.info(text, llk_free, now.least, min(before, without), "taken" if taken else "not taken")
+    text = "frames fitted: free LLK %.4g, %.4g with the stated frames: %s"
+    _log.info(text, llk_free, min(before, without), "taken" if taken else "not taken")
     numbers = {"frames_llk_free": llk_free, "frames_llk_free_before": before, "frames_taken": float(taken)}
     if not taken:
-        return FrameRefinement(state, stated, None, numbers)
-    on_host = _to_host(corrections)._replace(deviations=_deviations(fit, stated, settings))
-    return FrameRefinement(fitted, pattern, on_host, numbers | on_host.numbers())
+        return FrameRefinement(state, numbers)
+    deviations = _deviations(fit, stated, settings)
+    numbers |= _to_host(parameters, deviations).numbers()
+    return FrameRefinement(fitted, numbers, parameters, deviations)
+
+
+def _of_rounds(now: FramesUnderWay, stated: DevicePattern) -> FinalFit:
+    """Return the best of the rounds as a fit, whose support is tight and whose prior is wide."""
+    density, support, point_spread = _tighten(now.best)
+    return FinalFit(density, support, point_spread, with_positions(stated), now.best_corrections, PRIOR)
 
 
 def _measured(
@@ -218,7 +237,7 @@ def _deviations(fit: FinalFit, stated: DevicePattern, settings: RefineSettings) 
     draws = fit.deviations(settings.fitted_frames, len(stated.counts)).astype(np.float64)
     for draw in draws:
         draw[:, :3] -= fit_lines(draw[:, :3], bright)
-    return np.fft.fftshift(np.sqrt(np.mean(draws**2, axis=0)), axes=0)
+    return np.asarray(np.sqrt(np.mean(draws**2, axis=0)))
 
 
 def _narrow_along(point_spread: PointSpread) -> PointSpread:
@@ -237,7 +256,8 @@ def _refine(
     return state
 
 
-def _to_host(corrections: FrameParameters) -> FrameCorrections:
+def _to_host(parameters: FrameParameters, deviations: Float[np.ndarray, "frame 4"] | None) -> FrameCorrections:
     """Bring corrections to the host, in the order of the frames."""
-    offsets, flux = np.asarray(corrections.offsets, np.float64), np.exp(np.asarray(corrections.flux, np.float64))
-    return FrameCorrections(np.fft.fftshift(offsets, axes=0), np.fft.fftshift(flux))
+    offsets, flux = np.asarray(parameters.offsets, np.float64), np.exp(np.asarray(parameters.flux, np.float64))
+    spread = None if deviations is None else np.fft.fftshift(deviations, axes=0)
+    return FrameCorrections(np.fft.fftshift(offsets, axes=0), np.fft.fftshift(flux), spread)

@@ -23,6 +23,7 @@ from ..runs.context import Progress, silent
 from .checkpoint import PipelineState, from_checkpoint, to_checkpoint
 from .combine import combine
 from .data import DiffractionData
+from .frame_agreement import PROJECTIONS, refine_starts_anew
 from .frame_refinement import (
     FINAL_ITERATIONS,
     ROUND_ITERATIONS,
@@ -132,6 +133,7 @@ class _Pipeline:
     results: dict[str, RefinementState] = field(default_factory=dict)
     refining: RefinementUnderWay | None = None
     frames: FramesUnderWay | None = None
+    frames_outcome: FrameRefinement | None = None
     in_part: int = 0
 
     def __post_init__(self) -> None:
@@ -147,7 +149,7 @@ class _Pipeline:
         refinements = min(self.settings.keep, self.settings.starts)
         refinements += (refinements > 1) + 2 * self.has_margin
         self.total += refinements * self.settings.refine.iterations
-        self.total += self.fits_frames * (ROUNDS * ROUND_ITERATIONS + FINAL_ITERATIONS)
+        self.total += self.fits_frames * (ROUNDS * ROUND_ITERATIONS + FINAL_ITERATIONS + self._anew_iterations)
 
     @property
     def fits_frames(self) -> bool:
@@ -175,17 +177,20 @@ class _Pipeline:
                 self.pool = [one.without_arrays() if one.number == number else one for one in self.pool]
                 self._save()
         frames = self._fit_frames(self._search_on(selected, self._combine(selected)))
-        self.pattern = frames.pattern
+        self.pattern = frames.pattern(self.pattern)
+        solutions = self.refined if frames.parameters is None else self._refine_anew()
         final, refinement = self._extend(frames.state)
         self.results.clear()
-        result = collect_result(final, self.refined, self.table, self.pattern, self.data.metric)
+        result = collect_result(final, solutions, self.table, self.pattern, self.data.metric)
         numbers = result.numbers | {"iterations": float(self.done - self.skipped)} | refinement | frames.numbers
-        return replace(result, numbers=numbers, frames=frames.corrections)
+        return replace(result, numbers=numbers, frames=frames.corrections())
 
     def _fit_frames(self, state: RefinementState) -> FrameRefinement:
         """Refine the result with the angles, rolls and fluxes of the frames, as the settings ask."""
         if not self.fits_frames:
-            return FrameRefinement(state, self.pattern, None, {})
+            return FrameRefinement(state, {})
+        if self.frames_outcome is not None:
+            return self.frames_outcome
 
         now = self.frames or init_frames(state, self.pattern)
         while not now.has_ended:
@@ -196,8 +201,27 @@ class _Pipeline:
                 self.skipped += left
                 self._advance(left)
             self._save()
-        # Whatever follows, a resumed run begins the final fit anew: its iterations stay those of a part under way.
-        return end_frames(now, state, self.pattern, self.settings.refine, self._count_part)
+        outcome = end_frames(now, state, self.pattern, self.settings.refine, self._count_part)
+        self.in_part, self.frames, self.frames_outcome = 0, None, outcome
+        if outcome.parameters is None:
+            self.skipped += self._anew_iterations
+            self._advance(self._anew_iterations)
+        self._save()
+        return outcome
+
+    def _refine_anew(self) -> dict[int, RefinementState]:
+        """Refine the starts under the fitted frames."""
+
+        def refine(name: str, init: Callable[[], RefinementState]) -> RefinementState:
+            return self._refine_once(name, lambda: self._end_part(init()))
+
+        stated, most = self.groups.pattern, self.settings.keep
+        return refine_starts_anew(self.refined, self.table, stated, self.pattern, most, self._count_part, refine)
+
+    @property
+    def _anew_iterations(self) -> int:
+        """Iterations of `_refine_anew`."""
+        return min(self.settings.keep, self.settings.starts) * (PROJECTIONS + self.settings.refine.iterations)
 
     def _combine(self, selected: list[int], name: str = "mode") -> RefinementState:
         """Combine the refined starts, and refine their first mode under a name."""
@@ -353,6 +377,7 @@ class _Pipeline:
         under_way, next_stage = self.groups.join(), self.groups.next_stage
         state = PipelineState(self.table, self.pool, self.refined, under_way, next_stage, self.skipped)
         state.results, state.refining, state.frames = self.results, self.refining, self.frames
+        state.frames_outcome = self.frames_outcome
         done = self.done - self.in_part
         self.save_checkpoint(done, *to_checkpoint(state, done))
 
@@ -363,3 +388,4 @@ class _Pipeline:
         self.skipped = state.skipped
         self.groups.restore(state.projections, state.next_stage)
         self.results, self.refining, self.frames = state.results, state.refining, state.frames
+        self.frames_outcome = state.frames_outcome

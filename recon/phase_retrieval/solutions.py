@@ -71,10 +71,10 @@ def align_solutions(
         row = table[number]
         aligned = align(_centred_density(refined[number]), reference, ramp=False, scale=False)
         row["correlation"], row["llk_free_refined"] = aligned.correlation, llk_free[number]
-        if aligned.correlation < AGREES_ABOVE:
-            row["outcome"] = StartOutcome.DISAGREES.name
+        row["kept"] = aligned.correlation >= AGREES_ABOVE
+        row["outcome"] = (StartOutcome.CONVERGED if row["kept"] else StartOutcome.DISAGREES).name
+        if not row["kept"]:
             continue
-        row["kept"] = True
         solutions[count] = aligned.density
         count += 1
     return solutions[:count]

@@ -14,6 +14,7 @@ from unflat.recon.errors import Stopped
 from unflat.recon.phase_retrieval import frame_refinement, joint_frames, pipeline, refinement, renewed_projections
 from unflat.recon.phase_retrieval.align import align
 from unflat.recon.phase_retrieval.data import DiffractionData
+from unflat.recon.phase_retrieval.final_joint_fit import FinalFit
 from unflat.recon.phase_retrieval.frame_fit import corrected_pattern, no_corrections, with_positions
 from unflat.recon.phase_retrieval.joint_frames import fit_jointly
 from unflat.recon.phase_retrieval.multiresolution import crop_pattern, resize_pattern
@@ -137,14 +138,15 @@ def test_fitted_frames_are_taken_only_of_a_curve_that_is_not_even(
     assert fitted.has_ended
     outcome = frame_refinement.end_frames(fitted, start, stated, settings)
     assert bool(outcome.numbers["frames_taken"]) == (jitter > 0)
-    if outcome.corrections is None:
-        assert outcome.pattern is stated
+    corrections = outcome.corrections()
+    if corrections is None:
+        assert outcome.pattern(stated) is stated
         assert refinement.free_llk(outcome.state, stated) <= refinement.free_llk(start, stated)
         return
-    rest = outcome.corrections.offsets[:, 0] - offsets[:, 0]
+    rest = corrections.offsets[:, 0] - offsets[:, 0]
     rest -= np.polyval(np.polyfit(np.arange(24), rest, 1), np.arange(24))
     assert rest.std() < 0.5 * offsets[:, 0].std()
-    deviations = outcome.corrections.deviations
+    deviations = corrections.deviations
     assert deviations is not None
     assert (deviations[:, 0] > 0).all()
     assert not deviations[:, 1:].any()
@@ -193,6 +195,50 @@ def test_a_stopped_fit_of_frames_goes_on_with_its_round(monkeypatch: pytest.Monk
     resumed = phase(data, settings, 1, note, checkpoint=checkpoints[-1])
     np.testing.assert_array_equal(resumed.density, whole.density)
     assert resumed.numbers == whole.numbers
+
+    ended = next(one for one in checkpoints if one.metadata["frames_outcome"])
+    assert ended.metadata["frames"] is None
+    monkeypatch.setattr(pipeline, "end_frames", None)  # Its outcome is in the checkpoint.
+    resumed = phase(data, settings, 1, checkpoint=ended)
+    np.testing.assert_array_equal(resumed.density, whole.density)
+    assert resumed.numbers == whole.numbers
+    assert (resumed.frames is None) == (whole.frames is None)
+    if whole.frames is not None and resumed.frames is not None:
+        for one, other in zip(resumed.frames, whole.frames, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_the_rounds_are_the_result_where_they_explain_the_withheld_pixels_better(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A last fit that fails, after rounds that have reached the truth."""
+    offsets = OFFSETS * [1, 0, 0]
+    stated = to_device_pattern(measured(EVEN + offsets, tell=False), 0.05, 1)
+    true = jnp.asarray(ifftshift3(crystal()), jnp.complex64)
+    support = (jnp.abs(true) > 0).astype(jnp.float32)
+    best = refinement.init_refinement(true, support, ideal_point_spread())
+    parameters = no_corrections(stated)._replace(offsets=jnp.asarray(np.fft.ifftshift(offsets, axes=0), jnp.float32))
+    pattern = corrected_pattern(stated, parameters)
+    now = frame_refinement.init_frames(best, stated)._replace(
+        best_corrections=parameters, least=refinement.free_llk(best, pattern), round=frame_refinement.ROUNDS
+    )
+
+    def fail(state: Any, corrections: Any, stated: Any, settings: Any, *_: Any) -> FinalFit:
+        wrong = corrections._replace(offsets=0 * corrections.offsets)
+        return FinalFit(state.density, support, state.point_spread, with_positions(stated), wrong, (1, 1, 1, 1))
+
+    monkeypatch.setattr(frame_refinement, "fit_finally", fail)
+    monkeypatch.setattr(joint_frames, "SAMPLES", 2)
+    outcome = frame_refinement.end_frames(now, best, stated, RefineSettings(angles=True))
+    assert outcome.state is best
+    assert outcome.parameters is parameters
+    assert outcome.numbers["frames_llk_free"] == now.least
+    corrections = outcome.corrections()
+    assert corrections is not None
+    np.testing.assert_allclose(corrections.offsets, offsets, atol=1e-6)
+    assert corrections.deviations is not None
+    assert (corrections.deviations[:, 0] > 0).all()
+    assert corrections.deviations[:, 0].max() < 0.5
 
 
 def test_a_smaller_array_has_the_frames_within_it() -> None:
