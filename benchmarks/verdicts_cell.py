@@ -23,7 +23,7 @@ from unflat.recon.experiments import get_experiment
 from unflat.recon.experiments.cell.verdict import assess
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.io.write import write
-from unflat.recon.runs.verdict import Soundness, Verdict
+from unflat.recon.runs.verdict import Verdict
 
 from .ledger import Ledger, Numbers
 
@@ -228,8 +228,8 @@ def _fit(acquisition: Acquisition, config: str, folder: Path) -> dict[str, float
 
 
 def is_accused(run: Numbers) -> bool:
-    """Whether a result is doubtful or failed, or the data were refused."""
-    return "refused" in run["numbers"] or Verdict.of(assess(run["numbers"])).soundness is not Soundness.SOUND
+    """Whether a result is doubtful or failed as a whole, not in its contrast alone, or the data were refused."""
+    return "refused" in run["numbers"] or not Verdict.of(assess(run["numbers"])).holds
 
 
 def truth_of(run: Numbers) -> str:
@@ -254,8 +254,8 @@ def _add_rows(ledger: Ledger, runs: Sequence[Numbers]) -> None:
     ledger.notes.append(
         f"Right: correlation with the truth of at least {RIGHT:g}, and {RIGHT_SNR:g} dB; wrong: below {WRONG:g}; "
         f"{len(runs) - len(wrong) - len(right)} of {len(runs)} runs lie between and are not counted. Named or accused: "
-        "doubtful or failed, or refused while the data were read. Specimens with odd seeds; the thresholds were chosen "
-        "on the others."
+        "doubtful or failed, other than in its contrast alone, or refused while the data were read. Specimens with odd "
+        "seeds; the thresholds were chosen on the others."
     )
 
 

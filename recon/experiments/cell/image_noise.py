@@ -67,7 +67,7 @@ class ImageNoise:
             total += weight * (np.sqrt(np.maximum(mean + node * deviation, 0)) - amplitude) ** 2
         return total
 
-    def amplitude_error_of(self, images: Num[np.ndarray, "view y x"]) -> Float[np.ndarray, "view y x"]:
+    def misfit_of(self, images: Num[np.ndarray, "view y x"]) -> Float[np.ndarray, "view y x"]:
         """Compute the same for measured images, whose mean intensity is that of the neighbouring pixels."""
         smooth = ndimage.gaussian_filter(images.astype(np.float64), (0, _SMOOTHING, _SMOOTHING), mode="nearest")
         return self.amplitude_error(smooth)
@@ -94,7 +94,7 @@ def estimate_noise(
     free = _noise_frequencies((height, width), microscope)
     if np.count_nonzero(free) < _FEWEST_FREQUENCIES:
         return None
-    window = _taper(height)[:, None] * _taper(width)[None, :]
+    window = taper(height)[:, None] * taper(width)[None, :]
     response = np.abs(np.fft.fft2(np.abs(np.fft.ifft2(free)) ** 2))
     views = zip(measured, modelled, good, strict=True)
     parts = [_noise_power(image, model, mask, window, free, response) for image, model, mask in views]
@@ -148,7 +148,7 @@ def _noise_power(
     return high[inner] ** 2, bright[inner], dark[inner]
 
 
-def _taper(count: int) -> Float[np.ndarray, " n"]:
+def taper(count: int) -> Float[np.ndarray, " n"]:
     """Window along an axis that rises and falls as a cosine (Tukey), without its zeros at both ends."""
     place = np.arange(1, count + 1) / (count + 1)
     rise = np.minimum(np.minimum(place, 1 - place) * 2 / _TAPER, 1)

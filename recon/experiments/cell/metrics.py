@@ -279,6 +279,21 @@ METRICS = (
         is_label=True,
     ),
     Metric(
+        "contrast_factor",
+        "Factor on the contrast",
+        "",
+        "neither",
+        "Factor on the contrast of the result by which it explains the withheld views best: above 1, the priors hold "
+        "the contrast down.",
+    ),
+    Metric(
+        "contrast_factor_error",
+        "Its standard error",
+        "",
+        "lower",
+        "Standard error of the factor on the contrast by the noise of the withheld views.",
+    ),
+    Metric(
         "contrast_above",
         "Contrast above the medium",
         "",

@@ -10,10 +10,12 @@ from ...io.volume_formats import save
 from ...model import Model
 from ...optimize.likelihood import Nuisance, Split
 from .contradicting_views import contradiction_numbers
+from .contrast_factor import contrast_factor
 from .corrections import correction_numbers
 from .diagnostics import light_numbers, specimen_numbers
+from .field_noise import FieldNoise, estimate_field_noise
 from .forward_model import CellForwardModel
-from .image_noise import estimate_noise
+from .image_noise import ImageNoise, estimate_noise
 from .structure import ComparedViews, structure_numbers
 
 FITTED_VIEWS = 12
@@ -51,8 +53,8 @@ def write_result(
     numbers = {"voxels": float(volume.main.size), "volume_bytes": float((folder / "volume.h5").stat().st_size)}
     numbers["residual_over_empty"] = _residual_over_empty(forward_model, split, values, nuisance)
     numbers |= contradiction_numbers(forward_model, values, nuisance)
-    if not forward_model.is_field:
-        numbers |= structure_numbers(_compare(forward_model, views, measured, modelled), withheld)
+    numbers |= contrast_factor(forward_model, values, nuisance, _spread(split.withheld))
+    numbers |= structure_numbers(_compare(forward_model, views, measured, modelled), withheld)
     numbers |= light_numbers(forward_model, split.fitted) | specimen_numbers(forward_model, volume)
     numbers |= correction_numbers(nuisance, forward_model.microscope)
     if brightness is not None:
@@ -86,14 +88,20 @@ def _brightness(
 def _compare(
     forward_model: CellForwardModel,
     views: Int[np.ndarray, " view"],
-    measured: Float[np.ndarray, "view h w"],
-    modelled: Float[np.ndarray, "view h w"],
+    measured: Num[np.ndarray, "view h w"],
+    modelled: Num[np.ndarray, "view h w"],
 ) -> ComparedViews:
     """Compare some views with the noise of their camera."""
     shape = measured.shape
     weights = np.ones(shape) if forward_model.weights is None else forward_model.weights[views].astype(np.float64)
-    is_bright, has_gain = forward_model.is_bright[views], forward_model.settings.fit.refine.gain
-    noise = estimate_noise(measured, modelled, weights > 0, forward_model.microscope)
+    has_gain, microscope = forward_model.settings.fit.refine.gain, forward_model.microscope
+    noise: ImageNoise | FieldNoise | None
+    if forward_model.is_field:
+        directions = forward_model.illumination.na[views, 0]
+        noise = estimate_field_noise(measured, modelled, weights > 0, microscope, directions)
+    else:
+        noise = estimate_noise(measured, modelled, weights > 0, microscope)
+    is_bright = forward_model.is_bright[views] | forward_model.is_field
     return ComparedViews(measured, modelled, is_bright, weights, has_gain, noise)
 
 
@@ -111,6 +119,8 @@ def _residual_over_empty(
 
 def _spread(views: Int[np.ndarray, " view"]) -> Int[np.ndarray, " few"]:
     """Select a few views, spread evenly."""
+    if not len(views):
+        return views
     return np.asarray(views[np.unique(np.linspace(0, len(views) - 1, FITTED_VIEWS).astype(int))])
 
 

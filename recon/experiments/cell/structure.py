@@ -2,16 +2,17 @@
 
 The squared misfit R² of a result in some views lies between that of the truth, N², which noise alone makes, and that of
 an empty box, E². The unexplained structure (R² − N²) / (E² − N²) is 0 for the truth and 1 for an empty box, however
-noisy the images are. All misfits are mean squares of amplitudes.
+noisy the images are. All misfits are mean squares of amplitudes, of complex fields of their differences.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Num
 from scipy import ndimage
 
+from .field_noise import FieldNoise
 from .image_noise import ImageNoise
 
 LEAST_STRUCTURE = 0.02
@@ -67,33 +68,32 @@ class ComparedViews:
     """Some views as measured and as modelled, with the misfit of each pixel.
 
     Args:
-        measured: Normalised images.
-        modelled: Images of the result, at the brightness of the measured ones.
-        is_bright: Whether each view is a bright field: an empty box is then 1, and else 0.
+        measured: Normalised images, or complex fields.
+        modelled: Images or fields of the result, at the brightness of the measured ones.
+        is_bright: Whether each view is a bright field or a complex one: an empty box is then 1, and else 0.
         weights: 1 for good pixels, 0 for bad ones.
-        has_gain: Whether the brightness of each bright field is free.
+        has_gain: Whether the brightness of each bright field, or the factor of each complex one, is free.
         noise: Noise of these views; None where it is not known.
     """
 
-    measured: Float[np.ndarray, "view y x"]
-    modelled: Float[np.ndarray, "view y x"]
+    measured: Num[np.ndarray, "view y x"]
+    modelled: Num[np.ndarray, "view y x"]
     is_bright: Bool[np.ndarray, " view"]
     weights: Float[np.ndarray, "view y x"]
     has_gain: bool
-    noise: ImageNoise | None
+    noise: ImageNoise | FieldNoise | None
 
     def misfits(self) -> tuple[Float[np.ndarray, "view y x"], Float[np.ndarray, "view y x"]]:
         """Compute the squared difference of amplitudes of the result, and of an empty box at its best brightness."""
-        amplitude = np.sqrt(np.maximum(self.measured, 0).astype(np.float64))
+        measured, modelled = _amplitudes(self.measured), _amplitudes(self.modelled)
         level = self.is_bright.astype(np.float64)
         if self.has_gain:
-            level = level * _mean(amplitude, self.weights)
-        result = np.sqrt(np.maximum(self.modelled, 0).astype(np.float64)) - amplitude
-        return result**2, (amplitude - level[:, None, None]) ** 2
+            level = level * _mean(measured, self.weights)
+        return np.abs(modelled - measured) ** 2, np.abs(measured - level[:, None, None]) ** 2
 
     def noise_error(self) -> Float[np.ndarray, "view y x"] | None:
         """Compute the misfit of each pixel that noise alone makes."""
-        return None if self.noise is None else self.noise.amplitude_error_of(self.measured)
+        return None if self.noise is None else self.noise.misfit_of(self.measured)
 
     def misfit(self, chosen: Bool[np.ndarray, " view"]) -> Misfit:
         """Compute the misfit of some of the views."""
@@ -142,9 +142,16 @@ def structure_numbers(views: ComparedViews, withheld: Bool[np.ndarray, " view"])
     if withheld.any() and not withheld.all():
         numbers["structure_unexplained_fitted"] = views.misfit(~withheld).unexplained
     numbers["structure_concentration"] = views.concentration()
-    numbers["noise_photons"] = None if views.noise is None else views.noise.photons
+    numbers["noise_photons"] = views.noise.photons if isinstance(views.noise, ImageNoise) else None
     return {name: value for name, value in numbers.items() if value is not None and np.isfinite(value)}
 
 
-def _mean(values: Float[np.ndarray, "view y x"], weights: Float[np.ndarray, "view y x"]) -> Float[np.ndarray, " view"]:
+def _amplitudes(views: Num[np.ndarray, "view y x"]) -> Num[np.ndarray, "view y x"]:
+    """Take the roots of images; complex fields are amplitudes already."""
+    if np.iscomplexobj(views):
+        return views.astype(np.complex128)
+    return np.asarray(np.sqrt(np.maximum(views, 0).astype(np.float64)))
+
+
+def _mean(values: Num[np.ndarray, "view y x"], weights: Float[np.ndarray, "view y x"]) -> Num[np.ndarray, " view"]:
     return np.asarray((values * weights).sum(axis=(1, 2)) / np.maximum(weights.sum(axis=(1, 2)), 1))

@@ -46,6 +46,8 @@ FEWEST_TESTED = 6
 """Number of views from which one is withheld by default, `optimize.minibatches.FEWEST_VIEWS`."""
 PHASE_DETERMINED = 0.62
 """Share of the coarse structure of the phase delay that the views determine, below which a dry mass is not known."""
+SHRUNK = 1.1
+"""Factor on the contrast, less its standard errors, above which the priors hold the contrast down."""
 DEPTH_RESOLVED, FACES = 1.2, 0.5
 """Depth of the box over the axial resolution below which, and contrast at the faces of the box over the largest from
 which, the box decides where along z the contrast lies: 1.1 in a cell whose index was wrong by a third. Cells at 1.3
@@ -263,6 +265,19 @@ def _depth(numbers: Numbers) -> Iterator[Reason]:
         yield Reason("depth-unresolved", text, remedy)
 
 
+def _shrunk(numbers: Numbers) -> Iterator[Reason]:
+    """Name a contrast that withheld views ask to be larger: noisy images let the priors hold it down."""
+    factor, error = numbers.get("contrast_factor", 1.0), numbers.get("contrast_factor_error", 0.0)
+    if factor - ERRORS * error > SHRUNK and not (is_empty(numbers) or is_prediction(numbers) or any(_moving(numbers))):
+        low = 100 * (1 - 1 / factor)
+        text = (
+            f"the withheld views are explained best by {factor:.2f} times the contrast: beside such noise the priors "
+        )
+        text += f"hold it down, and index contrast and dry mass are at least {low:.0f} % too low"
+        remedy = "trust the shape, and the contrast as a lower limit; longer exposure or more views give the rest"
+        yield Reason("contrast-shrunk", text, remedy, limited_to="contrast, dry mass")
+
+
 def _mass(numbers: Numbers) -> Iterator[Reason]:
     """Name light that hardly shows the coarse structure on which volume, index and dry mass rest."""
     share = numbers.get("phase_determined", 1.0)
@@ -335,6 +350,7 @@ _CHECKS: tuple[Callable[[Numbers], Iterator[Reason]], ...] = (
     _contradicting,
     _few_views,
     _depth,
+    _shrunk,
     _mass,
     _moving,
     _members,

@@ -5,6 +5,7 @@ import pytest
 
 from unflat.physics.detector import Detector
 from unflat.physics.optics.microscope import Microscope
+from unflat.recon.experiments.cell.field_noise import FieldNoise, estimate_field_noise
 from unflat.recon.experiments.cell.image_noise import ImageNoise, estimate_noise
 from unflat.recon.experiments.cell.structure import ComparedViews, structure_numbers
 
@@ -55,7 +56,7 @@ def test_the_noise_of_a_camera_is_found_within_a_tenth(detector: Detector) -> No
     noise = noise_of(measured)
     assert noise.variance(clean).mean() == pytest.approx(np.mean((measured - clean) ** 2), rel=0.1)
     error = (np.sqrt(measured) - np.sqrt(clean)) ** 2
-    assert noise.amplitude_error_of(measured).mean() == pytest.approx(error.mean(), rel=0.1)
+    assert noise.misfit_of(measured).mean() == pytest.approx(error.mean(), rel=0.1)
 
 
 def test_photons_and_read_noise_are_told_apart_by_dark_and_bright_places() -> None:
@@ -153,3 +154,69 @@ def test_dark_fields_are_compared_with_darkness() -> None:
     misfit = views.misfit(np.ones(VIEWS, bool))
     assert misfit.empty == pytest.approx(measured.mean(), rel=1e-3)
     assert misfit.unexplained == pytest.approx(0, abs=0.01)
+
+
+DIRECTIONS = np.random.default_rng(5).uniform(-0.3, 0.3, (VIEWS, 2))
+
+
+def fields(noise: float, *, is_filtered: bool = False, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Complex fields divided by their incident waves, without and with noise, which may be that within the pupil."""
+    rng = np.random.default_rng(seed)
+    na = MICROSCOPE.wavelength * np.fft.fftfreq(SIZE, 0.2e-6)
+    steps = np.round(DIRECTIONS / na[1]).astype(int)
+    radius = np.hypot(na[:, None], na)
+    waves, random = (rng.normal(size=(VIEWS, SIZE, SIZE, 2)) @ [1, 1j] for _ in range(2))
+    passed = np.stack([np.roll(radius < MICROSCOPE.numerical_aperture, -step, (0, 1)) for step in steps])
+    scattered = np.fft.ifft2(np.fft.fft2(waves) * passed / (1 + (radius / 0.15) ** 2))
+    clean = 1 + 0.3 * scattered / scattered.std()
+    random = noise * random / np.sqrt(2)
+    return clean, clean + (np.fft.ifft2(np.fft.fft2(random) * passed) if is_filtered else random)
+
+
+def noise_of_fields(measured: np.ndarray, modelled: np.ndarray, good: np.ndarray | None = None) -> FieldNoise:
+    steps = MICROSCOPE.wavelength / (SIZE * 0.2e-6)
+    directions = np.round(DIRECTIONS / steps) * steps
+    good = np.ones(measured.shape, bool) if good is None else good
+    noise = estimate_field_noise(measured, modelled, good, MICROSCOPE, directions)
+    assert noise is not None
+    return noise
+
+
+@pytest.mark.parametrize("level", [0.1, 0.01])
+@pytest.mark.parametrize("is_filtered", [False, True])
+def test_the_noise_of_fields_is_found_whether_or_not_they_were_filtered(level: float, is_filtered: bool) -> None:
+    clean, measured = fields(level, is_filtered=is_filtered)
+    noise = noise_of_fields(measured, clean)
+    assert noise.misfit_of(measured).mean() == pytest.approx(np.mean(np.abs(measured - clean) ** 2), rel=0.15)
+    empty = noise_of_fields(measured, np.ones_like(clean))  # The rim of the pupil holds signal: an upper limit.
+    assert noise.misfit_of(measured).mean() < empty.misfit_of(measured).mean()
+    assert empty.misfit_of(measured).mean() < level**2 + 0.12 * np.mean(np.abs(clean - 1) ** 2)
+
+
+def test_masked_pixels_of_fields_are_no_noise() -> None:
+    clean, measured = fields(0.05)
+    good = np.ones(measured.shape, bool)
+    good[:, 20:24, 30:40] = False
+    noise = noise_of_fields(np.where(good, measured, 50), clean, good)
+    assert noise.misfit_of(measured).mean() == pytest.approx(0.05**2, rel=0.15)
+
+
+def test_fields_too_small_to_tell_have_no_noise() -> None:
+    small = np.ones((2, 6, 6), np.complex64)
+    assert estimate_field_noise(small, small, np.ones(small.shape, bool), MICROSCOPE, np.zeros((2, 2))) is None
+
+
+@pytest.mark.parametrize("level", [0.1, 0.02])
+def test_of_fields_too_nothing_is_left_by_the_truth_and_a_quarter_by_half_of_it(level: float) -> None:
+    clean, measured = fields(level)
+    withheld = np.arange(VIEWS) < 2
+    phases = np.exp(2j * np.pi * np.arange(VIEWS) / VIEWS)[:, None, None]
+    for modelled, left in ((clean, 0.0), ((1 + clean) / 2, 0.25), (np.ones_like(clean), 1.0)):
+        noise = noise_of_fields(measured * phases, modelled * phases)
+        views = ComparedViews(
+            measured * phases, modelled * phases, np.ones(VIEWS, bool), np.ones(clean.shape), True, noise
+        )
+        numbers = structure_numbers(views, withheld)
+        assert numbers["structure_unexplained"] == pytest.approx(left, abs=0.03)
+        assert 0 <= numbers["structure_error"] < 0.05
+        assert "noise_photons" not in numbers
