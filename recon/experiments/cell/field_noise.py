@@ -79,7 +79,7 @@ def _variance(
     """Estimate the mean square of a field's noise; the number of frequencies that tell it besides."""
     window = np.where(good, taper(field.shape[0])[:, None] * taper(field.shape[1])[None, :], 0)
     power = np.abs(np.fft.fft2(np.where(good, field - model, 0) * window)) ** 2 / max(float((window**2).sum()), 1e-30)
-    radius, step = _radius(field.shape, direction, microscope)
+    radius, step = transverse_frequency(field.shape, direction, microscope)
     pupil = microscope.numerical_aperture / microscope.wavelength
     beyond = (radius > pupil + _MARGIN * step) & (radius >= np.quantile(radius, 1 - _LARGEST_SHARE))
     rim, inside = (radius < pupil) & (radius > _RING * pupil), radius < pupil + step
@@ -93,7 +93,7 @@ def _variance(
     return (1 - share) * outer + share * max(outer, at_rim), int(count)
 
 
-def _radius(
+def transverse_frequency(
     shape: tuple[int, ...], direction: Float[np.ndarray, " 2"], microscope: Microscope
 ) -> tuple[Float[np.ndarray, "y x"], float]:
     """Compute the transverse frequency of the wave at each frequency of a field divided by its incident wave.

@@ -7,6 +7,7 @@ from .absorption_test import POOR_RESIDUAL, absorption_ratio
 from .convergence import residual_fall
 from .light_ranking import light_ranking_numbers
 from .likelihood import CellLikelihood
+from .pupil_size import pupil_numbers
 from .verdict import is_empty, leave_out_known_side
 
 CHOICES = ("sign_chosen", "absorption_chosen", "absorption_ratio", "absorption_trial")
@@ -16,7 +17,7 @@ CHOICES = ("sign_chosen", "absorption_chosen", "absorption_ratio", "absorption_t
 def check_fit(
     likelihood: CellLikelihood, numbers: Mapping[str, float], folder: Path, sign: str, steps: int
 ) -> dict[str, float]:
-    """Complete the numbers of a fit by tests of linear theory, and by the course of its residual.
+    """Complete the numbers of a fit by tests of the light and the pupil, and by the course of its residual.
 
     Args:
         likelihood: Likelihood under the choices of the fit.
@@ -31,4 +32,5 @@ def check_fit(
     if not (is_empty(completed) or tested or residual < POOR_RESIDUAL):
         ratio = absorption_ratio(likelihood)
         completed |= {} if ratio is None else {"absorption_ratio": ratio}
-    return leave_out_known_side(completed | light_ranking_numbers(likelihood), sign)
+    completed |= light_ranking_numbers(likelihood) | pupil_numbers(likelihood)
+    return leave_out_known_side(completed, sign)

@@ -279,6 +279,27 @@ METRICS = (
         is_label=True,
     ),
     Metric(
+        "pupil_scale",
+        "Pupil of the fields",
+        "",
+        "neither",
+        "Size of the pupil that the spectra of complex fields show, over the described one.",
+    ),
+    Metric(
+        "pupil_edge",
+        "Fall at the described rim",
+        "",
+        "neither",
+        "Logarithmic fall of the amplitudes over the described rim of the pupil, over that at the rim they show.",
+    ),
+    Metric(
+        "pupil_errors",
+        "Its standard errors",
+        "",
+        "neither",
+        "Standard errors over the views by which the fall is steeper at the rim that they show.",
+    ),
+    Metric(
         "contrast_factor",
         "Factor on the contrast",
         "",
