@@ -17,6 +17,7 @@ from ...metrics.edge_profile import median_edge_width, sample_central_lines, wri
 from ...volume import Volume
 from .curve_ends import end_brightness
 from .laboratory import LaboratoryFrame, Solution
+from .oversampling import circular_extent
 from .preprocess import PreprocessedScan
 
 _CONVENTION = (
@@ -179,12 +180,16 @@ def psf_numbers(sigmas: Sequence[float], background: float) -> dict[str, float]:
 
 
 def sampling_numbers(scan: PreprocessedScan, support: Bool[np.ndarray, "frame y x"]) -> dict[str, float]:
-    """Count the measured voxels, and compute the curve's ends and the support's oversampling along each axis."""
+    """Count the measured voxels, and compute the curve's ends and the support's oversampling.
+
+    ``oversampling_ratio`` is that of the volume: measured voxels for each of the support (Miao et al. 1998).
+    """
     numbers = {"voxels_measured": float(scan.good.sum()), "masked_fraction": float(1 - scan.good.mean())}
     numbers["end_brightness"] = max(end_brightness(scan.normalized_counts, scan.good))
+    numbers["oversampling_ratio"] = numbers["voxels_measured"] / max(int(support.sum()), 1)
     for axis, (name, size) in enumerate(zip(_AXES, support.shape, strict=True)):
         others = tuple(i for i in range(3) if i != axis)
-        numbers[f"oversampling_{name}"] = float(size / (np.ptp(np.flatnonzero(support.any(axis=others))) + 1))
+        numbers[f"oversampling_{name}"] = size / max(circular_extent(np.asarray(support.any(axis=others))), 1)
     return numbers
 
 

@@ -18,6 +18,21 @@ _CLEAR = 0.02
 """Autocorrelation at the array's edge, relative to its maximum, above which the crystal is undersampled."""
 
 
+def circular_extent(occupied: Bool[np.ndarray, " n"]) -> int:
+    """Compute the length of the shortest interval of a periodic line that holds all occupied samples.
+
+    An FFT has no edge: a crystal may lie across that of its array.
+
+    Args:
+        occupied: Mask of the occupied samples.
+    """
+    positions = np.flatnonzero(occupied)
+    if not positions.size:
+        return 0
+    steps = np.diff(positions, append=positions[0] + len(occupied))
+    return len(occupied) - int(steps.max()) + 1
+
+
 def local_mean(counts: Voxels, good: Good, size: int = 3) -> Voxels:
     """Average the good voxels in a cube around each voxel, in float32; 0 where none is good.
 

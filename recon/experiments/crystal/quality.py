@@ -22,6 +22,8 @@ _INSIDE_LEVEL = 0.35
 """Blurred amplitude at the surface, in units of the amplitude's rms."""
 _EROSION = 1
 """[voxel] Depth of the surface layer that is left out: there the amplitude falls off."""
+_DEPTHS = (1.9, 2.9, 4.5)
+"""[voxel] Depths between the layers within which amplitudes are compared."""
 _QUARTILES_OF_NORMAL = 1.349
 """Distance of the quartiles of a normal distribution, in standard deviations."""
 _BLOCK = 8
@@ -33,24 +35,31 @@ _LEAST_VOXELS = 20
 def amplitude_variation(density: Complex[np.ndarray, "z y x"], support: Bool[np.ndarray, "z y x"]) -> float:
     """Compute the relative variation of the amplitude inside a crystal, its surface left out.
 
-    By the quartiles: a void, a twin's plane or a dislocation's core are few voxels, and wrong phases spoil all.
+    Voxels are compared with those of about the same depth: the amplitude falls off towards the surface, as far as the
+    resolution blurs it, and small crystals would look uneven. By the quartiles: a void, a twin's plane or a
+    dislocation's core are few voxels, and wrong phases spoil all.
 
     Args:
         density: Density.
         support: Mask of the voxels where it may differ from 0.
 
     Returns:
-        The standard deviation over the median; not a number for a crystal too small to have an inside.
+        The standard deviation over the median of the layer; not a number for a crystal too small to have an inside.
     """
     if not support.any():
         return float("nan")
     amplitude = np.where(support, np.abs(density), 0).astype(np.float64)
     level = _INSIDE_LEVEL * np.sqrt(np.mean(amplitude[support] ** 2))
     body = ndimage.binary_fill_holes(ndimage.gaussian_filter(amplitude, _SMOOTHING) > level)
-    inside = amplitude[ndimage.binary_erosion(body, iterations=_EROSION)]
-    if inside.size < _LEAST_VOXELS:
+    inside = ndimage.binary_erosion(body, iterations=_EROSION)
+    if np.count_nonzero(inside) < _LEAST_VOXELS:
         return float("nan")
-    low, middle, high = np.percentile(inside, [25, 50, 75])
+    layer = np.digitize(ndimage.distance_transform_edt(body)[inside], _DEPTHS)
+    layers = [amplitude[inside][layer == each] for each in range(len(_DEPTHS) + 1)]
+    layers = [each for each in layers if each.size >= _LEAST_VOXELS // (len(_DEPTHS) + 1)]
+    levels = np.maximum.accumulate([np.median(each) for each in layers])  # A blurred surface is fainter, no hollow is.
+    relative = np.concatenate([each / of for each, of in zip(layers, levels, strict=True)])
+    low, middle, high = np.percentile(relative, [25, 50, 75])
     return float((high - low) / (_QUARTILES_OF_NORMAL * middle))
 
 
