@@ -78,6 +78,9 @@ def test_a_deep_box_is_unresolved_where_it_is_full_and_its_faces_are_alike() -> 
     assert "fit.sign" not in judge(**drawn_out, sign_chosen=1.0).reasons[0].remedy
     for right in ({"depth_resolved": 1.3}, {"contrast_at_faces": 0.3}, {"faces_correlation": 0.2}):
         assert judge(**drawn_out | right).soundness is Soundness.SOUND
+    shallow = {"depth_resolved": 1.4, "contrast_at_faces": 0.99, "faces_correlation": 0.96}
+    assert [reason.name for reason in judge(**shallow).reasons] == ["depth-unresolved"]
+    assert judge(**shallow | {"contrast_at_faces": 0.66}).soundness is Soundness.SOUND
 
 
 @pytest.mark.parametrize(
