@@ -21,6 +21,8 @@ UNEXPLAINED = 0.5
 """Relative error of the amplitudes beyond noise above which a result explains nothing."""
 AGREEMENT = 0.87
 """Mean correlation of the solutions below which they disagree, unless their amplitude is even."""
+EVEN_AGREEMENT = 0.75
+"""Mean correlation of the solutions below which they disagree however even their amplitude is."""
 UNEVENNESS = 0.33
 """Variation of the amplitude above which a crystal has defects, or wrong phases."""
 EVEN = 0.25
@@ -48,6 +50,10 @@ out with a correlation of 0.96 to 0.98.
 _AT_BOUND = 0.98
 """Part of the widest point-spread function from which a width is at its bound."""
 _MORE_STARTS = "try more starts (phase.starts), or the network's (unflat predict --refine)"
+_SEVERAL = (
+    "the starts agree, and more of them will not change it: look at the amplitude for holes, grains and a second "
+    "crystal; one beside it that is tilted or fainter is avoided by a smaller beam or another reflection"
+)
 _PHOTONS = "if the detector integrates charge, give acquisition.photon and dark"
 _AXES = ("frame", "y", "x")
 
@@ -63,10 +69,9 @@ def _misfit(numbers: Mapping[str, float]) -> list[Reason]:
     ratio, excess = numbers.get("noise_ratio_bright", 1.0), numbers.get("excess_chi", 0.0)
     if excess > UNEXPLAINED:
         text = f"the counts are not explained: the amplitudes are off by {excess:.2f} beyond noise"
-        is_bare_answer = "seconds_of_answer" in numbers and "starts" not in numbers
-        remedy = (
-            "refine it (unflat predict --refine)" if is_bare_answer else "look at the mask, the centre and the crop"
-        )
+        remedy = "look at the mask, the centre and the crop"
+        if _is_bare_answer(numbers):
+            remedy = "refine it (unflat predict --refine)"
         return [Reason("counts-unexplained", text, remedy, fatal=True)]
     noise = numbers.get("noise_ratio", 1.0)
     if noise < LEAST_NOISE:
@@ -84,16 +89,20 @@ def _misfit(numbers: Mapping[str, float]) -> list[Reason]:
 
 def _solutions(numbers: Mapping[str, float]) -> list[Reason]:
     """Judge how far independent solutions agree, or whether an even amplitude confirms what they do not."""
-    if numbers.get("amplitude_variation", 1.0) <= EVEN:
-        return []
+    is_even = numbers.get("amplitude_variation", 1.0) <= EVEN and not _is_bare_answer(numbers)
     if "agreement" in numbers:
-        if numbers["agreement"] < AGREEMENT:
+        if numbers["agreement"] < (EVEN_AGREEMENT if is_even else AGREEMENT):
             text = f"the solutions agree by {numbers['agreement']:.3f} only"
             return [Reason("solutions-disagree", text, _MORE_STARTS)]
-    elif numbers.get("starts", 1) > 1 and numbers.get("kept", 2) == 1:
+    elif numbers.get("starts", 1) > 1 and numbers.get("kept", 2) == 1 and not is_even:
         text = f"of {numbers['starts']:.0f} starts no second one came to the same crystal"
         return [Reason("solution-alone", text, _MORE_STARTS)]
     return []
+
+
+def _is_bare_answer(numbers: Mapping[str, float]) -> bool:
+    """Whether a network's answer was not refined: it learned to be even, whatever the pattern."""
+    return "seconds_of_answer" in numbers and "starts" not in numbers
 
 
 def _unevenness(numbers: Mapping[str, float]) -> list[Reason]:
@@ -101,7 +110,8 @@ def _unevenness(numbers: Mapping[str, float]) -> list[Reason]:
     if value <= UNEVENNESS:
         return []
     text = f"the amplitude inside the crystal varies by {100 * value:.0f} %, which defects or wrong phases cause"
-    return [Reason("uneven-amplitude", text, _MORE_STARTS)]
+    remedy = _SEVERAL if numbers.get("agreement", 0.0) >= AGREEMENT else _MORE_STARTS
+    return [Reason("uneven-amplitude", text, remedy)]
 
 
 def _withheld(numbers: Mapping[str, float]) -> list[Reason]:

@@ -106,6 +106,23 @@ def test_an_even_amplitude_confirms_a_solution_that_no_other_start_found() -> No
     numbers = {name: value for name, value in SOUND.items() if name != "agreement"}
     assert not assess({**numbers, "kept": 1.0, "amplitude_variation": 0.2})
     assert not assess({**numbers, "kept": 4.0, "agreement": 0.84, "amplitude_variation": 0.16})
+    assert [reason.name for reason in assess({**numbers, "kept": 4.0, "agreement": 0.7})] == ["solutions-disagree"]
+
+
+def test_a_network_is_not_believed_because_its_answer_is_even() -> None:
+    """Draws of a saturated pattern agreed by 0.33, under an even amplitude, and were far from the crystal."""
+    answer = {name: value for name, value in SOUND.items() if name != "starts"}
+    answer |= {"seconds_of_answer": 13.0, "agreement": 0.84, "amplitude_variation": 0.16}
+    assert [reason.name for reason in assess(answer)] == ["solutions-disagree"]
+
+
+def test_more_starts_are_no_remedy_for_an_unevenness_on_which_starts_agree() -> None:
+    """Two crystals tilted by 8 pixels came out wrong from 8 starts, three of which agreed by 0.895, and from 24."""
+    uneven = SOUND | {"amplitude_variation": 0.5}
+    assert "smaller beam" in assess(uneven | {"agreement": 0.895})[0].remedy
+    doubtful = assess(uneven | {"agreement": 0.82})
+    assert [reason.name for reason in doubtful] == ["solutions-disagree", "uneven-amplitude"]
+    assert all("phase.starts" in reason.remedy for reason in doubtful)
 
 
 @given(shift=st.integers(0, 39), hole=st.booleans())
