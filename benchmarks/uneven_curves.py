@@ -19,6 +19,7 @@ from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.result import NoObjectError
 from unflat.recon.phase_retrieval.settings import PhaseSettings
 
+from .angle_bounds import deviations, expect_beyond, voxels_of
 from .ledger import Ledger, Numbers
 from .pictures import save_small
 from .table import spread
@@ -112,6 +113,8 @@ def run(ledger: Ledger) -> None:
     for several in ledger.choose((SEEDS, HELD_OUT), ()):
         pairs = [(part(DRAWN[0], seed, "even"), part(DRAWN[0], seed, "fit")) for seed in several]
         _add_fit_row(ledger, f"{DRAWN[0]}, crystals {several[0]} to {several[-1]}", pairs)
+    if not ledger.quick:
+        _add_bounds(ledger, edge)
     _draw(ledger, curves)
 
 
@@ -227,6 +230,41 @@ def _phase(curve: str, seed: int, edge: int, way: str, settings: Mapping[str, ob
     if way == "fit":
         numbers |= _errors(parts)
     return numbers
+
+
+def bound(seed: int, edge: int, size: int, threshold: float, expects_beyond: bool) -> Numbers:
+    """Compute the Cramér-Rao bound of the angles of a jitter of half a step.
+
+    Args:
+        seed: Seed of the crystal.
+        edge: Pixels along each axis.
+        size: Voxels along each axis of the array of the fit.
+        threshold: Threshold of its support.
+        expects_beyond: Whether as much is expected beyond the measured pixels as on the nearest.
+    """
+    counts, positions, crystal = measure(DRAWN[0], seed, edge)
+    bright = counts.sum(axis=(1, 2)) > 1e-4 * counts.sum()
+    level = expect_beyond(counts, size) if expects_beyond else None
+    voxels = voxels_of(crystal, FINENESS, edge, size, threshold)
+    least = deviations(voxels, positions[:, 0], COUNTS, edge, bright, level)[bright]
+    return {"rms": float(np.sqrt(np.mean(least**2))), "largest": float(least.max()), "voxels": len(voxels.values)}
+
+
+def _add_bounds(ledger: Ledger, edge: int) -> None:
+    """Add rows of the bound on the angles of the last crystal, by the array and the support of the fit."""
+    finer, seed = round(1.25 * edge), HELD_OUT[-1]
+    for size, threshold, expects in ((edge, 0.2, False), (finer, 0.2, False), (finer, 0.2, True)):
+        settings = {"seed": seed, "edge": edge, "size": size, "threshold": threshold, "expects_beyond": expects}
+        work = partial(bound, seed, edge, size, threshold, expects)
+        numbers = ledger.part(f"bound-{size}-{threshold}-{expects}", settings, work)
+        beyond = ", as much expected beyond the detector as on the nearest pixels" if expects else ""
+        ledger.row(
+            f"Cramér-Rao bound of fitted angles, {DRAWN[0]}, crystal {seed}, {size} voxels along each axis{beyond}",
+            numbers["rms"],
+            name=NAME,
+            unit="steps",
+            how=f"rms over the frames; largest {numbers['largest']:.2f}; {numbers['voxels']} voxels in the support",
+        )
 
 
 def _draw(ledger: Ledger, curves: Sequence[str]) -> None:

@@ -5,9 +5,12 @@ The counts hardly tell that from a change of the density, so that errors of the 
 here: sharp edges scatter beyond the detector, which an array without a margin folds back onto it; and a support that is
 too tight moves the ends in, one that is too wide moves them out. What the counts leave open is held by a prior whose
 widths are those of the corrections themselves (empirical Bayes), anew in each cycle: frames that tell little stay near
-the stated values if the others do. Arrays are in FFT order.
+the stated values if the others do. What the fit gains in later cycles may be an error of the model: ends that move,
+a support that follows them, and a prior that widens. So the withheld pixels choose among the cycles. Arrays are in FFT
+order.
 """
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,12 +20,12 @@ from jaxtyping import Array, Complex, Float
 
 from ...physics.diffraction.far_field import fftshift3, ifftshift3
 from .align import centring_shift
-from .frame_fit import FrameParameters, Prior, with_positions
+from .frame_fit import FrameParameters, Prior, corrected_pattern, with_positions
 from .frame_gauge import bright_frames, fit_lines, remove_gauge
 from .joint_frames import draw_deviations, fit_jointly, tight_support
 from .margin import extend_pattern, resample_refinement
 from .multiresolution import Shape, resample_density, resize
-from .pattern import DevicePattern, PointSpread
+from .pattern import DevicePattern, PointSpread, evaluate_fit
 from .refinement import RefinementState, init_refinement
 from .settings import RefineSettings
 
@@ -36,6 +39,7 @@ _OUTLYING = 3.0
 _LEAST_SPREAD = 0.02
 """Smallest width of the prior [step, pixel, 1]."""
 _WIDEST: Prior = (1.0, 1.0, 1.0, 0.2)
+_log = logging.getLogger(__name__)
 
 
 class FinalFit(NamedTuple):
@@ -62,6 +66,11 @@ class FinalFit(NamedTuple):
         state = init_refinement(self.density, self.support, self.point_spread)
         return resample_refinement(state, shape), _resize_frames(self.corrections, shape[0])
 
+    def free_llk(self) -> float:
+        """Compute the Poisson deviance per withheld pixel, in the array with the margin."""
+        pattern = corrected_pattern(self.stated, self.corrections)
+        return float(evaluate_fit(self.density, self.point_spread, pattern).llk_free)
+
     def deviations(self, active: tuple[bool, bool, bool], count: int) -> Float[np.ndarray, "sample frame 4"]:
         """Draw deviations of the corrections of the measured frames, ``count`` in number."""
         fixed = self.support, self.point_spread, self.stated, self.corrections
@@ -78,7 +87,7 @@ def fit_finally(
     step_done: Callable[[], None] = lambda: None,
     active: tuple[bool, bool, bool] | None = None,
 ) -> FinalFit:
-    """Fit density and frames in an array with a margin.
+    """Fit density and frames in an array with a margin, up to the cycle that explains the withheld pixels best.
 
     Args:
         state: Density under the corrections.
@@ -99,6 +108,7 @@ def fit_finally(
     fit = FinalFit(
         *_centre(resample_density(state.density, (nz, ny, nx))), state.point_spread, extended, frames, _WIDEST
     )
+    best, least = fit, np.inf
     for _ in range(cycles):
         density, support = _centre(fit.density)
         frames = reset_outliers(fit.corrections, bright)
@@ -106,8 +116,12 @@ def fit_finally(
         fixed = support, fit.point_spread, extended, frames
         density, frames = fit_jointly(density, *fixed, active, prior, step_done)
         fit = fit._replace(density=density, support=support, corrections=frames, prior=prior)
-    density, frames = remove_gauge(fit.density, fit.corrections, extended)
-    return fit._replace(density=density, corrections=frames)
+        llk_free = fit.free_llk()
+        _log.info("frames, last fit: free LLK %.4g with the margin", llk_free)
+        if llk_free < least:
+            best, least = fit, llk_free
+    density, frames = remove_gauge(best.density, best.corrections, extended)
+    return best._replace(density=density, corrections=frames)
 
 
 def estimate_prior(corrections: FrameParameters, bright: np.ndarray) -> Prior:

@@ -2,9 +2,10 @@
 
 Rounds of a joint fit within a tight support (`joint_frames`), of projections under the new frames, which lead out of
 the density that wrong frames have bent, and of the refinement. The withheld pixels choose among the rounds. A last
-joint fit (`final_joint_fit`) follows from the best, and is taken if it explains the withheld pixels better than the
-rounds. They judge the result as well: it is taken only if it explains them better than the density alone, under the
-frames as the instrument states them. An interrupted run goes on with the round that it was in. Arrays are in FFT order.
+joint fit (`final_joint_fit`) follows from the best, and is taken unless it explains the withheld pixels clearly worse
+than the rounds. They judge the result as well: it is taken only if it explains them better than the density alone,
+under the frames as the instrument states them. An interrupted run goes on with the round that it was in. Arrays are in
+FFT order.
 """
 
 import logging
@@ -37,7 +38,11 @@ from .renewed_projections import STAGES, project_anew
 from .settings import RefineSettings
 
 GAIN = 0.9
-"""Ratio of free likelihoods below which fitted frames are taken."""
+"""Ratio of free likelihoods below which fitted frames are taken, and the best of the rounds instead of the last fit.
+
+On the voxels of the measured array the last fit loses some of what it has gained on finer ones: of a simulated curve it
+had a free likelihood of 3.37 with angles wrong by 0.16 steps, the rounds 3.21 with 0.19 steps.
+"""
 ROUNDS = 8
 """Largest number of rounds."""
 _PATIENCE = 4
@@ -166,8 +171,8 @@ def end_frames(
     fitted, parameters = _measured(fit, stated, settings, part_done)
     llk_free = free_llk(fitted, corrected_pattern(stated, parameters))
     text = "frames fitted finally: free LLK %.4g, %.4g in the rounds: %s"
-    _log.info(text, llk_free, now.least, "taken" if llk_free <= now.least else "not taken")
-    if now.least < llk_free:
+    _log.info(text, llk_free, now.least, "not taken" if now.least < GAIN * llk_free else "taken")
+    if now.least < GAIN * llk_free:
         fit, fitted, parameters, llk_free = _of_rounds(now, stated), now.best, now.best_corrections, now.least
     alone = fit_finally(
         fitted, no_corrections(stated), stated, settings, CYCLES_ALONE, step_done, (False, False, False)

@@ -6,6 +6,7 @@ import pytest
 
 from unflat.physics.diffraction.far_field import fftshift3, ifftshift3
 from unflat.physics.diffraction.frame_amplitudes import frame_amplitudes
+from unflat.recon.phase_retrieval import final_joint_fit
 from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.final_joint_fit import estimate_prior, fit_finally, reset_outliers
 from unflat.recon.phase_retrieval.frame_fit import FrameParameters
@@ -51,7 +52,7 @@ def test_a_frame_that_stands_out_begins_anew() -> None:
 
 
 @pytest.mark.slow
-def test_a_smooth_error_of_the_angles_is_found() -> None:
+def test_a_smooth_error_of_the_angles_is_lessened() -> None:
     """Ends that are off against the middle, of a crystal on half voxels whose edges scatter beyond the detector."""
     shape = (COUNT, 16, 16)
     z, y, x = np.meshgrid(*[np.arange(2 * n) - n for n in shape], indexing="ij")
@@ -71,8 +72,29 @@ def test_a_smooth_error_of_the_angles_is_found() -> None:
     state, fitted = fit.measured(shape)
     assert state.density.shape == shape
     errors = rest(np.asarray(fitted.offsets, np.float64)[:, 0] - true)
-    assert errors.std() < 0.75 * rest(wrong - true).std()
+    assert errors.std() < 0.95 * rest(wrong - true).std()  # Later cycles lessen it further, but are not chosen.
     draws = fit.deviations((True, False, False), COUNT)[:, :, 0]
     totals = np.asarray(stated.counts.sum(axis=(1, 2)))
     order, deviations = np.argsort(totals), np.sqrt(np.mean(draws**2, axis=0))
     assert deviations[order[:5]].mean() > deviations[order[-5:]].mean()  # Faint frames tell less.
+
+
+def test_the_withheld_pixels_choose_among_the_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three cycles, of which the second has the true angles."""
+    shape = (COUNT, 16, 16)
+    z, y, x = np.meshgrid(*[np.arange(n) - n // 2 for n in shape], indexing="ij")
+    crystal = ((np.abs(z) <= 4) & (np.abs(y) <= 3) & (np.abs(x + 0.5 * y) <= 3)) * np.exp(0.1j * z * y)
+    true = np.random.default_rng(2).uniform(-0.4, 0.4, COUNT)
+    positions = np.zeros((COUNT, 3))
+    positions[:, 0] = np.fft.fftshift(ALONG + true)
+    power = np.abs(frame_amplitudes(crystal, positions)) ** 2
+    factor = 1e6 / power.sum()
+    counts = np.random.default_rng(0).poisson(power * factor).astype(float)
+    stated = to_device_pattern(DiffractionData(counts, np.ones(shape, np.float32)), 0.05, 0)
+    density = jnp.asarray(ifftshift3(crystal * np.sqrt(factor)), jnp.complex64)
+    start = init_refinement(density, jnp.ones(shape, jnp.float32), ideal_point_spread())
+    ways = iter([0.5 * true, true, true + (ALONG / 10) ** 3])
+    monkeypatch.setattr(final_joint_fit, "fit_jointly", lambda density, *_: (density, corrections(next(ways))))
+    fit = fit_finally(start, corrections(0 * true), stated, RefineSettings(angles=True, margin=0), 3)
+    np.testing.assert_allclose(rest(np.asarray(fit.corrections.offsets)[:, 0]), rest(true), atol=1e-5)
+    assert fit.free_llk() < 2
