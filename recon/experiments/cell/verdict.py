@@ -285,7 +285,8 @@ def _pupil(numbers: Numbers) -> Iterator[Reason]:
 def _shrunk(numbers: Numbers) -> Iterator[Reason]:
     """Name a contrast that withheld views ask to be larger: noisy images let the priors hold it down."""
     factor, error = numbers.get("contrast_factor", 1.0), numbers.get("contrast_factor_error", 0.0)
-    if factor - ERRORS * error > SHRUNK and not (is_empty(numbers) or is_prediction(numbers) or any(_moving(numbers))):
+    is_wrong = any(reason for check in (_empty, _pupil, _structure_left) for reason in check(numbers))
+    if factor - ERRORS * error > SHRUNK and not (is_wrong or is_prediction(numbers) or any(_moving(numbers))):
         low = 100 * (1 - 1 / factor)
         text = (
             f"the withheld views are explained best by {factor:.2f} times the contrast: beside such noise the priors "

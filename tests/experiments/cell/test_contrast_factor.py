@@ -61,3 +61,9 @@ def test_a_contrast_that_is_surely_too_low_is_named_with_its_bias(factor: float,
     assert [reason.name for reason in reasons] == ["contrast-shrunk"] * is_named
     assert all("1.23 times" in reason.text and "19 % too low" in reason.text for reason in reasons)
     assert all(reason.limited_to == "contrast, dry mass" for reason in reasons)
+
+
+def test_of_a_model_that_leaves_structure_the_priors_are_not_blamed() -> None:
+    shrunk = {"views": 24.0, "contrast_factor": 1.25, "contrast_factor_error": 0.01}
+    left = {"structure_unexplained": 0.5, "structure_error": 0.01, "residual_over_empty": 0.7}
+    assert [reason.name for reason in assess(shrunk | left)] == ["structure-left"]
