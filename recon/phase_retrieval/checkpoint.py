@@ -15,6 +15,7 @@ from ..errors import DataError, Diagnostic
 from ..runs.checkpoint import Checkpoint
 from .frame_fit import FrameParameters
 from .frame_refinement import FrameRefinement, FramesUnderWay
+from .margin import MARGIN
 from .pattern import PointSpread
 from .recipe import ProjectionState
 from .refinement import RefinementState, RefinementUnderWay
@@ -157,6 +158,9 @@ def from_checkpoint(checkpoint: Checkpoint) -> tuple[PipelineState, int]:
     state.refining = _under_way(arrays, metadata.get("refining"))
     state.frames = _frames_under_way(arrays, metadata.get("frames"))
     state.frames_outcome = _frames_outcome(arrays, metadata.get("frames_outcome"))
+    if state.frames is not None:  # Older checkpoints lack its outcome, and may hold what followed from another one.
+        state.results = {name: one for name, one in results.items() if not name.startswith(MARGIN)}
+        state.refining = None
     return state, metadata["done"]
 
 

@@ -26,6 +26,9 @@ WIDER = 0.2
 The two simulated crystals that were tried do not take it, as it fits their noise; the gold crystal does.
 """
 
+MARGIN = "margin"
+"""First word of the names of these refinements."""
+
 Refine = Callable[[str, Callable[[], RefinementState], DevicePattern, RefineSettings], RefinementState]
 
 _log = logging.getLogger(__name__)
@@ -89,7 +92,7 @@ def refine_with_margin(
     for number, ratio in enumerate((1.0, WIDER)):
         threshold = ratio * settings.threshold
         section = settings.model_copy(update={"threshold": threshold})
-        refined = refine(f"margin {number}", lambda: first, extended_pattern, section)
+        refined = refine(f"{MARGIN} {number}", lambda: first, extended_pattern, section)
         extended = end_refinement(resample_refinement(refined, (nz, ny, nx)))
         before, after = (free_llk(each, pattern) for each in (state, extended))
         text = "margin %g, support threshold %g: free LLK %.4g, before %.4g"

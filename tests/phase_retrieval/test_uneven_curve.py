@@ -13,6 +13,7 @@ from unflat.physics.diffraction.frame_amplitudes import frame_amplitudes
 from unflat.recon.errors import Stopped
 from unflat.recon.phase_retrieval import frame_refinement, joint_frames, pipeline, refinement, renewed_projections
 from unflat.recon.phase_retrieval.align import align
+from unflat.recon.phase_retrieval.checkpoint import PipelineState, from_checkpoint, to_checkpoint
 from unflat.recon.phase_retrieval.data import DiffractionData
 from unflat.recon.phase_retrieval.final_joint_fit import FinalFit
 from unflat.recon.phase_retrieval.frame_fit import corrected_pattern, no_corrections, with_positions
@@ -206,6 +207,30 @@ def test_a_stopped_fit_of_frames_goes_on_with_its_round(monkeypatch: pytest.Monk
     if whole.frames is not None and resumed.frames is not None:
         for one, other in zip(resumed.frames, whole.frames, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_a_checkpoint_without_the_outcome_of_the_frames_loses_what_followed_from_it() -> None:
+    """Older versions began the last fit anew, but went on with the margin of another one."""
+    true = jnp.asarray(ifftshift3(crystal()), jnp.complex64)
+    one = refinement.init_refinement(true, (jnp.abs(true) > 0).astype(jnp.float32), ideal_point_spread())
+    now = frame_refinement.init_frames(one, to_device_pattern(measured(EVEN), 0.05, 1))._replace(round=8)
+    results = {"start 8": one, "mode of all": one, "margin 0": one}
+    under_way = refinement.RefinementUnderWay("margin 1", one, one, 1.0)
+    state = PipelineState([], [], {}, None, 0, results=results, refining=under_way, frames=now)
+    arrays, metadata = to_checkpoint(state, 5)
+    older = {name: value for name, value in metadata.items() if name != "frames_outcome"}
+    restored, done = from_checkpoint(Checkpoint(5, arrays, json.loads(json.dumps(older))))
+    assert done == 5
+    assert restored.frames is not None
+    assert restored.frames.has_ended
+    assert list(restored.results) == ["start 8", "mode of all"]
+    assert restored.refining is None
+
+    outcome = frame_refinement.FrameRefinement(one, {"frames_taken": 0.0})
+    ended = PipelineState([], [], {}, None, 0, results=results, refining=under_way, frames_outcome=outcome)
+    restored, _ = from_checkpoint(Checkpoint(5, *to_checkpoint(ended, 5)))
+    assert list(restored.results) == list(results)
+    assert restored.refining is not None
 
 
 def test_the_rounds_are_the_result_where_they_explain_the_withheld_pixels_better(
