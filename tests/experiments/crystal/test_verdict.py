@@ -143,7 +143,23 @@ def test_a_sparse_crystal_leaves_room_that_its_widths_do_not_show() -> None:
 
 def test_one_start_alone_is_no_reason_to_doubt_it() -> None:
     numbers = {name: value for name, value in SOUND.items() if name != "agreement"}
-    assert not assess({**numbers, "kept": 1.0, "starts": 1.0})
+    alone = {**numbers, "kept": 1.0, "starts": 1.0}
+    assert not assess(alone)
+    assert not assess({name: value for name, value in alone.items() if name != "amplitude_variation"})
+
+
+def test_a_single_start_halfway_to_its_conjugated_twin_is_doubted() -> None:
+    """Mixed with its twin, a crystal of 3e5 counts was fitted to the noise, with a correlation of 0.878."""
+    numbers = {"llk": 0.515, "llk_free": 2.958, "noise_ratio_bright": 1.726, "noise_ratio": 1.043, "excess_chi": 0.027}
+    numbers |= {"excess_chi_free": 0.434, "noise_ratio_free": 6.91, "amplitude_variation": 0.303}
+    assert [reason.name for reason in assess({**numbers, "kept": 1.0, "starts": 1.0})] == ["solution-alone"]
+
+
+def test_agreeing_draws_of_a_network_are_not_called_starts() -> None:
+    answer = {name: value for name, value in SOUND.items() if name != "starts"} | {"seconds_of_answer": 13.0}
+    uneven = assess(answer | {"amplitude_variation": 0.5})
+    assert [reason.name for reason in uneven] == ["uneven-amplitude"]
+    assert "the starts agree" not in uneven[0].remedy
 
 
 def test_noise_of_the_phase_is_that_of_counts_with_a_known_support() -> None:
