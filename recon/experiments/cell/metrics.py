@@ -290,7 +290,8 @@ METRICS = (
         "Fall at the described rim",
         "",
         "neither",
-        "Logarithmic fall of the amplitudes over the described rim of the pupil, over that at the rim they show.",
+        "Logarithmic fall of the amplitudes over the described rim of the pupil, beside the specimen's own, over that "
+        "at the rim they show.",
     ),
     Metric(
         "pupil_errors",

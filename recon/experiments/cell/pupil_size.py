@@ -2,13 +2,14 @@
 
 A wrong pixel size or wavelength stretches the spectra, and a stretched specimen explains them almost as well. The pupil
 does not stretch with it: of a tilted wave, the spectrum of the field divided by that wave is cut off around a centre
-away from 0, at low frequencies where light is strong, and the cut lies elsewhere than described.
+away from 0, at low frequencies where light is strong, and the cut lies elsewhere than described. The specimen's own
+spectrum falls around 0; amplitudes are compared at equal distance from 0, so that this fall is not taken for a cut.
 """
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float
 
 from .field_noise import transverse_frequency
 from .image_noise import taper
@@ -20,8 +21,8 @@ SCALES = np.exp(np.linspace(np.log(0.6), np.log(1.5), 23))
 """Sizes of the pupil that are compared, relative to the described one."""
 FEWEST_VIEWS = 6
 """Fewest tilted views of which the pupil is looked for."""
-LEAST_EDGE = 0.4
-"""Least logarithm of the fall of amplitudes over the rim of a pupil that is seen."""
+LEAST_EDGE = 0.1
+"""Least logarithm of the fall of amplitudes over the rim of a pupil that is seen, beside that of the specimen."""
 _MOST_VIEWS = 48
 _TILTED = 0.3
 """Tilt of a wave, relative to the aperture, from which its pupil is off centre."""
@@ -51,14 +52,17 @@ def pupil_numbers(model: "CellForwardModel") -> dict[str, float]:
         return {}
     views = views[np.unique(np.linspace(0, len(views) - 1, _MOST_VIEWS).astype(int))]
     own = (views, directions, model)
-    spectra = _powers(model.measured[views])
-    described, is_white = _edges(spectra, 1.0, *own)
-    each = np.stack([_edges(spectra, float(scale), *own)[0] for scale in SCALES])
+    powers = _powers(model.measured[views])
+    if not _is_white(powers, *own):
+        return {}
+    amplitudes = _flatten(powers, model)
+    described = _edges(amplitudes, 1.0, *own)
+    each = np.stack([_edges(amplitudes, float(scale), *own) for scale in SCALES])
     known = np.isfinite(each) & np.isfinite(described)
     counts = known.sum(axis=1)
     means = np.where(known, each, 0).sum(axis=1) / np.maximum(counts, 1)
     best = int(np.argmax(np.where(counts >= FEWEST_VIEWS, means, -np.inf)))
-    if not is_white or counts[best] < FEWEST_VIEWS or means[best] < LEAST_EDGE:
+    if counts[best] < FEWEST_VIEWS or means[best] < LEAST_EDGE:
         return {}
     own_edges, steepest = described[known[best]], each[best][known[best]]
     steeper = steepest - own_edges
@@ -74,31 +78,59 @@ def _powers(fields: Complex[np.ndarray, "view y x"]) -> Float[np.ndarray, "view 
     return np.asarray(np.abs(np.fft.fft2((fields - middle[:, None, None]) * window)) ** 2)
 
 
-def _edges(
+def _flatten(powers: Float[np.ndarray, "view y x"], model: "CellForwardModel") -> Float[np.ndarray, "view y x"]:
+    """Divide amplitudes by their mean over all views at the same distance from 0, which the specimen makes."""
+    middle, step = transverse_frequency(powers.shape[1:], np.zeros(2), model.microscope)
+    ring = np.rint(middle / step).astype(int).ravel()
+    amplitudes = np.sqrt(powers)
+    means = np.bincount(ring, amplitudes.mean(axis=0).ravel()) / np.maximum(np.bincount(ring), 1)
+    return np.asarray(amplitudes / np.maximum(means[ring].reshape(middle.shape), 1e-30))
+
+
+def _rings(
+    shape: tuple[int, ...], scale: float, direction: Float[np.ndarray, " 2"], model: "CellForwardModel"
+) -> tuple[Bool[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
+    """Select the frequencies just within and just beyond the rim of a pupil of some size."""
+    microscope = model.microscope
+    pupil = scale * microscope.numerical_aperture / microscope.wavelength
+    middle, step = transverse_frequency(shape, np.zeros(2), microscope)
+    radius = transverse_frequency(shape, scale * direction, microscope)[0]
+    width, away = max(_WIDTH * pupil, _LEAST_WIDTH * step), middle > _LEAST_WIDTH * step
+    inside = away & (radius < pupil - _GAP * width) & (radius > pupil - width)
+    return inside, away & (radius > pupil + _GAP * width) & (radius < pupil + width)
+
+
+def _is_white(
     powers: Float[np.ndarray, "view y x"],
+    views: np.ndarray,
+    directions: Float[np.ndarray, "any_view 2"],
+    model: "CellForwardModel",
+) -> bool:
+    """Whether what lies beyond the described rim lies in the corners of the spectrum as well, as noise does."""
+    ratios = []
+    for power, view in zip(powers, views, strict=True):
+        _, beyond = _rings(power.shape, 1.0, directions[view], model)
+        radius = transverse_frequency(power.shape, directions[view], model.microscope)[0]
+        if np.count_nonzero(beyond) >= _FEWEST_FREQUENCIES:
+            ratios.append(power[beyond].mean() / max(power[radius >= np.quantile(radius, 0.75)].mean(), 1e-30))
+    return bool(ratios) and float(np.median(ratios)) < _WHITE
+
+
+def _edges(
+    amplitudes: Float[np.ndarray, "view y x"],
     scale: float,
     views: np.ndarray,
     directions: Float[np.ndarray, "any_view 2"],
     model: "CellForwardModel",
-) -> tuple[Float[np.ndarray, " view"], bool]:
+) -> Float[np.ndarray, " view"]:
     """Compute the fall of amplitudes over the rim of a pupil of some size, of each view.
 
     Returns:
-        Logarithms of the ratio of amplitudes, not a number where the rings hold too few samples; whether noise lies
-        beyond the rim as well.
+        Logarithms of the ratio of amplitudes; not a number where the rings hold too few samples.
     """
-    microscope = model.microscope
-    pupil = scale * microscope.numerical_aperture / microscope.wavelength
-    middle, step = transverse_frequency(powers.shape[1:], np.zeros(2), microscope)
-    width = max(_WIDTH * pupil, _LEAST_WIDTH * step)
-    edges, ratios = np.full(len(views), np.nan), []
-    for number, (power, view) in enumerate(zip(powers, views, strict=True)):
-        radius = transverse_frequency(powers.shape[1:], scale * directions[view], microscope)[0]
-        away = middle > _LEAST_WIDTH * step
-        inside = away & (radius < pupil - _GAP * width) & (radius > pupil - width)
-        beyond = away & (radius > pupil + _GAP * width) & (radius < pupil + width)
-        if min(np.count_nonzero(inside), np.count_nonzero(beyond)) < _FEWEST_FREQUENCIES:
-            continue
-        edges[number] = np.log(np.sqrt(power[inside]).mean() / max(np.sqrt(power[beyond]).mean(), 1e-30))
-        ratios.append(power[beyond].mean() / max(power[radius >= np.quantile(radius, 0.75)].mean(), 1e-30))
-    return edges, bool(ratios) and float(np.median(ratios)) < _WHITE
+    edges = np.full(len(views), np.nan)
+    for number, (amplitude, view) in enumerate(zip(amplitudes, views, strict=True)):
+        inside, beyond = _rings(amplitude.shape, scale, directions[view], model)
+        if min(np.count_nonzero(inside), np.count_nonzero(beyond)) >= _FEWEST_FREQUENCIES:
+            edges[number] = np.log(amplitude[inside].mean() / max(amplitude[beyond].mean(), 1e-30))
+    return edges

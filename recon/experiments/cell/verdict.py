@@ -48,11 +48,9 @@ PHASE_DETERMINED = 0.62
 """Share of the coarse structure of the phase delay that the views determine, below which a dry mass is not known."""
 SHRUNK = 1.1
 """Factor on the contrast, less its standard errors, above which the priors hold the contrast down."""
-SMALLER, FLATTER, SMALLER_ERRORS = 0.87, 0.75, 3.9
-LARGER, LARGER_ERRORS = 1.1, 4.0
-"""Size of the pupil that fields show, relative to the described one, below or above which it is another one; with
-the standard errors, and for a smaller one the relative fall of amplitudes over the described rim. Right descriptions
-gave 0.68 to 0.99, of the lower ones none with more than 3.3 errors."""
+PUPIL_SMALLER, PUPIL_LARGER, PUPIL_ERRORS, RIM_SEEN = 0.87, 1.1, 5.0, 0.65
+"""Size of the pupil that fields show, relative to the described one, below or above which it is another one, with the
+standard errors from which, and the part of the fall of amplitudes at the described rim up to which, that is sure."""
 DEPTH_RESOLVED, FACES = 1.2, 0.5
 """Depth of the box over the axial resolution below which, and contrast at the faces of the box over the largest from
 which, the box decides where along z the contrast lies: 1.1 in a cell whose index was wrong by a third. Cells at 1.3
@@ -274,8 +272,8 @@ def _depth(numbers: Numbers) -> Iterator[Reason]:
 def _pupil(numbers: Numbers) -> Iterator[Reason]:
     """Name a pupil that the spectra of complex fields show to be another one than described."""
     scale, errors = numbers.get("pupil_scale", 1.0), numbers.get("pupil_errors", 0.0)
-    is_smaller = scale < SMALLER and errors > SMALLER_ERRORS and numbers.get("pupil_edge", 1.0) < FLATTER
-    if is_smaller or (scale > LARGER and errors > LARGER_ERRORS):
+    is_another = scale < PUPIL_SMALLER or scale > PUPIL_LARGER
+    if is_another and errors > PUPIL_ERRORS and numbers.get("pupil_edge", 1.0) < RIM_SEEN:
         text = f"the spectra of the fields end where those of a pupil {scale:.2f} times as large as described would: "
         text += "the pixel size, the wavelength or the apertures are described wrongly"
         remedy = "check acquisition.pixel_size (and the magnification), wavelength, numerical_aperture and the light"

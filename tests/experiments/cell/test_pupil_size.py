@@ -15,17 +15,34 @@ SIZE, VIEWS = 64, 16
 MICROSCOPE = Microscope(0.5e-6, 0.6, 1.33, (0.2e-6, 0.2e-6))
 
 
-def fields(noise: float, microscope: Microscope = MICROSCOPE, *, is_filtered: bool = False, seed: int = 0) -> Any:
-    """Fields of `MICROSCOPE` divided by their tilted waves, described as those of another microscope."""
+def fields(
+    noise: float,
+    microscope: Microscope = MICROSCOPE,
+    *,
+    is_filtered: bool = False,
+    seed: int = 0,
+    tilt: float = 0.5,
+    power: float = 1.0,
+) -> Any:
+    """Fields of `MICROSCOPE` divided by their tilted waves, described as those of another microscope.
+
+    Args:
+        noise: Standard deviation of the noise.
+        microscope: Described microscope.
+        is_filtered: Whether noise beyond the pupil was filtered away.
+        seed: Seed of specimen and noise.
+        tilt: Largest aperture of the light.
+        power: Exponent of the decay of the specimen's spectrum: the larger, the smoother it is.
+    """
     rng = np.random.default_rng([seed, 3])
-    angles, radii = 2.4 * np.arange(VIEWS), 0.5 * np.sqrt((np.arange(VIEWS) + 0.5) / VIEWS)
+    angles, radii = 2.4 * np.arange(VIEWS), tilt * np.sqrt((np.arange(VIEWS) + 0.5) / VIEWS)
     directions = np.stack([radii * np.sin(angles), radii * np.cos(angles)], axis=1)
     na = MICROSCOPE.wavelength * np.fft.fftfreq(SIZE, 0.2e-6)
     measured = []
     for y, x in directions:
         passed = np.hypot(na[:, None] + y, na + x) < MICROSCOPE.numerical_aperture
         waves, random = (rng.normal(size=(SIZE, SIZE, 2)) @ [1, 1j] for _ in range(2))
-        decay = 1 / (1 + (np.hypot(na[:, None], na) / 0.12) ** 2)
+        decay = (1 + (np.hypot(na[:, None], na) / 0.12) ** 2) ** -power
         scattered = np.fft.ifft2(np.fft.fft2(waves) * passed * decay)
         random = np.fft.ifft2(np.fft.fft2(random) * passed) if is_filtered else random
         measured.append(1 + 0.2 * scattered / scattered.std() + noise * random / np.sqrt(2))
@@ -48,6 +65,12 @@ def test_the_described_pupil_is_found_and_not_doubted(noise: float) -> None:
         numbers = pupil_numbers(fields(noise, seed=seed))
         assert 0.85 < numbers["pupil_scale"] < 1.1
         assert names(fields(noise, seed=seed)) == []
+
+
+def test_a_smooth_specimen_under_small_tilts_is_not_taken_for_a_small_pupil() -> None:
+    for seed in range(2):
+        for noise in (0.02, 0.1):
+            assert names(fields(noise, seed=seed, tilt=0.36, power=2.0)) == []
 
 
 @pytest.mark.parametrize(("factor", "seen"), [(1.31, 1 / 1.31), (1 / 1.31, 1.31)])
