@@ -52,7 +52,8 @@ def pupil_numbers(model: "CellForwardModel") -> dict[str, float]:
         return {}
     views = views[np.unique(np.linspace(0, len(views) - 1, _MOST_VIEWS).astype(int))]
     own = (views, directions, model)
-    powers = _powers(model.measured[views])
+    good = None if model.weights is None else model.weights[views] > 0
+    powers = _powers(model.measured[views], good)
     if not _is_white(powers, *own):
         return {}
     amplitudes = _flatten(powers, model)
@@ -71,11 +72,16 @@ def pupil_numbers(model: "CellForwardModel") -> dict[str, float]:
     return {"pupil_scale": float(SCALES[best]), "pupil_edge": edge, "pupil_errors": float(steeper.mean() / error)}
 
 
-def _powers(fields: Complex[np.ndarray, "view y x"]) -> Float[np.ndarray, "view y x"]:
-    """Compute the power of what the specimen scatters, without the incident wave."""
+def _powers(
+    fields: Complex[np.ndarray, "view y x"], good: Bool[np.ndarray, "view y x"] | None
+) -> Float[np.ndarray, "view y x"]:
+    """Compute the power of what the specimen scatters, without the incident wave; bad pixels scatter nothing."""
     window = taper(fields.shape[1])[:, None] * taper(fields.shape[2])[None, :]
     middle = np.median(fields.real, axis=(1, 2)) + 1j * np.median(fields.imag, axis=(1, 2))
-    return np.asarray(np.abs(np.fft.fft2((fields - middle[:, None, None]) * window)) ** 2)
+    scattered = fields - middle[:, None, None]
+    if good is not None:
+        scattered = np.where(good, scattered, 0)
+    return np.asarray(np.abs(np.fft.fft2(scattered * window)) ** 2)
 
 
 def _flatten(powers: Float[np.ndarray, "view y x"], model: "CellForwardModel") -> Float[np.ndarray, "view y x"]:

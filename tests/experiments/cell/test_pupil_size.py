@@ -52,6 +52,7 @@ def fields(
         illumination=SimpleNamespace(na=directions[:, None]),
         microscope=microscope,
         measured=np.stack(measured),
+        weights=None,
     )
 
 
@@ -71,6 +72,15 @@ def test_a_smooth_specimen_under_small_tilts_is_not_taken_for_a_small_pupil() ->
     for seed in range(2):
         for noise in (0.02, 0.1):
             assert names(fields(noise, seed=seed, tilt=0.36, power=2.0)) == []
+
+
+def test_a_masked_hot_pixel_changes_little() -> None:
+    clean, hot = fields(0.02), fields(0.02)
+    hot.measured[:, 20, 30] = 50
+    assert pupil_numbers(hot) == {}
+    hot.weights = np.ones(hot.measured.shape)
+    hot.weights[:, 20, 30] = 0
+    assert pupil_numbers(hot)["pupil_scale"] == pytest.approx(pupil_numbers(clean)["pupil_scale"], rel=0.1)
 
 
 @pytest.mark.parametrize(("factor", "seen"), [(1.31, 1 / 1.31), (1 / 1.31, 1.31)])
