@@ -6,17 +6,18 @@ here: sharp edges scatter beyond the detector, which an array without a margin f
 too tight moves the ends in, one that is too wide moves them out. What the counts leave open is held by a prior whose
 widths are those of the corrections themselves (empirical Bayes), anew in each cycle: frames that tell little stay near
 the stated values if the others do. What the fit gains in later cycles may be an error of the model: ends that move,
-a support that follows them, and a prior that widens. So the withheld pixels choose among the cycles. Arrays are in FFT
-order.
+a support that follows them, and a prior that widens. So the withheld pixels choose among the cycles; but not one from
+which a faint frame went on to stand out from the others, as long as there are later ones. Arrays are in FFT order.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Bool, Complex, Float
 
 from ...physics.diffraction.far_field import fftshift3, ifftshift3
 from .align import centring_shift
@@ -35,7 +36,7 @@ THRESHOLD = 0.2
 _NORMAL = 1.4826
 """Standard deviation of a normal distribution over its median absolute value."""
 _OUTLYING = 3.0
-"""Distance from the others, in standard deviations, from which on a frame begins anew at its stated values."""
+"""Distance from the others, in standard deviations, from which on a frame stands out."""
 _LEAST_SPREAD = 0.02
 """Smallest width of the prior [step, pixel, 1]."""
 _WIDEST: Prior = (1.0, 1.0, 1.0, 0.2)
@@ -52,6 +53,7 @@ class FinalFit(NamedTuple):
         stated: Pattern in this array, as the instrument states it.
         corrections: Corrections of the frames of this array, also of those beyond the measured ones.
         prior: Prior of the last cycle.
+        has_strayed: Whether frames stood out in a cycle before, so that what it began with is not to be trusted.
     """
 
     density: Complex[Array, "z y x"]
@@ -60,6 +62,7 @@ class FinalFit(NamedTuple):
     stated: DevicePattern
     corrections: FrameParameters
     prior: Prior
+    has_strayed: bool = False
 
     def measured(self, shape: Shape) -> tuple[RefinementState, FrameParameters]:
         """Return density, within the support, and corrections in an array of the measured shape."""
@@ -87,7 +90,9 @@ def fit_finally(
     step_done: Callable[[], None] = lambda: None,
     active: tuple[bool, bool, bool] | None = None,
 ) -> FinalFit:
-    """Fit density and frames in an array with a margin, up to the cycle that explains the withheld pixels best.
+    """Fit density and frames in an array with a margin, up to the best cycle.
+
+    It is the one that explains the withheld pixels best, of those after the last one in which frames stand out.
 
     Args:
         state: Density under the corrections.
@@ -108,7 +113,7 @@ def fit_finally(
     fit = FinalFit(
         *_centre(resample_density(state.density, (nz, ny, nx))), state.point_spread, extended, frames, _WIDEST
     )
-    best, least = fit, np.inf
+    course: list[tuple[bool, float, FinalFit]] = []
     for _ in range(cycles):
         density, support = _centre(fit.density)
         frames = reset_outliers(fit.corrections, bright)
@@ -116,12 +121,19 @@ def fit_finally(
         fixed = support, fit.point_spread, extended, frames
         density, frames = fit_jointly(density, *fixed, active, prior, step_done)
         fit = fit._replace(density=density, support=support, corrections=frames, prior=prior)
-        llk_free = fit.free_llk()
-        _log.info("frames, last fit: free LLK %.4g with the margin", llk_free)
-        if llk_free < least:
-            best, least = fit, llk_free
+        outliers, llk_free = find_outliers(frames, bright) & bright, fit.free_llk()
+        _log.info("frames, last fit: %d stand out, free LLK %.4g with the margin", outliers.sum(), llk_free)
+        course.append((bool(outliers.any()), llk_free, fit))
+    best = _choose(course)
     density, frames = remove_gauge(best.density, best.corrections, extended)
     return best._replace(density=density, corrections=frames)
+
+
+def _choose(course: Sequence[tuple[bool, float, FinalFit]]) -> FinalFit:
+    """Choose among the cycles: whether frames stand out, free LLK, and fit of each."""
+    later = list(takewhile(lambda cycle: not cycle[0], reversed(course)))
+    fit = min(later or course, key=lambda cycle: cycle[1])[2]
+    return fit._replace(has_strayed=0 < len(later) < len(course))
 
 
 def estimate_prior(corrections: FrameParameters, bright: np.ndarray) -> Prior:
@@ -140,6 +152,21 @@ def estimate_prior(corrections: FrameParameters, bright: np.ndarray) -> Prior:
     return a, y, x, f
 
 
+def find_outliers(corrections: FrameParameters, bright: np.ndarray) -> Bool[np.ndarray, " frame"]:
+    """Mask the frames whose angle or rolls stand out from those of the others, beside mean and slope of all.
+
+    Args:
+        corrections: Corrections of the frames.
+        bright: Mask of the frames that count.
+    """
+    offsets = np.array(corrections.offsets, np.float64)
+    if bright.sum() < 3:
+        return np.zeros(len(offsets), bool)
+    rest = offsets - fit_lines(offsets, bright)
+    spreads = [max(_spread(rest[bright][:, axis]), _LEAST_SPREAD) for axis in range(3)]
+    return np.asarray((np.abs(rest) > _OUTLYING * np.array(spreads)).any(axis=1))
+
+
 def reset_outliers(corrections: FrameParameters, bright: np.ndarray) -> FrameParameters:
     """Put frames that stand out from the others back to the stated angles and rolls.
 
@@ -150,13 +177,8 @@ def reset_outliers(corrections: FrameParameters, bright: np.ndarray) -> FramePar
         corrections: Corrections of the frames.
         bright: Mask of the frames that count.
     """
-    offsets = np.array(corrections.offsets, np.float64)
-    if bright.sum() < 3:
-        return corrections
-    rest = offsets - fit_lines(offsets, bright)
-    spreads = [max(_spread(rest[bright][:, axis]), _LEAST_SPREAD) for axis in range(3)]
-    away = (np.abs(rest) > _OUTLYING * np.array(spreads)).any(axis=1)
-    return corrections._replace(offsets=jnp.where(jnp.asarray(away)[:, None], 0.0, corrections.offsets))
+    away = jnp.asarray(find_outliers(corrections, bright))
+    return corrections._replace(offsets=jnp.where(away[:, None], 0.0, corrections.offsets))
 
 
 def _spread(values: np.ndarray) -> float:

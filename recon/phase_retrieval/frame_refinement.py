@@ -171,8 +171,9 @@ def end_frames(
     fitted, parameters = _measured(fit, stated, settings, part_done)
     llk_free = free_llk(fitted, corrected_pattern(stated, parameters))
     text = "frames fitted finally: free LLK %.4g, %.4g in the rounds: %s"
-    _log.info(text, llk_free, now.least, "not taken" if now.least < GAIN * llk_free else "taken")
-    if now.least < GAIN * llk_free:
+    is_worse = now.least < GAIN * llk_free and not fit.has_strayed
+    _log.info(text, llk_free, now.least, "not taken" if is_worse else "taken")
+    if is_worse:
         fit, fitted, parameters, llk_free = _of_rounds(now, stated), now.best, now.best_corrections, now.least
     alone = fit_finally(
         fitted, no_corrections(stated), stated, settings, CYCLES_ALONE, step_done, (False, False, False)

@@ -80,7 +80,7 @@ def test_a_smooth_error_of_the_angles_is_lessened() -> None:
 
 
 def test_the_withheld_pixels_choose_among_the_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three cycles, of which the second has the true angles."""
+    """Three cycles, of which the second has the true angles; then a frame goes away, and the others are later ones."""
     shape = (COUNT, 16, 16)
     z, y, x = np.meshgrid(*[np.arange(n) - n // 2 for n in shape], indexing="ij")
     crystal = ((np.abs(z) <= 4) & (np.abs(y) <= 3) & (np.abs(x + 0.5 * y) <= 3)) * np.exp(0.1j * z * y)
@@ -98,3 +98,9 @@ def test_the_withheld_pixels_choose_among_the_cycles(monkeypatch: pytest.MonkeyP
     fit = fit_finally(start, corrections(0 * true), stated, RefineSettings(angles=True, margin=0), 3)
     np.testing.assert_allclose(rest(np.asarray(fit.corrections.offsets)[:, 0]), rest(true), atol=1e-5)
     assert fit.free_llk() < 2
+    assert not fit.has_strayed
+    stray, smooth = np.where(np.arange(COUNT) == COUNT // 2, 3.0, true), true + (ALONG / 10) ** 3
+    ways = iter([true, stray, smooth])  # The withheld pixels alone would choose the first.
+    fit = fit_finally(start, corrections(0 * true), stated, RefineSettings(angles=True, margin=0), 3)
+    np.testing.assert_allclose(rest(np.asarray(fit.corrections.offsets)[:, 0]), rest(smooth), atol=1e-5)
+    assert fit.has_strayed
