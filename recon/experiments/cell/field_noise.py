@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, Num
 
 from ....physics.optics.microscope import Microscope
-from .image_noise import taper
+from .spectra import fading_window, transverse_frequency
 
 _RING = 0.8
 """Inner radius of the rim, relative to the pupil."""
@@ -64,7 +64,7 @@ def estimate_field_noise(
     variances, counts = np.array([each[0] for each in each]), np.array([each[1] for each in each])
     if not len(each) or counts.min() < _FEWEST_FREQUENCIES:
         return None
-    window = taper(measured.shape[1])[:, None] * taper(measured.shape[2])[None, :]
+    window = fading_window(measured.shape[1:])
     blur = float(np.mean(window**4) / np.mean(window**2) ** 2)
     return FieldNoise(variances, float(np.sqrt(blur / counts.sum())))
 
@@ -77,7 +77,7 @@ def _variance(
     microscope: Microscope,
 ) -> tuple[float, int]:
     """Estimate the mean square of a field's noise; the number of frequencies that tell it besides."""
-    window = np.where(good, taper(field.shape[0])[:, None] * taper(field.shape[1])[None, :], 0)
+    window = np.where(good, fading_window(field.shape), 0)
     power = np.abs(np.fft.fft2(np.where(good, field - model, 0) * window)) ** 2 / max(float((window**2).sum()), 1e-30)
     radius, step = transverse_frequency(field.shape, direction, microscope)
     pupil = microscope.numerical_aperture / microscope.wavelength
@@ -91,19 +91,3 @@ def _variance(
     share = float(np.mean(inside))
     count = np.count_nonzero(beyond if outer >= at_rim and beyond.any() else rim)
     return (1 - share) * outer + share * max(outer, at_rim), int(count)
-
-
-def transverse_frequency(
-    shape: tuple[int, ...], direction: Float[np.ndarray, " 2"], microscope: Microscope
-) -> tuple[Float[np.ndarray, "y x"], float]:
-    """Compute the transverse frequency of the wave at each frequency of a field divided by its incident wave.
-
-    Returns:
-        The frequencies, and the larger step between them [cycles per metre].
-    """
-    axes = []
-    for n, d, na in zip(shape, microscope.pixel_size, direction, strict=True):
-        frequency = np.fft.fftfreq(n, d) + na / microscope.wavelength
-        axes.append((frequency + 0.5 / d) % (1 / d) - 0.5 / d)
-    step = max(1 / (n * d) for n, d in zip(shape, microscope.pixel_size, strict=True))
-    return np.hypot(axes[0][:, None], axes[1][None, :]), step

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Num
 from scipy import ndimage
 
 from ....physics.optics.microscope import Microscope
+from .spectra import fading_window
 
 _LARGEST_SHARE = 0.25
 """Largest share of the spectrum, the outermost part, that is taken: a wrong aperture then does little harm."""
@@ -24,8 +25,6 @@ _MARGIN = 2.0
 """Distance from the rim of the signal's spectrum, in samples of the spectrum: the window blurs it so far."""
 _SMOOTHING = 0.7
 """[pixel] Standard deviation of the filter that gives the local brightness: a wider one flattens the transfer curve."""
-_TAPER = 0.5
-"""Share of an image along each axis over which its window rises and falls."""
 _CERTAIN = 4.0
 """Deviation of a view's noise from that of the others, in standard errors, from which it counts."""
 _ROUNDS = 4
@@ -94,7 +93,7 @@ def estimate_noise(
     free = _noise_frequencies((height, width), microscope)
     if np.count_nonzero(free) < _FEWEST_FREQUENCIES:
         return None
-    window = taper(height)[:, None] * taper(width)[None, :]
+    window = fading_window((height, width))
     response = np.abs(np.fft.fft2(np.abs(np.fft.ifft2(free)) ** 2))
     views = zip(measured, modelled, good, strict=True)
     parts = [_noise_power(image, model, mask, window, free, response) for image, model, mask in views]
@@ -146,13 +145,6 @@ def _noise_power(
     )
     inner = dark > 0.2 * dark.max()
     return high[inner] ** 2, bright[inner], dark[inner]
-
-
-def taper(count: int) -> Float[np.ndarray, " n"]:
-    """Window along an axis that rises and falls as a cosine (Tukey), without its zeros at both ends."""
-    place = np.arange(1, count + 1) / (count + 1)
-    rise = np.minimum(np.minimum(place, 1 - place) * 2 / _TAPER, 1)
-    return np.asarray(0.5 - 0.5 * np.cos(np.pi * rise))
 
 
 def _transfer_curve(

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 
-from .field_noise import transverse_frequency
-from .image_noise import taper
+from .spectra import fading_window, transverse_frequency
 
 if TYPE_CHECKING:
     from .forward_model import CellForwardModel
@@ -76,7 +75,7 @@ def _powers(
     fields: Complex[np.ndarray, "view y x"], good: Bool[np.ndarray, "view y x"] | None
 ) -> Float[np.ndarray, "view y x"]:
     """Compute the power of what the specimen scatters, without the incident wave; bad pixels scatter nothing."""
-    window = taper(fields.shape[1])[:, None] * taper(fields.shape[2])[None, :]
+    window = fading_window(fields.shape[1:])
     middle = np.median(fields.real, axis=(1, 2)) + 1j * np.median(fields.imag, axis=(1, 2))
     scattered = fields - middle[:, None, None]
     if good is not None:
