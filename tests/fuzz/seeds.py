@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,10 +43,19 @@ def single(name: str, content: bytes) -> Seed:
     return Seed({name: content}, name, name)
 
 
-def hdf5(fill: Callable[[h5py.File], None], **options: Any) -> bytes:
-    """Make an HDF5 file in memory."""
-    stream = io.BytesIO()
+def hdf5(fill: Callable[[h5py.File], None], groups: Sequence[str] = (), **options: Any) -> bytes:
+    """Make an HDF5 file in memory.
+
+    Args:
+        fill: Function that writes to the file.
+        groups: Groups to make before; without the time, which a group of the latest format holds otherwise.
+        options: Options of :class:`h5py.File`.
+    """
+    stream, timeless = io.BytesIO(), h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    timeless.set_obj_track_times(False)
     with h5py.File(stream, "w", **options) as file:
+        for name in groups:
+            h5py.h5g.create(file.id, name.encode(), gcpl=timeless)
         fill(file)
     return stream.getvalue()
 
@@ -107,7 +116,11 @@ def acquisitions() -> list[Seed]:
         file["instrument/pixel_size"].attrs["units"] = "m"
         file["instrument/illumination_na"] = NA
 
-    return [*kinds, single("plain.h5", hdf5(plain)), single("late.h5", hdf5(plain, libver="latest"))]
+    return [
+        *kinds,
+        single("plain.h5", hdf5(plain)),
+        single("late.h5", hdf5(plain, ("measurement", "instrument"), libver="latest")),
+    ]
 
 
 def foreign_hdf5() -> list[Seed]:
@@ -134,7 +147,7 @@ def foreign_hdf5() -> list[Seed]:
         file.create_dataset("extra", data=IMAGES, chunks=(2, 12, 14), **hdf5plugin.Zstd())
         file.create_dataset("more", data=IMAGES, chunks=(2, 12, 14), **hdf5plugin.LZ4())
 
-    seeds = [single("lab.h5", hdf5(fill)), single("lab-late.h5", hdf5(fill, libver="latest"))]
+    seeds = [single("lab.h5", hdf5(fill)), single("lab-late.h5", hdf5(fill, ("setup",), libver="latest"))]
     if find_spec("hdf5plugin"):
         seeds.append(single("lab-packed.h5", hdf5(fill_packed)))
     return seeds
@@ -165,9 +178,10 @@ def checkpoints() -> list[Seed]:
     with tempfile.TemporaryDirectory() as folder:
         arrays = {"a/b": np.arange(9.0), "c": np.ones((2, 3), np.float32)}
         path = write_checkpoint(Path(folder), Checkpoint(3, arrays, {"losses": [1.0, 2.0]}))
-        with h5py.File(path, "r+") as file:
-            file.attrs["created"] = "2026-01-01T00:00:00+00:00"
-        files = {path.name: path.read_bytes()}
+        with h5py.File(path, "r") as file:
+            created = bytes(file.attrs["created"])
+        # Within the bytes: HDF5 would write a new text beside the old one, which stays in the file.
+        files = {path.name: path.read_bytes().replace(created, b"2026-01-01T00:00:00+00:00")}
     return [Seed(files, path.name, "")]
 
 
@@ -211,6 +225,7 @@ def tiffs() -> list[Seed]:
     """TIFFs of many forms."""
     images, floats = IMAGES, IMAGES.astype(np.float32)
     ome = {"axes": "ZYX", "PhysicalSizeX": 0.1, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.1, "PhysicalSizeZ": 0.3}
+    ome["UUID"] = "urn:uuid:00000000-0000-1000-8000-000000000000"  # The library's own is of the time.
     return [
         single("plain.tif", tiff(images, photometric="minisblack")),
         single("big-endian.tif", tiff(images, byteorder=">", photometric="minisblack")),
