@@ -39,6 +39,7 @@ from ...phase_retrieval.curve import curve_of
 from ...phase_retrieval.psf_fit import FIRST_SIGMA
 from ...runs.context import RunContext
 from .config import CrystalSettings
+from .frame_consistency import consistency_numbers
 from .frame_nuisance import FrameNuisance
 from .guess_density import InitialGuess
 from .initial_guess import find_initial_guess
@@ -324,7 +325,7 @@ class CrystalLikelihood:
         write_volume_file(path, volume, solution, self.frame, measurement, provenance)
         write_predictions(folder, self.scan, modelled, {})
         numbers = self._agreement(modelled) | psf_numbers(list(sigmas), float(background))
-        numbers |= quality_numbers(self.scan, modelled, withheld, solution)
+        numbers |= quality_numbers(self.scan, modelled, withheld, solution) | consistency_numbers(scan)
         numbers |= sampling_numbers(self.scan, inside) | {"voxels": float(volume.main.size)}
         numbers |= self._frames.numbers(nuisance, self.guess.frames)
         numbers |= {"support_voxels": float(inside.sum()), "box_voxels": float(np.prod(self.box.count))}

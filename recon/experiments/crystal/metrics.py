@@ -51,6 +51,35 @@ METRICS = (
         "The same of the withheld voxels with more than 5 modelled counts.",
     ),
     Metric(
+        "curve_misfit",
+        "Counts beyond the curve's band",
+        "",
+        "lower",
+        "Energy over its expectation by counting noise: a crystal has none beyond its own width, if the frames are "
+        "where they are said to be.",
+    ),
+    Metric(
+        "curve_misfit_moved",
+        "The same with moved frames",
+        "",
+        "neither",
+        "With positions of the frames that were fitted to other pixels: less where the frames are elsewhere.",
+    ),
+    Metric(
+        "curve_moves_agreement",
+        "Agreement of moved frames",
+        "",
+        "neither",
+        "Correlation of the moves by two halves of the pixels, from frame to frame; 1 where the frames have moved.",
+    ),
+    Metric(
+        "curve_error",
+        "Error by the frames",
+        "",
+        "lower",
+        "Relative error of the amplitudes that moved frames mend, beyond the curve's band.",
+    ),
+    Metric(
         "amplitude_variation",
         "Unevenness of the amplitude",
         "",

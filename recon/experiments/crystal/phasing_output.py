@@ -17,6 +17,7 @@ from ...runs import RunContext
 from ...volume import Volume
 from .config import CrystalSettings
 from .evaluate import score
+from .frame_consistency import consistency_numbers
 from .laboratory import LaboratoryFrame, Solution, to_laboratory
 from .output import (
     MeasurementModel,
@@ -53,6 +54,7 @@ def write_phasing_result(
     write_profiles(folder, volume)
     numbers = dict(result.numbers) | quality_numbers(scan, modelled, result.free, solution)
     numbers |= psf_numbers(result.sigmas, result.background) | sampling_numbers(scan, result.support)
+    numbers |= consistency_numbers(scan)
     numbers |= strain_noise_numbers(scan, result.background, result.density, volume)
     numbers |= {"voxels": float(volume.main.size)}
     numbers |= size_numbers(scan, volume, numbers) | _compare_with_truth(volume, truth)

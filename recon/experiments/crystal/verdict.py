@@ -35,6 +35,13 @@ FREE_RATIO = 8.0
 FREE_NOISE_RATIO, FREE_EXCESS = 8.0, 0.15
 """Misfit of withheld bright voxels over counting noise, and relative error of their amplitudes beyond noise, from which
 the result does not hold for what was not fitted."""
+CURVE_MISFIT, CURVE_GAIN, CURVE_AGREEMENT = 1.5, 3.0, 0.5
+"""Counts beyond the band of the curve over counting noise from which they are more, ratio of these to what is left with
+other positions of the frames from which the frames are elsewhere, and agreement of two halves of the pixels on that."""
+CURVE_LEFT, CURVE_CLEAR_GAIN = 1.7, 6.0
+"""The same without that agreement, where nearly noise alone is left: moves to and fro are hardly determined."""
+CURVE_ERROR = 0.04
+"""Relative error of the amplitudes by the frames' positions from which the crystal is wrong: by 0.2 to 0.3 steps."""
 STRAIN_TO_NOISE = 1.5
 """Root mean square of the strain over that of its noise, by counts and between solutions, below which it is noise."""
 LEAST_PHASE_NOISE = 0.15
@@ -54,13 +61,21 @@ _SEVERAL = (
     "the starts agree, and more of them will not change it: look at the amplitude for holes, grains and a second "
     "crystal; one beside it that is tilted or fainter is avoided by a smaller beam or another reflection"
 )
+_READINGS = "give the angle of each frame as the encoder read it"
+_FIT_ANGLES = (
+    f"{_READINGS}, or fit them (phase.refine.angles: true; fit.refine.angles; rolls as well if the crystal rolled)"
+)
+_REFIT_ANGLES = (
+    f"{_READINGS}; without readings try rolls and flux as well (phase.refine.rolls, flux), another seed, or leave out "
+    "frames at the ends"
+)
 _PHOTONS = "if the detector integrates charge, give acquisition.photon and dark"
 _AXES = ("frame", "y", "x")
 
 
 def assess(numbers: Mapping[str, float]) -> list[Reason]:
     """List the reasons to doubt a result."""
-    checks = (_misfit, _solutions, _unevenness, _withheld, _strain, _blur, _mask, _ends, _sampling)
+    checks = (_misfit, _frames, _solutions, _unevenness, _withheld, _strain, _blur, _mask, _ends, _sampling)
     return [reason for check in checks for reason in check(numbers)]
 
 
@@ -82,9 +97,54 @@ def _misfit(numbers: Mapping[str, float]) -> list[Reason]:
         text = (
             f"the misfit of bright voxels is {ratio:.3g} times counting noise, {100 * excess:.2g} % of the amplitudes"
         )
-        remedy = f"{_MORE_STARTS}; {_PHOTONS}" if ratio > GAIN_RATIO else _MORE_STARTS
+        remedy = _after_angles(numbers, f"{_MORE_STARTS}; {_PHOTONS}" if ratio > GAIN_RATIO else _MORE_STARTS)
         return [Reason("misfit-above-noise", text, remedy)]
     return []
+
+
+def _frames(numbers: Mapping[str, float]) -> list[Reason]:
+    """Judge the positions of the frames: by the counts along the curve, and fitted ones by the evenness of the crystal.
+
+    Fitted positions may follow a wrong crystal that is stretched in one part of the curve and pressed in another. The
+    counts do not contradict that, and withheld voxels hardly do; a lattice is not even then.
+    """
+    is_fitted = bool(numbers.get("frames_taken"))
+    if _are_elsewhere(numbers) and numbers["curve_error"] > CURVE_ERROR:
+        text = (
+            f"the {'fitted ' * is_fitted}angles of the frames do not explain the curve: beyond the width of a crystal "
+            f"it holds {numbers['curve_misfit']:.3g} times counting noise, with other angles "
+            f"{numbers['curve_misfit_moved']:.3g} times; amplitudes are off by {100 * numbers['curve_error']:.2g} %"
+        )
+    elif is_fitted and numbers.get("amplitude_variation", 0.0) > EVEN:
+        largest = numbers.get("angle_correction_largest", 0.0)
+        text = (
+            f"the fitted angles, moved by up to {largest:.2g} steps, are confirmed by nothing: under right ones a "
+            f"lattice is even, and the amplitude varies by {100 * numbers['amplitude_variation']:.0f} %"
+        )
+    else:
+        return []
+    return [Reason("frame-angles", text, _angles_remedy(numbers))]
+
+
+def _are_elsewhere(numbers: Mapping[str, float]) -> bool:
+    """Whether the frames are not where they are said to be, however little that may matter."""
+    misfit, moved = numbers.get("curve_misfit", 1.0), max(numbers.get("curve_misfit_moved", 1.0), 1.0)
+    agree = numbers.get("curve_moves_agreement", 0.0) > CURVE_AGREEMENT
+    mended = moved < CURVE_LEFT and misfit > CURVE_CLEAR_GAIN * moved
+    return misfit > max(CURVE_MISFIT, CURVE_GAIN * moved) and (agree or mended)
+
+
+def _angles_remedy(numbers: Mapping[str, float]) -> str:
+    return _REFIT_ANGLES if "frames_taken" in numbers else _FIT_ANGLES
+
+
+def _after_angles(numbers: Mapping[str, float], remedy: str) -> str:
+    """Put the angles of the frames before another remedy, where they are or may be wrong."""
+    if _frames(numbers):
+        return f"put the angles of the frames right first; if they are, {remedy}"
+    if numbers.get("curve_misfit", 1.0) > CURVE_MISFIT:
+        return f"the frames may not be where their angles say: {_angles_remedy(numbers)}; if they are, {remedy}"
+    return remedy
 
 
 def _solutions(numbers: Mapping[str, float]) -> list[Reason]:
@@ -126,7 +186,7 @@ def _unevenness(numbers: Mapping[str, float]) -> list[Reason]:
         return []
     text = f"the amplitude inside the crystal varies by {100 * value:.0f} %, which defects or wrong phases cause"
     confirmed = numbers.get("agreement", 0.0) >= AGREEMENT and not _is_bare_answer(numbers)
-    remedy = _SEVERAL if confirmed else _MORE_STARTS
+    remedy = _after_angles(numbers, _SEVERAL if confirmed else _MORE_STARTS)
     return [Reason("uneven-amplitude", text, remedy)]
 
 
@@ -141,7 +201,7 @@ def _withheld(numbers: Mapping[str, float]) -> list[Reason]:
         text = f"the misfit of withheld voxels is {ratio:.3g} times counting noise, {100 * excess:.2g} % of amplitudes"
     else:
         return []
-    return [Reason("withheld-unexplained", text, _MORE_STARTS)]
+    return [Reason("withheld-unexplained", text, _after_angles(numbers, _MORE_STARTS))]
 
 
 def _strain(numbers: Mapping[str, float]) -> list[Reason]:
