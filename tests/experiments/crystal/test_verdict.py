@@ -125,6 +125,43 @@ def test_more_starts_are_no_remedy_for_an_unevenness_on_which_starts_agree() -> 
     assert all("phase.starts" in reason.remedy for reason in doubtful)
 
 
+MOVED = {"curve_misfit": 85.0, "curve_misfit_moved": 4.4, "curve_error": 0.1, "curve_moves_agreement": 0.92}
+"""Of a simulated curve with a jitter of 0.4 steps and three reversals that its file does not tell."""
+
+
+def test_angles_of_the_frames_come_before_grains_and_more_starts_where_the_curve_contradicts_them() -> None:
+    """Under even angles the crystal came out with a correlation of 0.885, and starts that agreed by 0.94."""
+    reasons = assess(SOUND | MOVED | {"amplitude_variation": 0.59, "llk_free": 24.6, "excess_chi_free": 0.14})
+    assert [reason.name for reason in reasons] == ["frame-angles", "uneven-amplitude", "withheld-unexplained"]
+    assert "phase.refine.angles" in reasons[0].remedy
+    assert all(reason.remedy.startswith("put the angles") for reason in reasons[1:])
+
+
+def test_angles_that_the_counts_only_may_contradict_are_no_reason_but_the_first_remedy() -> None:
+    """Undersampled crystals hold counts beyond the band as well."""
+    numbers = SOUND | MOVED | {"curve_misfit_moved": 40.0, "curve_moves_agreement": 0.2}
+    assert not assess(numbers)
+    (reason,) = assess(numbers | {"amplitude_variation": 0.5})
+    assert reason.name == "uneven-amplitude"
+    assert reason.remedy.index("phase.refine.angles") < reason.remedy.index("grains")
+    assert "angles" not in assess(SOUND | {"curve_misfit": 1.03, "amplitude_variation": 0.5})[0].remedy
+
+
+def test_angles_that_are_wrong_by_little_are_no_reason() -> None:
+    assert not assess(SOUND | MOVED | {"curve_error": 0.02})
+
+
+def test_fitted_angles_are_confirmed_by_an_even_amplitude_alone() -> None:
+    """A fit of angles came to a correlation of 0.852, the withheld pixels off by 13 %, and nothing named it."""
+    fitted = SOUND | {"frames_taken": 1.0, "angle_correction_largest": 2.0, "curve_misfit": 2.3}
+    fitted |= {"curve_misfit_moved": 2.0, "curve_error": 0.006, "curve_moves_agreement": -0.1}
+    assert not assess(fitted)
+    (reason,) = assess(fitted | {"amplitude_variation": 0.3})
+    assert reason.name == "frame-angles"
+    assert "phase.refine.angles" not in reason.remedy
+    assert not assess(fitted | {"amplitude_variation": 0.3, "frames_taken": 0.0})
+
+
 @given(shift=st.integers(0, 39), hole=st.booleans())
 def test_a_crystal_across_the_edge_of_its_array_is_as_wide_as_elsewhere(shift: int, hole: bool) -> None:
     line = np.zeros(40, bool)
