@@ -123,7 +123,10 @@ def _frames(numbers: Mapping[str, float]) -> list[Reason]:
         )
     else:
         return []
-    return [Reason("frame-angles", text, _angles_remedy(numbers))]
+    remedy = _angles_remedy(numbers)
+    if numbers.get("curve_misfit_moved", 1.0) > CURVE_LEFT:
+        remedy += "; a crystal that is sampled less than 1.6 times along the frames may look alike: take smaller steps"
+    return [Reason("frame-angles", text, remedy)]
 
 
 def _are_elsewhere(numbers: Mapping[str, float]) -> bool:
