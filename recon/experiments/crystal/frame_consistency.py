@@ -63,7 +63,7 @@ class _Pixels(NamedTuple):
 
 
 class _Rest(NamedTuple):
-    """What curves hold beyond the band, at some positions.
+    """Part of curves beyond the band, at some positions.
 
     Args:
         values: Rest of each curve.
@@ -86,7 +86,7 @@ class _Rest(NamedTuple):
 
 
 def consistency_numbers(scan: PreprocessedScan) -> dict[str, float]:
-    """Compare what the curve holds beyond its band with counting noise, at its positions and at fitted ones.
+    """Compare the counts beyond the band of a curve with counting noise, at its positions and at fitted ones.
 
     Args:
         scan: Preprocessed measurement, with the positions that the result assumes.
@@ -119,7 +119,7 @@ def consistency_numbers(scan: PreprocessedScan) -> dict[str, float]:
 
 
 def _misfit(rests: Sequence[_Rest]) -> float:
-    """Sum up what several sets of curves hold beyond the band, over its expectation."""
+    """Sum up the parts of several sets of curves beyond the band, over their expectation."""
     return sum(rest.energy for rest in rests) / max(sum(rest.expected for rest in rests), 1e-30)
 
 
@@ -146,7 +146,7 @@ def _pixels(scan: PreprocessedScan, frames: Bool[np.ndarray, " frame"], half: in
 
 
 def _rest(pixels: _Pixels, positions: Positions) -> _Rest:
-    """Compute what curves hold beyond the band."""
+    """Compute the part of curves beyond the band, and their slopes within."""
     basis, slopes = _basis(positions, pixels.period)
     left, singular, right = np.linalg.svd(basis, full_matrices=False)
     used = singular > _RANK * singular[0]

@@ -1,4 +1,4 @@
-"""Tests of what the counts along a rocking curve tell of the positions of its frames, without a crystal."""
+"""Tests of the positions of a rocking curve's frames by its counts, without a crystal."""
 
 from dataclasses import replace
 from functools import lru_cache
