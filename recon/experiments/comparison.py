@@ -9,8 +9,10 @@ from typing import TypeAlias
 import numpy as np
 
 from ..errors import DataError, Diagnostic
+from ..io.hdf5_common import is_hdf5
 from ..io.label_stack import CUT_OUT
-from ..io.result import model_of
+from ..io.result import model_of, series_axis_of
+from ..io.series_position import read_position
 from ..io.volume_folder import match_names, stem_of
 from ..io.volume_stack import Member, counts, names_and_labels
 from ..metrics import VISIBLE_SUFFIX, metric_named
@@ -49,7 +51,8 @@ def evaluate_files(
         DataError: If a file cannot be read, or nothing of the result is in the truth.
     """
     options = options or SpecimenOptions()
-    options = replace(options, volume=replace(options.volume, is_hint=True))
+    at = _position_of(truth, result) if options.volume.at is None else options.volume.at
+    options = replace(options, volume=replace(options.volume, is_hint=True, at=at))
     own, known = (_content(path, options) for path in (result, truth))
     if "" == own == known or (own in ("", "ours") and known in ("ours", "sections")):
         return _evaluate_one(result, truth, options, register=register)
@@ -70,6 +73,19 @@ def _evaluate_one(result: Path, truth: Path, options: SpecimenOptions, *, regist
     experiment = get_experiment(known.kind)
     evaluation = experiment.evaluate(own, known, register=register, names=names, labels=labels)
     return replace(evaluation, numbers=_in_units_of(known, evaluation.numbers))
+
+
+def _position_of(truth: Path, result: Path) -> str | None:
+    """Position of the truth in the series that a result is of, as its file gives it; None for any other result."""
+    axis = series_axis_of(result)
+    if axis is None or not is_hdf5(truth):
+        return None
+    position = read_position(truth, axis.name)
+    if position is None or position[1] != axis.unit:
+        return None
+    place = axis.describe(position[0])
+    _log.warning("%s: a series, %s; compared at %s, the position that %s gives", result, axis.range, place, truth)
+    return repr(position[0])
 
 
 def _in_units_of(truth: Volume, numbers: Mapping[str, float]) -> dict[str, float]:

@@ -366,5 +366,6 @@ def run_summary(experiment: Experiment, method: str, numbers: Mapping[str, float
         tried = f" and {numbers['trial_steps']:.0f} of trials" if numbers.get("trial_steps") else ""
         return f"{line} after {numbers['steps']:.0f} step{'' if numbers['steps'] == 1 else 's'}{tried}"
     if method == "predict":
-        return f"{line}; the answer took {numbers['seconds_of_answer']:.2g} s"
+        seconds = numbers["seconds_of_answer"]
+        return f"{line}; the answer took {seconds:.{0 if seconds >= 10 else 1}f} s"
     return line

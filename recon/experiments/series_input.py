@@ -12,7 +12,7 @@ import numpy as np
 from ..acquisition import Acquisition
 from ..errors import ConfigError, DataError, Diagnostic, UnflatError
 from ..io.file_names import distinct_file_names
-from ..io.series_position import read_position
+from ..io.series_position import list_coordinates, read_position
 from ..runs import describe_input
 from ..runs.scan_list import is_several, list_scans
 from ..series_axis import ORDER, SeriesAxis, parse_position, require_rising
@@ -154,9 +154,26 @@ def read_series(experiment: Experiment, config: Any, given: SeriesInput) -> Seri
             is_config = is_config and isinstance(error, ConfigError)
     if faults:
         raise ConfigError(*faults) if is_config else DataError(*faults)
+    if not own and not any(positions) and "/" not in given.coordinate:
+        _require_no_other(given, experiment)
     axis, order, notes = _arrange(given, own or positions)
     names = distinct_file_names([path.stem for path in given.paths])
     return Series(axis, tuple(acquisitions[i] for i in order), tuple(names[i] for i in order), tuple(notes))
+
+
+def _require_no_other(given: SeriesInput, experiment: Experiment) -> None:
+    """Refuse to number files that all give their positions, though of another coordinate than the named one.
+
+    Raises:
+        ConfigError: With the names of those coordinates.
+    """
+    listed = [list_coordinates(path, experiment.readers()) for path in given.paths]
+    shared = [name for name in listed[0] if all(name in others for others in listed)]
+    if shared:
+        message = f"no file gives its {given.name}, but each gives its {' and '.join(shared)}"
+        numbers = ",".join(str(i + 1) for i in range(len(given.paths)))
+        remedy = f"write --series {shared[0]}, or number the files as they are named: --series {given.name}={numbers}"
+        raise ConfigError(Diagnostic("--series", message, remedy))
 
 
 def _with_file(fault: Diagnostic, path: Path) -> Diagnostic:

@@ -64,6 +64,6 @@ def on_grid(volume: Volume, shape: tuple[int, int, int]) -> Complex[np.ndarray, 
     whole = resize_about_middle(density.astype(np.complex64), shape)
     inside = float(np.sum(np.abs(whole) ** 2) / np.sum(np.abs(density) ** 2))
     if inside < 1 - _LOST:
-        message = f"{100 * (1 - inside):.2g} % of the density lie outside {' x '.join(map(str, shape))} voxels"
+        message = f"{100 * (1 - inside):.3g} % of the density lie outside {' x '.join(map(str, shape))} voxels"
         raise DataError(Diagnostic("", message, "give the measurement as it was phased: not cropped further"))
     return whole

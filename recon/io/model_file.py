@@ -126,6 +126,16 @@ def read_whole_model(path: str | os.PathLike[str]) -> Model | ModelSeries:
     return _read(_file_of(path))
 
 
+def read_series_axis(path: str | os.PathLike[str]) -> SeriesAxis | None:
+    """Read the coordinate of the series that a model is of; None for a model of no series.
+
+    Raises:
+        DataError: If the file is missing, truncated, or not a model.
+    """
+    with open_checked(_file_of(Path(path)), FORMAT) as file:
+        return _read_series(file[SERIES]) if SERIES in file else None
+
+
 def _last(axis: SeriesAxis) -> str:
     return f"the last acquisition, {axis.describe(axis.positions[-1])}"
 

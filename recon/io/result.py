@@ -5,6 +5,7 @@ from pathlib import Path
 from ..errors import ConfigError, DataError, Diagnostic
 from ..model import Model
 from ..model_series import ModelSeries
+from ..series_axis import SeriesAxis
 from ..volume import Volume
 from . import model_file
 from .file_names import distinct_file_names, natural_order
@@ -131,6 +132,12 @@ def model_of(path: Path, options: VolumeOptions | None = None) -> Model | None:
         return None
     options = options or VolumeOptions()
     return model_file.read_model(file, options.at, is_hint=options.is_hint)
+
+
+def series_axis_of(path: Path) -> SeriesAxis | None:
+    """Read the coordinate of the series in a file or a run folder; None if it holds no model of a series."""
+    file = path / model_file.FILE_NAME if path.is_dir() else path
+    return model_file.read_series_axis(file) if file.is_file() and _is_model(file) else None
 
 
 def _is_measurement_only(path: Path) -> bool:

@@ -39,6 +39,20 @@ def read_position(path: Path, name: str, readers: Sequence[Reader] = ()) -> tupl
             raise DataError(Diagnostic(f"{path}:{place}", f"the position {error}", remedy)) from None
 
 
+def list_coordinates(path: Path, readers: Sequence[Reader] = ()) -> tuple[str, ...]:
+    """List the names of the coordinates at which an acquisition gives its position.
+
+    Args:
+        path: The acquisition.
+        readers: Readers of further formats.
+
+    Raises:
+        DataError: If the file cannot be opened.
+    """
+    with open_tree(path, readers) as tree:
+        return tuple(name.removeprefix(f"{GROUP}/") for name in tree.names() if name.startswith(f"{GROUP}/"))
+
+
 def _of_array(tree: ArrayTree, place: str) -> tuple[float, str] | None:
     array = tree.array(place)
     if array is None:

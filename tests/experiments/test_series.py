@@ -116,11 +116,16 @@ class TestInput:
         assert read(scans, "voltage=0V,1V,500mV").axis.positions == (0, 0.5, 1)
 
     def test_without_positions_the_order_counts_and_is_told(
-        self, scans: list[Path], caplog: pytest.LogCaptureFixture
+        self, scans: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        series = read(scans, "dose")
+        series = read([changed(path, tmp_path, "series/time", None) for path in scans], "dose")
         assert series.axis.positions == (1, 2, 3)
         assert "no file gives its dose: the acquisitions are numbered 1 to 3, in the order given" in caplog.text
+
+    def test_files_that_all_give_another_coordinate_are_not_numbered(self, scans: list[Path]) -> None:
+        with pytest.raises(ConfigError, match=r"no file gives its tiem, but each gives its time; write --series time"):
+            read(scans, "tiem")
+        assert read(scans, "tiem=1,2,3").axis.positions == (1, 2, 3)
 
     def test_an_array_that_no_file_has_is_no_order(self, scans: list[Path]) -> None:
         assert read(scans, "/series/time").axis.positions == (0, 30, 60)
@@ -297,6 +302,18 @@ class TestRun:
         assert run(["query", str(fitted), str(points), "-o", str(tmp_path / "none.npy"), "--at", "time=61s"]) == 2
         alone = str(fitted / "series" / "t0")
         assert run(["query", alone, str(points), "-o", str(tmp_path / "none.npy"), "--at", "0 s"]) == 2
+
+    def test_it_is_compared_at_the_position_of_the_truth(
+        self, scans: list[Path], fitted: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(["evaluate", str(fitted / "series" / "t0"), str(scans[0]), "--json"]) == 0
+        alone = json.loads(capsys.readouterr().out)
+        assert run(["evaluate", str(fitted), str(scans[0]), "--json"]) == 0
+        told = capsys.readouterr()
+        assert json.loads(told.out) == pytest.approx(alone, nan_ok=True)
+        assert "compared at time = 0 s" in " ".join(told.err.split())
+        assert run(["evaluate", str(fitted), str(scans[0]), "--json", "--at", "last"]) == 0
+        assert json.loads(capsys.readouterr().out) != pytest.approx(alone, nan_ok=True)
 
     def test_a_movie_goes_over_the_series(self, fitted: Path, tmp_path: Path) -> None:
         words = ["render", str(fitted), "--style", "series", "--frames", "3", "--size", "96"]

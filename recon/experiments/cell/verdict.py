@@ -38,6 +38,8 @@ OVERFIT_LEFT = 0.08
 """Structure left in the withheld views, surely, up to which fitted noise has done no harm."""
 FALL = 0.1
 """Fall of the residual over the last quarter of the steps from which the fit still moves."""
+FEW_STEPS = 50
+"""Steps below which the residual of the withheld views was computed too seldom to see it fall."""
 FAST_FALL, FAST_LEFT = 0.15, 0.03
 """The same, and structure left, from which a fit still moves, though little structure is left: series that fell by 18 %
 and 28 % left 5 to 11 % at some of their times, with errors of half of the contrast."""
@@ -194,6 +196,10 @@ def _noise_fitted(numbers: Numbers) -> Iterator[Reason]:
 
 def _moving(numbers: Numbers) -> Iterator[Reason]:
     fall, left = numbers.get("residual_fall", 0.0), numbers.get("structure_unexplained", 1.0)
+    steps = numbers.get("steps", FEW_STEPS)
+    if "residual_fall" not in numbers and steps < FEW_STEPS and left > FAST_LEFT:
+        text = f"the fit took {steps:.0f} steps, too few to tell whether the residual still falls"
+        yield Reason("still-moving", text, "take more steps: fit.steps, with --resume")
     if (fall > FALL and left > EXPLAINED) or (fall > FAST_FALL and left > FAST_LEFT):
         text = f"the residual still fell by {100 * fall:.0f} % over the last quarter of the steps"
         yield Reason("still-moving", text, "take more steps: fit.steps, with --resume")

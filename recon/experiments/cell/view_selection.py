@@ -122,7 +122,7 @@ def dark_field_warnings(acquisition: Acquisition, levels: Levels | None) -> list
         return []
     return [
         f"{acquisition.place('images', PATHS)}: the darkest pixels of the {dark.size} dark fields hold {least:.4g}, "
-        f"{100 * least / level:.2g} % of the bright fields' background: that is the dark level of the camera, or stray "
+        f"{100 * least / level:.3g} % of the bright fields' background: that is the dark level of the camera, or stray "
         f"light, and passes for light of the specimen; give the dark level as acquisition.dark, e.g. {least:.4g}"
     ]
 

@@ -300,7 +300,7 @@ def _crop_box(section: CrystalAcquisition, acquisition: Acquisition, peak: tuple
 
 def _log_peak(good: Good, peak: tuple[int, int, int], log: ProcessingLog) -> None:
     fraction = float(1 - good.mean())
-    masked = f"; {100 * fraction:.2g} % of the voxels are masked in the file" if fraction > 0 else ""
+    masked = f"; {100 * fraction:.3g} % of the voxels are masked in the file" if fraction > 0 else ""
     log.info(f"peak at {list(peak)} of {' x '.join(map(str, good.shape))} voxels (frame, y, x){masked}")
 
 
@@ -310,7 +310,7 @@ def _log_box(box: CropBox, corner: tuple[int, int, int], total: float, inside: f
         return
     outside = 1 - inside / total if total > 0 else 0.0
     first, size = list(_shifted(box.first, corner)), " x ".join(map(str, box.size))
-    log.info(f"box of {size} voxels from {first} on; {100 * max(outside, 0):.2g} % of the counts lie outside it")
+    log.info(f"box of {size} voxels from {first} on; {100 * max(outside, 0):.3g} % of the counts lie outside it")
     if any(box.padding):
         log.info(f"{list(box.padding)} planes of the box lie beyond the data and are masked")
 

@@ -141,7 +141,7 @@ def _misfit(numbers: Mapping[str, float]) -> Finding:
     level: Level = "good" if ratio < 1.5 or excess < EXCESS / 2 else "fair" if ratio < NOISE_RATIO else "poor"
     text = (
         "Poisson deviance of the bright voxels over its expectation under the model: 1 would be counting noise alone. "
-        f"Beyond noise, {100 * excess:.2g} % of the amplitudes are left."
+        f"Beyond noise, {100 * excess:.3g} % of the amplitudes are left."
     )
     return Finding(level, "Misfit over noise", f"{ratio:.3g}", text)
 

@@ -258,10 +258,10 @@ def _describe(
     masked = float(own_good[frames].mean() - good[frames].mean())
     note = (
         f"sum of {len(chosen)} scans: {counts:.4g} counts in {int(frames.sum())} frames; frames left out, since "
-        f"not all scans have them: {lost_frames}; {100 * masked:.2g} % more of the voxels are masked than in one scan"
+        f"not all scans have them: {lost_frames}; {100 * masked:.3g} % more of the voxels are masked than in one scan"
     )
     if lost > _TELL_LOST or lost_frames > _TELL_LOST * 2 * len(frames):
-        what = f"{lost_frames} of {len(frames)} frames and {100 * lost:.2g} % of the counts of {chosen[0].scan.name}"
+        what = f"{lost_frames} of {len(frames)} frames and {100 * lost:.3g} % of the counts of {chosen[0].scan.name}"
         _log.warning("%s are lost, because not every scan measured them; leave out the scan that is farthest off", what)
     return note
 

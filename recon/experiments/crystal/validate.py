@@ -204,7 +204,7 @@ def _order_warnings(counts: Voxels, good: Good, where: str) -> list[Diagnostic]:
         reason = f"their counts go up and down {ragged:.1f} times as much as one peak does"
     elif isolated:
         share = 100 * float(np.nanmin(beside)) / float(np.nanmax(beside))
-        reason = f"beside the brightest, frame {brightest}, one has {share:.2g} % of its counts"
+        reason = f"beside the brightest, frame {brightest}, one has {share:.3g} % of its counts"
     else:
         return []
     message = f"the frames do not form one rocking curve: {reason}"

@@ -95,7 +95,7 @@ def _misfit(numbers: Mapping[str, float]) -> list[Reason]:
         return [Reason("less-than-noise", text, remedy)]
     if ratio > NOISE_RATIO and excess > EXCESS:
         text = (
-            f"the misfit of bright voxels is {ratio:.3g} times counting noise, {100 * excess:.2g} % of the amplitudes"
+            f"the misfit of bright voxels is {ratio:.3g} times counting noise, {100 * excess:.0f} % of the amplitudes"
         )
         remedy = _after_angles(numbers, f"{_MORE_STARTS}; {_PHOTONS}" if ratio > GAIN_RATIO else _MORE_STARTS)
         return [Reason("misfit-above-noise", text, remedy)]
@@ -199,9 +199,9 @@ def _withheld(numbers: Mapping[str, float]) -> list[Reason]:
     ratio, excess = numbers.get("noise_ratio_free", 1.0), numbers.get("excess_chi_free", 0.0)
     is_off = numbers.get("excess_chi_free", 1.0) > EXCESS
     if free is not None and fitted > 0 and free > max(FREE_RATIO * fitted, FREE_RATIO) and is_off:
-        text = f"withheld voxels are explained {free / fitted:.2g} times worse than fitted ones"
+        text = f"withheld voxels are explained {free / fitted:.0f} times worse than fitted ones"
     elif ratio > FREE_NOISE_RATIO and excess > FREE_EXCESS:
-        text = f"the misfit of withheld voxels is {ratio:.3g} times counting noise, {100 * excess:.2g} % of amplitudes"
+        text = f"the misfit of withheld voxels is {ratio:.3g} times counting noise, {100 * excess:.0f} % of amplitudes"
     else:
         return []
     return [Reason("withheld-unexplained", text, _after_angles(numbers, _MORE_STARTS))]

@@ -57,6 +57,18 @@ def test_a_residual_that_falls_fast_is_doubted_though_little_structure_is_left()
     assert first.remedy.startswith("take more steps first")
 
 
+def test_too_few_steps_to_see_the_residual_fall_are_doubted_and_not_the_priors() -> None:
+    short = {name: value for name, value in SOUND.items() if name != "residual_fall"}
+    short |= {"steps": 20.0, "structure_unexplained": 0.07, "contrast_factor": 1.15, "contrast_factor_error": 0.008}
+    assess = get_experiment("cell").assess
+    (reason,) = assess(short)
+    assert reason.name == "still-moving"
+    assert "20 steps" in reason.text
+    (other,) = assess(short | {"steps": 200.0})
+    assert other.name == "contrast-shrunk"
+    assert assess(short | {"structure_unexplained": 0.01, "contrast_factor": 1.0}) == []
+
+
 def test_structure_left_asks_for_absorption_where_none_was_tried() -> None:
     left = {"structure_unexplained": 0.3, "structure_unexplained_fitted": 0.28}
     for numbers, is_asked in (
