@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from .. import processes
 from ..devices import usable_cores
+from ..errors import Stopped
 from ..io.network_file import FILE_NAME
 from ..runs import RunContext, RunOutcome
 from .network_trainer import NetworkTrainer, TrainingObjective
@@ -41,6 +42,8 @@ def train_on_simulations(
     section: SimulatedTrainSettings = settings.train
     run = TrainingRun(context, section.steps)
     with simulate_in_background(dataset, _worker_count(section)) as workers:
+        if processes.current().is_alone:
+            _await_first(context, dataset, workers)
         objective = objective_of(workers)
         trainer = NetworkTrainer(objective, section, settings.seed)
         run.run(trainer, {})
@@ -50,6 +53,25 @@ def train_on_simulations(
     numbers |= run.write(trainer, kind, numbers, folder.path / FILE_NAME, trained_on=trained_on)
     shutil.rmtree(dataset.folder, ignore_errors=True)
     return RunOutcome(numbers | {"seconds": run.seconds})
+
+
+def _await_first(context: RunContext, dataset: SimulatedDataset, workers: WorkerPool) -> None:
+    """Wait for the specimens of the first steps; each shard is kept, so that a time limit counts from the first one on.
+
+    Raises:
+        DataError: If a process that simulates failed.
+        Stopped: If the training was asked to end meanwhile.
+    """
+    first = min(_LEAST_SHARDS, dataset.shards)
+    missing = [shard for shard in range(first) if not dataset.has(shard)]
+    made = first - len(missing)
+    if missing:
+        context.progress(made, first, simulated=float(made))
+    for shard in missing:
+        if not dataset.wait_for(shard, context.should_stop, workers):
+            raise Stopped(f"{context.should_stop()}: stopped before the first step; run again with --resume")
+        made += 1
+        context.progress(made, first, simulated=float(made))
 
 
 def available_shards(settings: SimulatedTrainSettings, step: int, shard: int, shards: int) -> int:

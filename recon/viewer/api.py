@@ -140,6 +140,7 @@ class Api:
             "bounds": first.bounds,
             "spacing": first.spacing,
             "draws": result.draws,
+            "has_consensus": result.has_consensus,
             "draws_name": dict(zip(("one", "many"), result.draws_name, strict=True)),
             "series": _series_json(result),
             "cells": result.cells,

@@ -119,6 +119,11 @@ class OpenResult:
         return ("draw", "draws") if self.first.draws == self.draws else ("member", "members")
 
     @cached_property
+    def has_consensus(self) -> bool:
+        """Whether a consensus stands for the draws, which is then shown in place of their mean."""
+        return bool(self.first.consensus)
+
+    @cached_property
     def quantities(self) -> tuple[Quantity, ...]:
         """Quantities of one draw, without their uncertainties."""
         real = {q.name: q for q in self.first.real_quantities}

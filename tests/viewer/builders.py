@@ -18,12 +18,15 @@ ABSORPTION = ModelQuantity("absorption", "1", "imaginary part of the refractive 
 VOXELS = {"type": "voxels", "version": 1, "shape": [6, 8, 10], "outputs": 1, "sign": "any"}
 
 
-def voxel_model(seed: int = 0, members: int = 1, *, draws: bool = False, kind: str = "cell") -> Model:
+def voxel_model(
+    seed: int = 0, members: int = 1, *, draws: bool = False, consensus: bool = False, kind: str = "cell"
+) -> Model:
     """Model with random values on 6 × 8 × 10 cells."""
     rng = np.random.default_rng(seed)
     weights = [{"grid": rng.random((1, *VOXELS["shape"])).astype(np.float32)} for _ in range(members)]
     architecture = {**VOXELS, "members": DRAWS} if draws else VOXELS
-    return Model.ensemble(architecture, weights, FRAME, (INDEX,), kind, {})
+    stands_for_all = weights[0] if consensus else None
+    return Model.ensemble(architecture, weights, FRAME, (INDEX,), kind, {}, stands_for_all)
 
 
 def voxel_series(kind: str = "cell") -> ModelSeries:

@@ -102,6 +102,14 @@ def test_draws_their_mean_and_their_spread(tmp_path: Path) -> None:
     assert client.ask("runs/RUN/plane", **PLANE, draw=3).status == 400
 
 
+def test_a_consensus_is_shown_in_place_of_the_mean_and_said_to_be(tmp_path: Path) -> None:
+    client = Client(write_run(tmp_path / "run", voxel_model(members=3, draws=True, consensus=True)))
+    assert client.json("runs/RUN")["has_consensus"]
+    np.testing.assert_allclose(client.plane(draw="mean"), client.plane(draw=0), atol=1e-6)
+    other = Client(write_run(tmp_path / "other", voxel_model(members=3, draws=True)))
+    assert not other.json("runs/RUN")["has_consensus"]
+
+
 def test_a_series_is_sampled_at_a_position(tmp_path: Path) -> None:
     series = voxel_series()
     client = Client(write_run(tmp_path / "RUN", series))

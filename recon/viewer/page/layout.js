@@ -48,5 +48,6 @@ function emptyText(description) {
   const { name, failure, state, reason } = description;
   if (failure) return `${name} cannot be shown. ${failure}`;
   if (reason && ["failed", "died", "stopped"].includes(state)) return `${name} has no result; it ${state}: ${reason}`;
+  if (state === "done") return `${name} is done and holds nothing in space, as a training does: the tab Progress shows its course.`;
   return `${name} has no result yet. Its slices appear here with the first one, those of a fit in tiles at its end; the tab Progress shows how far it is.`;
 }

@@ -68,7 +68,7 @@ export class RunList {
   #row(run, isShown) {
     const loss = run.loss === null || run.loss === undefined ? "" : `, loss ${formatNumber(run.loss, 3)}`;
     const step = run.step === null || run.step === undefined ? "" : `step ${run.step}${loss}`;
-    const detail = [run.kind, !run.has_result ? "no result yet" : run.is_preview ? "result so far" : "", step].filter(Boolean).join(" · ");
+    const detail = [run.kind, !run.has_result ? (run.state === "done" ? "nothing in space" : "no result yet") : run.is_preview ? "result so far" : "", step].filter(Boolean).join(" · ");
     return element("li", { role: "option", tabindex: -1, "data-run": run.id, "aria-selected": String(isShown), title: run.reason || false, onclick: () => this.#choose(run.id) },
       element("span", { class: "row-name" }, run.name), stateChip(run.state), verdictChip(run.verdict),
       element("span", { class: "detail" }, detail));

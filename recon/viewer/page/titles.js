@@ -11,8 +11,8 @@ export function quantityTitle({ name, unit }) {
 /** Title of one of the models that a result holds, such as `draw 2`, or `member 2` of an ensemble of fits. */
 export const drawTitle = (run, draw) => `${run.draws_name.one} ${draw}`;
 
-/** Title of the mean over them. */
-export const meanTitle = (run) => `mean of the ${run.draws} ${run.draws_name.many}`;
+/** Title of the model that stands for them: a consensus, which is of more draws than are written, or their mean. */
+export const meanTitle = (run) => (run.has_consensus ? `consensus of the ${run.draws_name.many}` : `mean of the ${run.draws} ${run.draws_name.many}`);
 
 /** Title of the values of a run: of a draw, of the mean, or of their spread; of one model the uncertainty. */
 export function valuesTitle(run, draw) {
