@@ -11,7 +11,13 @@ from .lazy_arrays import Index
 
 
 def check_numbers(
-    entry: Entry, array: np.ndarray, place: str, index: Sequence[Index], mask: np.ndarray | None
+    entry: Entry,
+    array: np.ndarray,
+    place: str,
+    index: Sequence[Index],
+    mask: np.ndarray | None,
+    *,
+    can_mask: bool = True,
 ) -> list[Diagnostic]:
     """List the faults of one array's numbers.
 
@@ -21,6 +27,7 @@ def check_numbers(
         place: Place of the array in the file, for messages.
         index: Selected part of the array in the file, so that messages give indices in the file.
         mask: Array of the same shape, 0 where a pixel is good; None if all are good.
+        can_mask: Whether the acquisition may have such a mask: one of shapes is a measurement itself.
     """
     if array.dtype.kind not in "fciu":
         return []
@@ -29,7 +36,9 @@ def check_numbers(
     pixels = "y" in entry.axes[0]
     faults = []
     if not entry.has_gaps and not (finite | ~good).all():
-        remedy = "mask them: acquisition.mask names an array with 0 for good pixels" if pixels else "measure it again"
+        remedy = "mend the image, or leave it out" if pixels else "measure it again"
+        if pixels and can_mask:
+            remedy = "mask them: acquisition.mask names an array with 0 for good pixels"
         faults.append(_fault("NaN or infinite", ~finite & good, array, place, index, remedy))
     if array.dtype.kind == "c":
         return faults

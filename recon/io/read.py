@@ -306,7 +306,7 @@ def _check_all(
 ) -> list[Diagnostic]:
     """List the faults of all numbers."""
     faults: list[Diagnostic] = []
-    masks = _find_mask(schema, arrays)
+    masks, can_mask = _find_mask(schema, arrays), any(entry.hides for entry in schema)
     for entry in schema:
         if entry.name not in arrays:
             continue
@@ -314,7 +314,8 @@ def _check_all(
         if entry.hides:
             faults += check_mask(array, place, each_view="view" in entry.axes[-1])
         else:
-            faults += check_numbers(entry, array, place, indices[entry.name], mask_for(array, masks))
+            mask = mask_for(array, masks)
+            faults += check_numbers(entry, array, place, indices[entry.name], mask, can_mask=can_mask)
     return faults
 
 

@@ -181,6 +181,15 @@ def test_useless_masks_and_masks_at_the_border_are_reported(tmp_path: Path, capl
     assert "1 mask touches its image's border, where the cell may go on: cell_3" in caplog.text
 
 
+def test_pixels_that_are_no_numbers_are_not_to_be_marked_in_the_mask_of_the_section(tmp_path: Path) -> None:
+    masks = np.stack([disc((32, 32), 8)]).astype(np.float32)
+    images = np.where(masks > 0, 100.0, 5.0)
+    images[0, 3, 4] = np.nan
+    with pytest.raises(DataError, match="1 number is NaN or infinite") as caught:
+        reading(foreign(tmp_path / "cells.h5", masks, images))
+    assert "acquisition.mask" not in str(caught.value)
+
+
 def test_a_truth_may_be_a_distance(tmp_path: Path) -> None:
     axes = centred_grid((32,) * 3, (STEP,) * 3).axes
     far = np.linalg.norm(np.indices((32,) * 3) - 16, axis=0)
