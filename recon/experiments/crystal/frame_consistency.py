@@ -70,7 +70,7 @@ class _Rest(NamedTuple):
         slopes: Slope with the position of each curve within the band.
         projection: P.
         energy: Sum of squares of the rest.
-        expected: Its expectation by counting noise.
+        expected: Expectation of the energy by counting noise.
     """
 
     values: Float[np.ndarray, "frame pixel"]
@@ -114,7 +114,7 @@ def consistency_numbers(scan: PreprocessedScan) -> dict[str, float]:
         "curve_misfit": misfit,
         "curve_misfit_moved": misfit_moved,
         "curve_error": float(np.sqrt(mended / max(total, 1e-30)) / 2),
-        "curve_moves_agreement": _agreement(*(each - positions for each in fitted), stated),
+        "curve_moves_agreement": _agreement(fitted[0] - positions, fitted[1] - positions, stated),
     }
 
 
@@ -136,11 +136,11 @@ def _pixels(scan: PreprocessedScan, frames: Bool[np.ndarray, " frame"], half: in
     """Take the brightest of the pixels of one half that are good in all frames."""
     rows, columns = scan.good.shape[1:]
     blocks = np.add.outer(np.arange(rows) * _BLOCKS // rows, np.arange(columns) * _BLOCKS // columns)
+    y, x = np.nonzero(scan.good[frames].all(axis=0) & (blocks % 2 == half))
+    sums = np.tensordot(frames.astype(scan.counts.dtype), scan.counts, axes=1)[y, x]
+    brightest = np.argsort(-sums, kind="stable")[: _MOST_PIXELS // 2]
     exposure = scan.exposure[frames]
-    chosen = scan.good[frames].all(axis=0) & (blocks % 2 == half)
-    counts = scan.counts[frames][:, chosen].astype(np.float64) / exposure[:, None]
-    brightest = np.argsort(-counts.sum(axis=0), kind="stable")[: _MOST_PIXELS // 2]
-    counts = counts[:, brightest]
+    counts = scan.counts[:, y[brightest], x[brightest]][frames].astype(np.float64) / exposure[:, None]
     weights = 1 / np.sqrt(counts.mean(axis=0) + 1)
     return _Pixels(counts * weights, (counts * weights**2).sum(axis=1) / exposure, len(scan.counts))
 
