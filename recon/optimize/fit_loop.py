@@ -131,7 +131,8 @@ class Fit(Trainer):
         self._most_steps = VALIDATE_EVERY if self._has_one_batch else self._capacity(batches[0])
         began = monotonic()
         stacked = _stack(batches, 1 if self._has_one_batch else self._most_steps)
-        state, losses = self.objective.compiled.advance_many(self.state, stacked, count, self.objective.expected)
+        schedule, expected = self.objective.schedule, self.objective.expected
+        state, losses = self.objective.compiled.advance_many(self.state, stacked, count, schedule, expected)
         records = [(first + 1 + i, {"loss": float(loss)}) for i, loss in enumerate(np.asarray(losses)[:count])]
         self._state = state  # Now: of several processes, one may have ended, and the state before is valid.
         self._seconds_a_step = (monotonic() - began) / count if self._calls else None  # The first one compiles.
@@ -152,9 +153,9 @@ class Fit(Trainer):
         return max(1, min(due, self._most_steps, int(CALL_SECONDS / max(self._seconds_a_step, 1e-6))))
 
     def _capacity(self, batch: Batch) -> int:
-        """Number of steps that the arrays of a call have room for, the same in all calls."""
+        """Number of steps that the arrays of a call have room for, the same in all calls of fits of any length."""
         size: int = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(batch))
-        return max(1, min(VALIDATE_EVERY, self.total_steps, CALL_BYTES // max(size, 1)))
+        return max(1, min(VALIDATE_EVERY, CALL_BYTES // max(size, 1)))
 
     @property
     def _has_one_batch(self) -> bool:

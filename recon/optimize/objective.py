@@ -14,7 +14,7 @@ from ..fields.series import SeriesField
 from ..fields.series_start import first_motions
 from ..sharding import replicate
 from .likelihood import Likelihood
-from .program import CompiledProgram, FitProgram, FitState, compile_program, shared_program
+from .program import CompiledProgram, FitProgram, FitState, Schedule, compile_program, shared_program
 from .series_likelihood import SeriesLikelihood
 from .series_program import SeriesProgram
 from .settings import FieldSettings
@@ -62,12 +62,15 @@ class Objective:
             self.field,
             likelihood.grid,
             tuple(likelihood.scales),
-            settings.steps,
-            settings.learning_rate,
             settings.tv,
             settings.tv_axial,
             settings.tikhonov,
         )
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """Sizes of the steps."""
+        return replicate(Schedule.of(self.settings.learning_rate, self.settings.steps))
 
     @cached_property
     def compiled(self) -> CompiledProgram:

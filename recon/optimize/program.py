@@ -52,6 +52,23 @@ class FitState(NamedTuple):
     mean_nuisance: dict[str, Array]
 
 
+class Schedule(NamedTuple):
+    """Sizes of the steps: arrays, so that fits of any number of steps and any learning rate share a program.
+
+    Attributes:
+        learning_rate: Learning rate.
+        opening: Number of steps over which the rates of a pyramid's finer levels rise in turn.
+    """
+
+    learning_rate: Float[np.ndarray, ""]
+    opening: Float[np.ndarray, ""]
+
+    @classmethod
+    def of(cls, learning_rate: float, steps: int) -> "Schedule":
+        """Build the schedule of at most a number of steps."""
+        return cls(np.asarray(learning_rate, np.float32), np.asarray(min(OPENING * steps, LONGEST_OPENING), np.float32))
+
+
 @dataclass(frozen=True)
 class FitProgram:
     """Loss of a field, and its optimisation step.
@@ -61,8 +78,6 @@ class FitProgram:
         field: The field that is fitted: a `Field`, or a `SeriesField` of a series.
         grid: Grid on which it is evaluated.
         scales: Physical value of a raw output of 1, for each output.
-        steps: Largest number of steps.
-        learning_rate: Learning rate.
         tv: Strength of total variation.
         tv_axial: Weight of its derivative along z.
         tikhonov: Strength of Tikhonov regularisation.
@@ -72,8 +87,6 @@ class FitProgram:
     field: Any
     grid: FieldGrid
     scales: tuple[float, ...]
-    steps: int
-    learning_rate: float
     tv: float
     tv_axial: float
     tikhonov: float
@@ -121,13 +134,12 @@ class FitProgram:
         return data_loss + jnp.minimum(jax.lax.stop_gradient(data_loss), LOSS_LIMIT) * prior
 
     def transformation(self) -> optax.GradientTransformation:
-        """Adam; `rates` are applied to its updates."""
-        return optax.chain(optax.scale_by_adam(b1=0.9, b2=0.99), optax.scale(-self.learning_rate))
+        """Adam; the learning rate and `rates` are applied to its updates."""
+        return optax.chain(optax.scale_by_adam(b1=0.9, b2=0.99), optax.scale(-1.0))
 
-    def rates(self, parameters: dict[str, Array], step: Array) -> dict[str, Array]:
+    def rates(self, parameters: dict[str, Array], step: Array, schedule: Schedule) -> dict[str, Array]:
         """Compute the factor of the learning rate of each array at a step: 1, later for finer levels."""
-        opening = min(OPENING * self.steps, LONGEST_OPENING)
-        done = step.astype(jnp.float32) / opening
+        done = step.astype(jnp.float32) / schedule.opening
         levels = sorted((name for name in parameters if name.startswith("grid_")), key=lambda n: int(n[5:]))
         rates = dict.fromkeys(parameters, jnp.ones(()))
         for i, name in enumerate(levels):
@@ -135,16 +147,16 @@ class FitProgram:
         return rates
 
     def advance(
-        self, state: FitState, batch: Batch, expected: SpectralPrior | None = None
+        self, state: FitState, batch: Batch, schedule: Schedule, expected: SpectralPrior | None = None
     ) -> tuple[FitState, Float[Array, ""]]:
         """Take a step: the state after it, and the loss before it."""
         trained = (state.field, state.nuisance)
         loss, gradient = jax.value_and_grad(self.loss)(trained, batch, expected)
         with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
             updates, optimiser = self.transformation().update(gradient, state.optimiser, trained)
-        rates = self.rates(state.field, state.step)
-        field = {name: value + rates[name] * updates[0][name] for name, value in state.field.items()}
-        nuisance = {name: value + NUISANCE_RATE * updates[1][name] for name, value in state.nuisance.items()}
+        rates, rate = self.rates(state.field, state.step, schedule), schedule.learning_rate
+        field = {name: value + rates[name] * (rate * updates[0][name]) for name, value in state.field.items()}
+        nuisance = {name: value + NUISANCE_RATE * (rate * updates[1][name]) for name, value in state.nuisance.items()}
         weight = 1 / jnp.minimum(AVERAGED, 1 + 0.2 * (state.step + 1).astype(jnp.float32))
 
         def mean(before: dict[str, Array], after: dict[str, Array]) -> dict[str, Array]:
@@ -158,6 +170,7 @@ class FitProgram:
         state: FitState,
         batches: Batch,
         count: Int[Array, ""] | int,
+        schedule: Schedule,
         expected: SpectralPrior | None = None,
     ) -> tuple[FitState, Float[Array, " steps"]]:
         """Take several steps, as many as there is time for: one program serves any number of them.
@@ -166,6 +179,7 @@ class FitProgram:
             state: State before the first step.
             batches: Batch of each step along a first axis; the last one serves all further steps.
             count: Number of steps, at most `VALIDATE_EVERY`.
+            schedule: Sizes of the steps.
             expected: Prior on the spectrum, if there is one.
 
         Returns:
@@ -175,7 +189,7 @@ class FitProgram:
         def step(item: tuple[Array, FitState, Array]) -> tuple[Array, FitState, Array]:
             i, before, losses = item
             batch = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, keepdims=False), batches)
-            after, loss = self.advance(before, batch, expected)
+            after, loss = self.advance(before, batch, schedule, expected)
             return i + 1, after, losses.at[i].set(loss)
 
         losses = jnp.zeros(VALIDATE_EVERY, jnp.float32)
@@ -193,7 +207,9 @@ class CompiledProgram(NamedTuple):
         values: `FitProgram.values`.
     """
 
-    advance_many: Callable[[FitState, Batch, int, SpectralPrior | None], tuple[FitState, Float[Array, " steps"]]]
+    advance_many: Callable[
+        [FitState, Batch, int, Schedule, SpectralPrior | None], tuple[FitState, Float[Array, " steps"]]
+    ]
     losses: Callable[..., Float[Array, " view"]]
     values: Callable[..., Float[Array, "k z y x"]]
 

@@ -34,7 +34,7 @@ def test_the_mean_weighs_the_latest_parameters_by_one_in_25_and_the_first_ones_m
     step, state = problem.compiled.advance_many, problem.init(0, None)
     expected = np.asarray(problem.program.values(state.field))
     for k in range(1, 141):
-        state, _ = step(state, {"target": jnp.full((1, 1), 4.0 if k % 2 else -2.0)}, 1)
+        state, _ = step(state, {"target": jnp.full((1, 1), 4.0 if k % 2 else -2.0)}, 1, problem.schedule)
         latest = np.asarray(problem.program.values(state.field))
         expected = expected + (latest - expected) / min(25, 1 + k / 5)
         np.testing.assert_allclose(problem.program.values(state.mean_field), expected, atol=1e-5)
@@ -44,7 +44,8 @@ def test_the_rate_does_not_fall_and_finer_levels_begin_later() -> None:
     problem = objective()
     levels = {"grid_0": jnp.zeros(1), "grid_1": jnp.zeros(1)}
     early, late = (
-        {name: float(rate) for name, rate in problem.program.rates(levels, jnp.array(k)).items()} for k in (20, 900)
+        {name: float(rate) for name, rate in problem.program.rates(levels, jnp.array(k), problem.schedule).items()}
+        for k in (20, 900)
     )
     assert early == {"grid_0": 1.0, "grid_1": 0.0}
     assert late == {"grid_0": 1.0, "grid_1": 1.0}

@@ -176,7 +176,7 @@ def step_case(problem: Problem) -> Case:
     settings: Any = made.settings.fit
     objective = Objective(made, field_for(settings, made.grid, len(made.scales)), settings)
     batches = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (VALIDATE_EVERY, *jnp.shape(leaf))), problem.batch)
-    arguments = (objective.init(0, None), batches, jnp.asarray(STEPS_IN_CALL, jnp.int32))
+    arguments = (objective.init(0, None), batches, jnp.asarray(STEPS_IN_CALL, jnp.int32), objective.schedule)
     return problem.case(objective.program.advance_many, arguments, gradient=True, steps=STEPS_IN_CALL)
 
 

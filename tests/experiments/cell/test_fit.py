@@ -59,16 +59,10 @@ def run_fit(scan: Path, output: Path, *options: str) -> subprocess.CompletedProc
     return run_here("fit", scan / "run.yaml", scan / "scan.h5", "-o", output, *options)
 
 
-def run_fit_alone(scan: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run `unflat fit` in a process of its own."""
-    command = [sys.executable, "-m", "unflat", "fit", str(scan / "run.yaml"), str(scan / "scan.h5"), "-o", str(output)]
-    return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="session")
 def whole(scan: Path) -> Path:
     """Folder of an uninterrupted run."""
-    done = run_fit_alone(scan, scan / "whole")
+    done = run_fit(scan, scan / "whole")
     assert done.returncode == 0, done.stderr
     return scan / "whole"
 
@@ -150,22 +144,22 @@ def test_the_result_is_no_worse_than_the_initial_guess(scan: Path, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("no_report")
-def test_a_resumed_run_equals_an_uninterrupted_one(scan: Path, whole: Path, tmp_path: Path) -> None:
-    run = tmp_path / "stopped"
-    for limit in (
-        0.5,
-        0.8,
-        1.2,
-        2,
-        4,
-        8,
-    ):  # On a busy machine the first step may take longer than a whole fit on an idle one.
-        first = run_fit_alone(scan, run, "--time-limit", f"{limit} s", "--force")
-        assert first.returncode == 75, first.stderr
-        if (run / "metrics.jsonl").exists():
-            break
-    assert "time limit" in (run / "STOPPED").read_text()
-    assert 0 < len(losses(run)) < 40
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    scan: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_metrics, run = RunFolder.append_metrics, tmp_path / "stopped"
+
+    def signalled(folder: RunFolder, step: int, **numbers: float) -> None:
+        append_metrics(folder, step, **numbers)
+        if step == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "append_metrics", signalled)
+        first = run_fit(scan, run)
+    assert first.returncode == 75, first.stderr
+    assert "SIGTERM" in (run / "STOPPED").read_text()
+    assert 5 <= len(losses(run)) < 40
     second = run_fit(scan, run, "--resume")
     assert second.returncode == 0, second.stderr
     assert losses(run) == losses(whole)
@@ -177,15 +171,15 @@ def test_sigterm_writes_a_checkpoint_and_exits_with_75(scan: Path, tmp_path: Pat
     command = [sys.executable, "-m", "unflat", "fit", str(scan / "run.yaml"), str(scan / "scan.h5"), "-o", str(run)]
     endless = ("--set", "fit.steps=100000", "--set", "fit.patience=100000")
     process = subprocess.Popen([*command, *endless], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list((run / "checkpoint").glob("step-*")) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    while not list((run / "checkpoint").glob("step-*")):  # However long a slow machine compiles.
+        assert process.poll() is None
+        time.sleep(0.1)
     second = run_fit(scan, run, *endless, "--resume")
     assert second.returncode == 2, second.stderr
     assert f"another process works in this folder: process {process.pid} on" in second.stderr
     assert process.poll() is None
     os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(60) == 75
+    assert process.wait() == 75
     assert "SIGTERM" in (run / "STOPPED").read_text()
     assert not (run / "run.lock").exists()
 
