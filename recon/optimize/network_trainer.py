@@ -46,7 +46,11 @@ Metrics: TypeAlias = dict[str, Array]
 
 @runtime_checkable
 class TrainingObjective(Protocol):
-    """Loss of a network on examples, and its validation."""
+    """Loss of a network on examples, and its validation.
+
+    An objective may have an attribute ``frozen``: a tree of arrays that the loss needs besides the examples, such as
+    another network, as the last part of each batch. None: there is none.
+    """
 
     def init(self, seed: int) -> Any:
         """Build the network before the training: a tree of arrays."""
@@ -154,7 +158,7 @@ class NetworkTrainer(Trainer):
 
     def advance(self) -> list[tuple[int, dict[str, float]]]:
         """Take one step; returns the means of the last steps now and then, with a validation when it is due."""
-        state, metrics = self._update(self.state, self._batch)
+        state, metrics = self._update(self.state, self._batch, self._frozen)
         if not processes.current().is_alone:
             metrics["loss"].block_until_ready()  # If another process ends, the state before is the one to save.
         self.state = state
@@ -217,11 +221,17 @@ class NetworkTrainer(Trainer):
         )
 
     @cached_property
-    def _update(self) -> Callable[[TrainingState, Any], tuple[TrainingState, Metrics]]:
+    def _frozen(self) -> tuple[Any, ...]:
+        """What the objective appends to each batch; an argument of the program, not a constant of it."""
+        frozen = getattr(self.objective, "frozen", None)
+        return () if frozen is None else (replicate(frozen),)
+
+    @cached_property
+    def _update(self) -> Callable[[TrainingState, Any, tuple[Any, ...]], tuple[TrainingState, Metrics]]:
         transformation = self._transformation()
 
-        def update(state: TrainingState, batch: Any) -> tuple[TrainingState, Metrics]:
-            batch = divide(batch)
+        def update(state: TrainingState, batch: Any, frozen: tuple[Any, ...]) -> tuple[TrainingState, Metrics]:
+            batch = (*divide(batch), *frozen)
             key = jax.random.fold_in(jax.random.key(self.seed), state.step)
             differentiate = jax.value_and_grad(self.objective.loss, has_aux=True)
             (loss, metrics), gradient = differentiate(state.network, batch, key)

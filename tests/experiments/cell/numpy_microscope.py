@@ -36,15 +36,17 @@ def image(n: np.ndarray, na: Float[np.ndarray, " 2"], aperture: float) -> Float[
     fy, fx = frequency[:, None], frequency[None, :]
     eta = np.sqrt(np.maximum((MEDIUM / WAVELENGTH) ** 2 - fy**2 - fx**2, 0))
 
-    def propagate(wave: Complex[np.ndarray, "y x"], distance: float) -> Complex[np.ndarray, "y x"]:
-        return np.fft.ifft2(np.fft.fft2(wave) * np.exp(2j * np.pi * eta * distance) * (eta > 0))
+    def kernel(distance: float) -> Complex[np.ndarray, "y x"]:
+        return np.exp(2j * np.pi * eta * distance) * (eta > 0)
+
+    def propagate(wave: Complex[np.ndarray, "y x"], factor: Complex[np.ndarray, "y x"]) -> Complex[np.ndarray, "y x"]:
+        return np.fft.ifft2(np.fft.fft2(wave) * factor)
 
     position = (np.arange(SAMPLES) - SAMPLES // 2) * PITCH
     wave = np.exp(2j * np.pi / WAVELENGTH * (na[0] * position[:, None] + na[1] * position))
-    wave = propagate(wave, -DEPTH / 2)
-    cosine = np.sqrt(1 - (na**2).sum() / MEDIUM**2)
-    for piece in n:
-        wave = propagate(wave, STEP / 2) * np.exp(2j * np.pi / WAVELENGTH * (piece - MEDIUM) * STEP / cosine)
-        wave = propagate(wave, STEP / 2)
-    spectrum = np.fft.fft2(propagate(wave, -DEPTH / 2)) * (np.hypot(fy, fx) <= aperture / WAVELENGTH)
+    wave = propagate(wave, kernel(-DEPTH / 2 + STEP / 2))
+    cosine, step = np.sqrt(1 - (na**2).sum() / MEDIUM**2), kernel(STEP)
+    for piece in n:  # From the middle of a slice to that of the next one.
+        wave = propagate(wave * np.exp(2j * np.pi / WAVELENGTH * (piece - MEDIUM) * STEP / cosine), step)
+    spectrum = np.fft.fft2(wave) * kernel(-DEPTH / 2 - STEP / 2) * (np.hypot(fy, fx) <= aperture / WAVELENGTH)
     return np.abs(np.fft.ifft2(spectrum))[::2, ::2] ** 2

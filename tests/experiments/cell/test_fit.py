@@ -281,7 +281,7 @@ def test_complex_fields_of_any_phase_are_fitted_and_written(tmp_path: Path) -> N
             "pixel_size": 2e-7,
         }.items():
             file[f"instrument/{name}"] = number
-    (tmp_path / "run.yaml").write_text("kind: cell\nvolume: {depth: 3 um}\nfit: {steps: 8, pyramid: {levels: 2}}")
+    (tmp_path / "run.yaml").write_text("kind: cell\nvolume: {depth: 3 um}\nfit: {steps: 8, field: voxels}")
     done = run_here("fit", tmp_path / "run.yaml", tmp_path / "scan.h5", "-o", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert numbers(tmp_path / "run")["residual_withheld"] < 1
@@ -306,7 +306,7 @@ def test_other_fields_fit_as_well(scan: Path, tmp_path: Path, choice: list[str])
 def test_sources_focus_and_pupil_can_be_refined(scan: Path, tmp_path: Path) -> None:
     run = tmp_path / "refined"
     refine = "fit.refine={gain: true, sources: true, defocus: true, zernike: 3}"
-    done = run_fit(scan, run, "--set", refine, "--set", "fit.steps=20")
+    done = run_fit(scan, run, "--set", refine, "--set", "fit.steps=20", "--set", "fit.field=voxels")
     assert done.returncode == 0, done.stderr
     assert numbers(run)["residual_withheld"] < 1
 

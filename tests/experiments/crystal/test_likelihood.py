@@ -70,6 +70,12 @@ def model_with(wave: Any, basis: bool = True) -> Model:
     return build_model(FIELD.architecture, [fitted(wave)], BOX, place, steps, None, {})
 
 
+@cache
+def strained() -> Model:
+    """Model of a ball with `quadratic_strain_phase`."""
+    return crystal(quadratic_strain_phase)
+
+
 def quadratic_strain_phase(positions: np.ndarray) -> np.ndarray:
     """Phase of a displacement along G whose strain is 2.5e4 x_G."""
     x = positions @ (G / np.linalg.norm(G))
@@ -78,7 +84,7 @@ def quadratic_strain_phase(positions: np.ndarray) -> np.ndarray:
 
 class TestModel:
     def test_strain_has_the_sign_and_the_size_of_the_truth(self) -> None:
-        model, unit = crystal(quadratic_strain_phase), G / np.linalg.norm(G)
+        model, unit = strained(), G / np.linalg.norm(G)
         x = np.linspace(-6e-8, 6e-8, 25)
         points = x[:, None] * unit
         np.testing.assert_allclose(model(points, "strain"), 2.5e4 * x, atol=2e-5)
@@ -88,20 +94,20 @@ class TestModel:
         np.testing.assert_allclose(model(points, "amplitude"), 1, atol=0.06)
 
     def test_strain_is_the_slope_of_the_displacement(self) -> None:
-        model, unit = crystal(quadratic_strain_phase), G / np.linalg.norm(G)
+        model, unit = strained(), G / np.linalg.norm(G)
         points = np.random.default_rng(0).uniform(-4e-8, 4e-8, (50, 3))
         h = 1e-11
         slope = (model(points + h * unit, "displacement") - model(points - h * unit, "displacement")) / (2 * h)
         np.testing.assert_allclose(model(points, "strain"), slope, atol=1e-8)
 
     def test_outside_the_crystal_there_is_nothing(self) -> None:
-        model = crystal(quadratic_strain_phase)
+        model = strained()
         values = model.at(np.array([[1.05e-7, 0, 0], [0, 0, 1e-6]]))
         np.testing.assert_allclose(values, 0, atol=0.02)
 
     def test_two_lattices_agree_and_a_lattice_with_its_points(self) -> None:
         """Samples do not depend on their neighbours, also in a skewed box."""
-        model = crystal(quadratic_strain_phase)
+        model = strained()
         coarse = np.arange(-2, 3) * 2.4e-8
         fine = np.arange(-8, 9) * 6e-9
         for name in ("amplitude", "phase", "strain"):
@@ -111,7 +117,7 @@ class TestModel:
         np.testing.assert_allclose(model.sample(coarse, coarse, coarse, "phase").ravel(), model(grid, "phase"))
 
     def test_between_the_voxels_it_is_smooth(self) -> None:
-        model, x = crystal(quadratic_strain_phase), np.linspace(-6e-8, 6e-8, 2001)
+        model, x = strained(), np.linspace(-6e-8, 6e-8, 2001)
         line = np.stack([0.1 * x, x, 0.2 * x], axis=-1)
         for name in ("amplitude", "strain"):
             slope = np.diff(model(line, name))
@@ -146,7 +152,7 @@ class TestModel:
 
     def test_a_ramp_and_an_offset_do_not_show(self) -> None:
         tilt = np.array([1e6, -2e6, 3e6])
-        one, other = crystal(quadratic_strain_phase), crystal(lambda p: quadratic_strain_phase(p) + p @ tilt + 0.7)
+        one, other = strained(), crystal(lambda p: quadratic_strain_phase(p) + p @ tilt + 0.7)
         points = np.random.default_rng(0).uniform(-4e-8, 4e-8, (50, 3))
         for name, scale in (("phase", 0.02), ("strain", 2e-5)):
             np.testing.assert_allclose(one(points, name), other(points, name), atol=scale)
@@ -161,7 +167,7 @@ class TestModel:
         np.testing.assert_allclose(again.spacing, 1)
 
     def test_it_is_written_and_read_skewed(self, tmp_path: Path) -> None:
-        model = crystal(quadratic_strain_phase)
+        model = strained()
         write_model(model, tmp_path / "m.h5")
         again = unflat.load(tmp_path / "m.h5")
         np.testing.assert_array_equal(again.frame.world_from_model, model.frame.world_from_model)
@@ -169,7 +175,7 @@ class TestModel:
         np.testing.assert_array_equal(again.at(points), model.at(points))
 
     def test_an_unknown_head_is_refused(self) -> None:
-        model = crystal(quadratic_strain_phase)
+        model = strained()
         head = {**model.architecture["head"], "version": 2}
         with pytest.raises(DataError, match=r"unknown head 'crystal' of version 2"):
             replace(model, architecture={**model.architecture, "head": head})
@@ -352,7 +358,7 @@ class TestInitialGuess:
 
 
 def test_volumes_of_model_and_phasing_hold_the_same_quantities() -> None:
-    model = crystal(quadratic_strain_phase)
+    model = strained()
     x = np.arange(-12, 13) * 1e-8
     volume = sample_volume(model, Grid(x, x, x))
     assert list(volume.values) == ["amplitude", "phase", "displacement", "strain", "support", "density"]

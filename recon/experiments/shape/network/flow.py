@@ -77,7 +77,7 @@ def distillation_loss(
     # Folded in, so that times and noise are not those of the teacher's training.
     time_key, noise_key, mean_key, own_key = jax.random.split(jax.random.fold_in(key, 1), 4)
     start, noiseless = noise(noise_key, len(codes)), _noiseless(mean_key, len(codes))
-    drawn = draw(teacher, seen, start, STEPS)
+    drawn = _draw_in_loop(teacher, seen, start, STEPS)
     begin_key, any_key = jax.random.split(time_key)
     begin = jax.random.choice(begin_key, jnp.arange(3), (len(codes),), p=jnp.array(_START_PROBABILITIES))
     time = jnp.select([begin == 0, begin == 1], [0.0, 0.5], draw_times(any_key, len(codes)))
@@ -136,6 +136,17 @@ def draw(
         return later
 
     return integrate(step_of, start, steps, progress)
+
+
+def _draw_in_loop(denoiser: ShapeDenoiser, seen: Pictures, start: Codes, steps: int) -> Codes:
+    """Follow the flow within a program, as `draw` does: a loop, which is compiled once for all steps."""
+    times = jnp.arange(steps + 1, dtype=jnp.float32) / steps
+
+    def step(noisy: Codes, both: tuple[Float[Array, ""], Float[Array, ""]]) -> tuple[Codes, None]:
+        return advance(denoiser, noisy, seen, *both), None
+
+    drawn: Codes = jax.lax.scan(step, start, (times[:-1], times[1:]))[0]
+    return drawn
 
 
 def advance(

@@ -96,11 +96,11 @@ class ShapeObjective:
         return denoiser if self.weights is None else load_weights(denoiser, self.weights)
 
     @cached_property
-    def _teacher(self) -> ShapeDenoiser | None:
+    def frozen(self) -> ShapeDenoiser | None:
+        """Network whose draws are learned: an argument of the program, which the distillations of all folds share."""
         if self.teacher is None:
             return None
-        with jax.ensure_compile_time_eval():  # It is asked for within a program, and outlives it.
-            return load_weights(ShapeDenoiser(self.network.widths, self.network.blocks), self.teacher)
+        return load_weights(ShapeDenoiser(self.network.widths, self.network.blocks), self.teacher)
 
     def batch(self, step: int) -> Batch:
         """Make examples of cells drawn at random, with a fraction of real ones."""
@@ -121,12 +121,12 @@ class ShapeObjective:
         return float(first + (last - first) * done)
 
     def loss(self, network: ShapeDenoiser, batch: Any, key: Array) -> tuple[Float[Array, ""], Metrics]:
-        """Compute the loss of a batch (`flow.loss`, or `flow.distillation_loss` with a teacher)."""
-        codes, seen = batch
+        """Compute the loss of a batch (`flow.loss`, or `flow.distillation_loss` with a teacher as its last part)."""
+        codes, seen, *teacher = batch
         dtype = jnp.dtype(self.settings.precision)
-        if self._teacher is None:
+        if not teacher:
             return flow.loss(network, codes, seen, key, dtype)
-        return flow.distillation_loss(network, self._teacher, codes, seen, key, dtype)
+        return flow.distillation_loss(network, teacher[0], codes, seen, key, dtype)
 
     def validate(self, network: ShapeDenoiser, should_stop: Callable[[], str | None]) -> dict[str, float] | None:
         """Draw a shape of each held-out cell, and take the mean of all: 1 − IoU, on a coarse grid.

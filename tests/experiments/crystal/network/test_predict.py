@@ -62,7 +62,7 @@ def test_the_shipped_network_knows_an_unseen_crystal(scan: Path) -> None:
 
 @pytest.mark.usefixtures("no_report")
 def test_the_physics_goes_on_from_the_answer(scan: Path) -> None:
-    done = unflat("predict", "c.yaml", "scan.h5", "-o", "refined", "--refine", folder=scan)
+    done = unflat("predict", "c.yaml", "scan.h5", "-o", "refined", "--refine", "--draws", "2", folder=scan)
     assert done.returncode == 0, done.stderr
     numbers = numbers_of(scan / "refined")
     assert numbers["correlation"] > 0.9
@@ -73,7 +73,7 @@ def test_the_physics_goes_on_from_the_answer(scan: Path) -> None:
 @pytest.mark.usefixtures("no_report")
 def test_a_network_trains_stops_goes_on_and_answers(scan: Path) -> None:
     begin = ["train", "c.yaml", "-o", "net", *SMALL]
-    stopped = unflat(*begin, "--set", "train.steps=4", "--time-limit", "1 s", folder=scan)
+    stopped = unflat(*begin, "--set", "train.steps=4", "--time-limit", "0.01 s", folder=scan)
     assert stopped.returncode == 75, stopped.stderr
     done = unflat(*begin, "--set", "train.steps=4", "--resume", folder=scan)
     assert done.returncode == 0, done.stderr
@@ -99,7 +99,7 @@ def test_a_network_trains_stops_goes_on_and_answers(scan: Path) -> None:
         (["--draws", "0"], 2, "predict.draws"),
         (["--set", "predict.network=nowhere.h5"], 3, "nowhere.h5"),
         (["--set", "predict.network=scan.h5"], 3, "unflat-network is needed"),
-        (["--set", "predict.gate=1e-6"], 5, "gate"),
+        (["--set", "predict.gate=1e-6", "--draws", "2"], 5, "gate"),
         (["--adapt", "-1"], 2, "predict.adapt"),
     ],
 )
