@@ -158,7 +158,8 @@ class NetworkTrainer(Trainer):
 
     def advance(self) -> list[tuple[int, dict[str, float]]]:
         """Take one step; returns the means of the last steps now and then, with a validation when it is due."""
-        state, metrics = self._update(self.state, self._batch, self._frozen)
+        rate = np.float32(learning_rate(self.settings, self.step))
+        state, metrics = self._update(self.state, self._batch, self._frozen, rate)
         if not processes.current().is_alone:
             metrics["loss"].block_until_ready()  # If another process ends, the state before is the one to save.
         self.state = state
@@ -206,18 +207,11 @@ class NetworkTrainer(Trainer):
         first, mean = (jax.tree.map(jnp.array, network) for _ in range(2))
         return TrainingState(first, mean, self._transformation().init(first), jnp.zeros((), jnp.int32))
 
-    def _transformation(self) -> optax.GradientTransformation:
-        settings = self.settings
-        rate = optax.warmup_cosine_decay_schedule(
-            0.0,
-            settings.learning_rate,
-            settings.warm_up,
-            max(settings.steps, settings.warm_up + 1),
-            FINAL_RATE * settings.learning_rate,
-        )
+    def _transformation(self, rate: Array | float = 0.0) -> optax.GradientTransformation:
+        """AdamW at a learning rate: a number that the program is given, so that trainings of any length share it."""
         return optax.chain(
             optax.clip_by_global_norm(GRADIENT_NORM_LIMIT),
-            optax.adamw(rate, b2=0.99, weight_decay=settings.weight_decay),
+            optax.adamw(lambda count: rate, b2=0.99, weight_decay=self.settings.weight_decay),
         )
 
     @cached_property
@@ -227,16 +221,16 @@ class NetworkTrainer(Trainer):
         return () if frozen is None else (replicate(frozen),)
 
     @cached_property
-    def _update(self) -> Callable[[TrainingState, Any, tuple[Any, ...]], tuple[TrainingState, Metrics]]:
-        transformation = self._transformation()
-
-        def update(state: TrainingState, batch: Any, frozen: tuple[Any, ...]) -> tuple[TrainingState, Metrics]:
+    def _update(self) -> Callable[[TrainingState, Any, tuple[Any, ...], Any], tuple[TrainingState, Metrics]]:
+        def update(
+            state: TrainingState, batch: Any, frozen: tuple[Any, ...], rate: Array
+        ) -> tuple[TrainingState, Metrics]:
             batch = (*divide(batch), *frozen)
             key = jax.random.fold_in(jax.random.key(self.seed), state.step)
             differentiate = jax.value_and_grad(self.objective.loss, has_aux=True)
             (loss, metrics), gradient = differentiate(state.network, batch, key)
             with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
-                updates, optimiser = transformation.update(gradient, state.optimiser, state.network)
+                updates, optimiser = self._transformation(rate).update(gradient, state.optimiser, state.network)
                 network = optax.apply_updates(state.network, updates)
             done = state.step.astype(jnp.float32)
             # EMA warm-up: smaller decay in the first steps.
@@ -288,3 +282,12 @@ class NetworkTrainer(Trainer):
         finally:
             ended.set()
             maker.join()
+
+
+def learning_rate(settings: TrainSettings, step: int) -> float:
+    """Compute the learning rate of a step: it rises linearly during the warm-up, and falls by half a cosine."""
+    highest, warm_up = settings.learning_rate, settings.warm_up
+    if step < warm_up:
+        return highest * step / warm_up
+    done = min((step - warm_up) / (max(settings.steps, warm_up + 1) - warm_up), 1.0)
+    return highest * (FINAL_RATE + (1 - FINAL_RATE) * (1 + np.cos(np.pi * done)) / 2)

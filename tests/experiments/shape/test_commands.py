@@ -394,7 +394,7 @@ def test_a_resumed_prediction_has_the_same_shapes(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refine: bool
 ) -> None:
     monkeypatch.setattr("unflat.recon.experiments.shape.network.predict.BATCH", 1)
-    more = [f"predict.refine={str(refine).lower()}", "predict.refine_steps=3"]
+    more = [f"predict.refine={str(refine).lower()}", "predict.refine_steps=10"]
     settings = load_config(work / "c.yaml", more)
     cells = get_experiment("shape").read(settings, work / "cells.h5")
 
