@@ -3,6 +3,7 @@
 All randomness follows from the seed and the step, so that a resumed run comes to the numbers of an uninterrupted one.
 """
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -290,4 +291,4 @@ def learning_rate(settings: TrainSettings, step: int) -> float:
     if step < warm_up:
         return highest * step / warm_up
     done = min((step - warm_up) / (max(settings.steps, warm_up + 1) - warm_up), 1.0)
-    return highest * (FINAL_RATE + (1 - FINAL_RATE) * (1 + np.cos(np.pi * done)) / 2)
+    return highest * (FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * done)) / 2)

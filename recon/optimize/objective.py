@@ -70,7 +70,8 @@ class Objective:
     @cached_property
     def schedule(self) -> Schedule:
         """Sizes of the steps."""
-        return replicate(Schedule.of(self.settings.learning_rate, self.settings.steps))
+        schedule: Schedule = replicate(Schedule.of(self.settings.learning_rate, self.settings.steps))
+        return schedule
 
     @cached_property
     def compiled(self) -> CompiledProgram:
