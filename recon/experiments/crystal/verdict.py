@@ -40,8 +40,6 @@ CURVE_MISFIT, CURVE_GAIN, CURVE_AGREEMENT = 1.5, 3.0, 0.5
 other positions of the frames from which the frames are elsewhere, and agreement of two halves of the pixels on that."""
 CURVE_LEFT, CURVE_CLEAR_GAIN = 1.7, 6.0
 """The same without that agreement, where nearly noise alone is left: moves to and fro are hardly determined."""
-CURVE_ERROR = 0.04
-"""Relative error of the amplitudes by the frames' positions from which the crystal is wrong: by 0.2 to 0.3 steps."""
 STRAIN_TO_NOISE = 1.5
 """Root mean square of the strain over that of its noise, by counts and between solutions, below which it is noise."""
 LEAST_PHASE_NOISE = 0.15
@@ -109,7 +107,7 @@ def _frames(numbers: Mapping[str, float]) -> list[Reason]:
     counts do not contradict that, and withheld voxels hardly do; a lattice is not even then.
     """
     is_fitted = bool(numbers.get("frames_taken"))
-    if _are_elsewhere(numbers) and numbers["curve_error"] > CURVE_ERROR:
+    if _are_elsewhere(numbers) and numbers["curve_error"] > EXCESS:
         text = (
             f"the {'fitted ' * is_fitted}angles of the frames do not explain the curve: beyond the width of a crystal "
             f"it holds {numbers['curve_misfit']:.3g} times counting noise, with other angles "
