@@ -309,9 +309,9 @@ class TestRun:
         assert run(["evaluate", str(fitted / "series" / "t0"), str(scans[0]), "--json"]) == 0
         alone = json.loads(capsys.readouterr().out)
         assert run(["evaluate", str(fitted), str(scans[0]), "--json"]) == 0
-        told = capsys.readouterr()
-        assert json.loads(told.out) == pytest.approx(alone, nan_ok=True)
-        assert "compared at time = 0 s" in " ".join(told.err.split())
+        printed = capsys.readouterr()
+        assert json.loads(printed.out) == pytest.approx(alone, nan_ok=True)
+        assert "compared at time = 0 s" in " ".join(printed.err.split())
         assert run(["evaluate", str(fitted), str(scans[0]), "--json", "--at", "last"]) == 0
         assert json.loads(capsys.readouterr().out) != pytest.approx(alone, nan_ok=True)
 
