@@ -217,7 +217,7 @@ class NetworkTrainer(Trainer):
 
     @cached_property
     def _frozen(self) -> tuple[Any, ...]:
-        """What the objective appends to each batch; an argument of the program, not a constant of it."""
+        """Last part of each batch, if the objective has one: an argument of the program, not a constant of it."""
         frozen = getattr(self.objective, "frozen", None)
         return () if frozen is None else (replicate(frozen),)
 
