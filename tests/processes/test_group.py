@@ -85,7 +85,10 @@ def test_processes_that_have_come_apart_end_and_take_nothing_of_another_call(pai
     assert isinstance(ended, ProcessEnded)
 
 
-def test_a_process_that_ends_by_itself_ends_the_other_which_saves_first(pair: Pair) -> None:
+def test_a_process_that_ends_by_itself_ends_the_other_which_saves_first(
+    pair: Pair, sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "_CLOSING", 60.0)
     first, second = pair
     stop = AgreedStop(StopRequest(), first)
     ends: list[str] = []
@@ -93,7 +96,7 @@ def test_a_process_that_ends_by_itself_ends_the_other_which_saves_first(pair: Pa
     def at_first() -> None:
         while stop.ask() is None:
             pass
-        time.sleep(0.3)  # It saves.
+        time.sleep(0.1)  # It saves.
         ends.append("first")
         first.end(Interrupted("interrupted"))
 
@@ -101,6 +104,7 @@ def test_a_process_that_ends_by_itself_ends_the_other_which_saves_first(pair: Pa
         second.gather([None, False])
         second.end(KeyboardInterrupt())
         ends.append("second")
+        sockets[1].shutdown(socket.SHUT_RDWR)
 
     assert in_both(at_first, at_second) == [None, None]
     assert (stop.reason, stop.interrupted) == ("process 1: interrupted", True)
@@ -119,7 +123,7 @@ def test_a_stop_that_was_agreed_is_told_once(pair: Pair) -> None:
 
     def at_first() -> Loss | None:
         started.wait()
-        time.sleep(0.2)
+        time.sleep(0.1)
         loss = pair[0].loss
         pair[0].end(Stopped("stopped"))
         return loss

@@ -3,7 +3,9 @@
 import os
 import socket
 import threading
+import time
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from unflat.recon import signals
 from unflat.recon.errors import ConfigError, DeviceError, Stopped, UnflatError
-from unflat.recon.processes import GroupPlan, join, plan_group, tell_of_signals
+from unflat.recon.processes import GroupPlan, join, plan_group, rendezvous, tell_of_signals
 from unflat.recon.processes.launchers import first_host
 from unflat.recon.processes.messages import Message, receive, send
 
@@ -92,11 +94,34 @@ class TestPlan:
         assert {nodes: first_host(nodes) for nodes in lists} == lists
 
 
+def connect(port: int) -> socket.socket:
+    """Connect with a process that may not listen yet."""
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port))
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+
+
 def free_port() -> int:
     """A port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def greeted(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Event that is set when process 0 has read a greeting."""
+    event, read = threading.Event(), rendezvous._read_greeting
+
+    def read_and_tell(connection: socket.socket) -> dict[str, Any] | None:
+        greeting = read(connection)
+        event.set()
+        return greeting
+
+    monkeypatch.setattr(rendezvous, "_read_greeting", read_and_tell)
+    return event
 
 
 def errors_of(*processes: tuple[int, int, Mapping[str, Any]], timeout: float = 20.0) -> list[UnflatError]:
@@ -113,7 +138,6 @@ def errors_of(*processes: tuple[int, int, Mapping[str, Any]], timeout: float = 2
     threads = [threading.Thread(target=run, args=(place, *process)) for place, process in enumerate(processes)]
     for thread in threads:
         thread.start()
-        thread.join(0.3)  # One after the other.
     for thread in threads:
         thread.join()
     return [errors[place] for place in sorted(errors)]
@@ -152,13 +176,13 @@ class TestRefusals:
 
         def come() -> None:
             for change in ({"job": "13.0"}, {"index": "one"}, {"index": 7}):
-                stranger = socket.create_connection(("127.0.0.1", port))
+                stranger = connect(port)
                 send(stranger, Message("hello", greeting | change))
                 answers.append(receive(stranger))
                 stranger.close()
 
         answers: list[Message | None] = []
-        thread = threading.Timer(0.5, come)
+        thread = threading.Thread(target=come)
         thread.start()
         with pytest.raises(ConfigError, match="no process 7 among 2"), join(GroupPlan("127.0.0.1", port, 2, 0, 20), {}):
             pass
@@ -167,7 +191,9 @@ class TestRefusals:
         assert answers[2] is not None
         assert answers[2].kind == "refused"
 
-    def test_a_process_that_a_signal_ends_before_it_joins_ends_the_others_at_once(self) -> None:
+    def test_a_process_that_a_signal_ends_before_it_joins_ends_the_others_at_once(
+        self, greeted: threading.Event
+    ) -> None:
         port, errors = free_port(), {}
 
         def run(index: int) -> None:
@@ -180,20 +206,22 @@ class TestRefusals:
         threads = [threading.Thread(target=run, args=(index,)) for index in (0, 1)]
         for thread in threads:
             thread.start()
-            thread.join(0.3)
+        assert greeted.wait(60)
         tell_of_signals(GroupPlan("127.0.0.1", port, 3, 2, 60))
         assert signals.last_words is not None
         signals.last_words(75, "SIGTERM received")
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
         assert [type(errors[index]) for index in (0, 1)] == [Stopped, Stopped]
         for error in errors.values():
             assert f"process 2 of 3 (number {os.getpid()} on " in str(error)
             assert "has ended before the run began: SIGTERM received" in str(error)
         assert signals.last_words is None
 
-    def test_others_that_do_not_come_are_named(self) -> None:
-        errors = errors_of((0, 4, {}), (2, 4, {}), timeout=1.5)
+    def test_others_that_do_not_come_are_named(self, greeted: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = SimpleNamespace(monotonic=lambda: 100.0 * greeted.is_set(), sleep=time.sleep)
+        monkeypatch.setattr(rendezvous, "time", clock)  # The time is up when process 2 has come.
+        errors = errors_of((0, 4, {}), (2, 4, {}))
         assert len(errors) == 2
         assert all("processes 1, 3 of 4 did not come" in str(error) for error in errors)
 

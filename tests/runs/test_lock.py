@@ -57,7 +57,7 @@ def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path, o
     assert f"remove {tmp_path / 'run' / LOCK}" in fault.remedy
     assert first.poll() is None
     first.kill()
-    time.sleep(0.2)  # It has ended, but is still a zombie.
+    os.waitid(os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)  # It has ended, but is still a zombie.
     with RunFolder.create(tmp_path / "run", **(options or {"resume": True})):
         pass
     first.communicate(timeout=10)

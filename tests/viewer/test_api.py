@@ -5,7 +5,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import h5py
@@ -17,6 +17,7 @@ from unflat.recon.io.model_file import write_model
 from unflat.recon.io.predictions import write_predictions
 from unflat.recon.io.volume_formats import save
 from unflat.recon.sampled import Quantity
+from unflat.recon.viewer import textures
 from unflat.recon.viewer.api import Api, Response
 from unflat.recon.viewer.catalog import Catalog
 from unflat.recon.viewer.files import read_inside
@@ -336,20 +337,26 @@ def test_a_damaged_or_vanished_result_is_told_and_the_next_one_is_shown(tmp_path
     np.testing.assert_allclose(client.plane(), voxel_model(9).sample(np.zeros(1), y, x)[0], atol=1e-6)
 
 
-def test_a_plane_does_not_wait_for_a_volume(tmp_path: Path) -> None:
+def test_a_plane_does_not_wait_for_a_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(write_run(tmp_path / "run", voxel_model(members=5, draws=True)))
     client.json("runs/RUN")
-    ended: list[str] = []
+    begun, has_planes, sample = Event(), Event(), textures.sample_grid
+    statuses: list[int] = []
 
-    def ask(name: str, count: int, path: str, **query: Any) -> None:
-        for _ in range(count):
-            assert client.ask(path, **query).status == 200
-        ended.append(name)
+    def sample_late(*arguments: Any) -> np.ndarray:
+        values = sample(*arguments)
+        begun.set()
+        assert has_planes.wait(60), "the volume holds a lock that the planes need"
+        return values
 
-    large = Thread(target=ask, args=("volume", 1, "runs/RUN/texture"), kwargs={"longest": 256, "draw": "spread"})
-    small = Thread(target=ask, args=("planes", 3, "runs/RUN/plane"), kwargs=PLANE)
+    monkeypatch.setattr(textures, "sample_grid", sample_late)
+    query = {"longest": 16, "draw": "spread"}
+    large = Thread(target=lambda: statuses.append(client.ask("runs/RUN/texture", **query).status))
     large.start()
+    assert begun.wait(60)
+    small = Thread(target=lambda: statuses.extend(client.ask("runs/RUN/plane", **PLANE).status for _ in range(3)))
     small.start()
     small.join(60)
+    has_planes.set()
     large.join(60)
-    assert ended == ["planes", "volume"]
+    assert statuses == [200] * 4
