@@ -33,7 +33,7 @@ def test_the_bound_is_that_of_the_joint_fit() -> None:
     active, prior = jnp.asarray([1.0, 0, 0, 0]), jnp.ones(4)
     fit = JointFit(jnp.asarray(ifftshift3(support)), ideal_point_spread(), stated, active, prior)
     unknowns = fit.unknowns(jnp.asarray(density * np.sqrt(factor), jnp.complex64), jnp.zeros((EDGE, 4)))
-    rows = jax.jacfwd(lambda one: fit.residuals(one)[0].ravel())(unknowns)
+    rows = jax.jit(jax.jacfwd(lambda one: fit.residuals(one)[0].ravel()))(unknowns)
     chosen = np.flatnonzero(ifftshift3(support))
     parts = [np.asarray(part, np.float64).reshape(power.size, -1)[:, chosen] for part in (rows.real, rows.imag)]
     step = float(jnp.max(fit.parts(unknowns._replace(frames=jnp.ones((EDGE, 4))))[1]))
