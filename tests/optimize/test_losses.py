@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
-from unflat.recon.optimize.losses import amplitude_loss, best_gain, field_loss, poisson_loss
+from unflat.recon.optimize import losses
 
 Loss = Callable[..., jax.Array]
+amplitude_loss, poisson_loss, field_loss = map(jax.jit, (losses.amplitude_loss, losses.poisson_loss, losses.field_loss))
+best_gain = jax.jit(losses.best_gain, static_argnums=3)
 LOSSES: dict[str, Loss] = {"amplitude": amplitude_loss, "poisson": poisson_loss, "field": field_loss}
 every = pytest.mark.parametrize("statistics", LOSSES)
 
@@ -58,7 +60,7 @@ def test_best_gain_is_stationary_and_minimal(statistics: str, masked: bool) -> N
     def total(log_gain: jax.Array) -> jax.Array:
         return jnp.sum(loss(modelled, measured, weights, gain * jnp.exp(log_gain).astype(gain.dtype)))
 
-    assert np.all(np.abs(jax.grad(total)(jnp.zeros(3))) < 2e-6)
+    assert np.all(np.abs(jax.jit(jax.grad(total))(jnp.zeros(3))) < 2e-6)
     for step in (-0.05, 0.05):
         worse = loss(modelled, measured, weights, gain * np.exp(step).astype(gain.dtype))
         assert np.all(worse > loss(modelled, measured, weights, gain))
@@ -107,7 +109,7 @@ def test_a_fully_masked_view_has_zero_loss_and_gradient(statistics: str) -> None
     nothing = jnp.zeros(modelled.shape)
     for gain in (None, best_gain(modelled, measured, nothing, statistics)):
         np.testing.assert_array_equal(loss(modelled, measured, nothing, gain), 0)
-    slope = jax.grad(lambda m: jnp.sum(loss(m.astype(measured.dtype), measured, nothing, None)))(modelled.real)
+    slope = jax.jit(jax.grad(lambda m: jnp.sum(loss(m.astype(measured.dtype), measured, nothing, None))))(modelled.real)
     np.testing.assert_array_equal(slope, 0)
 
 
@@ -140,13 +142,15 @@ def test_poisson_deviance_of_counts_is_one_per_pixel() -> None:
 def test_gradients_are_finite_in_the_dark(statistics: str) -> None:
     """A dark model, a dark measurement, or both."""
     bright, _ = views(statistics, 7)
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss(modelled: jax.Array, measured: jax.Array) -> jax.Array:
+        gain = best_gain(modelled, measured, None, statistics)
+        return jnp.sum(LOSSES[statistics](modelled, measured, None, gain))
+
     for modelled, measured in ((0 * bright, 0 * bright), (0 * bright, bright), (bright, 0 * bright)):
-
-        def loss(modelled: jax.Array, measured: jax.Array = measured) -> jax.Array:
-            gain = best_gain(modelled, measured, None, statistics)
-            return jnp.sum(LOSSES[statistics](modelled, measured, None, gain))
-
-        value, slope = jax.value_and_grad(loss)(modelled)
+        value, slope = loss(modelled, measured)
         assert np.isfinite(value)
         assert np.all(np.isfinite(slope))
 
@@ -161,7 +165,7 @@ def test_gradients_match_finite_differences(statistics: str) -> None:
         gain = best_gain(modelled, measured, weights, statistics)
         return jnp.sum(LOSSES[statistics](modelled, measured, weights, gain))
 
-    slope = np.asarray(jax.grad(loss)(modelled))
+    slope = np.asarray(jax.jit(jax.grad(loss))(modelled))
     rng, step = np.random.default_rng(10), 1e-6
     way = rng.normal(size=modelled.shape)
     ahead, behind = (modelled + (sign * step * way).astype(modelled.dtype) for sign in (1, -1))
