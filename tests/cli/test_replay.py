@@ -201,7 +201,7 @@ def test_a_watch_that_is_killed_in_mid_stream_loses_no_frame_and_goes_on(
     scan: Path, address: str, tmp_path: Path
 ) -> None:
     runs, config = tmp_path / "RUNS", str(scan.with_name("run.yaml"))
-    words = ["watch", config, address, "-o", str(runs), "--idle", "1 s"]
+    words = ["watch", config, address, "-o", str(runs)]
     received = runs / "received"
     with first_frames(scan, address, 3):
         code = f"import sys; sys.path[:] = {[p for p in sys.path if p]!r}; from unflat.cli.main import main; main()"
@@ -212,14 +212,22 @@ def test_a_watch_that_is_killed_in_mid_stream_loses_no_frame_and_goes_on(
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
     assert [one.count for one in states(received)] == [3]
-    late = threading.Timer(1, send, (scan, address))
-    late.start()
-    assert run([*words[:-1], "5 s"]) == 0
-    late.join()
+    others = [threading.Thread(target=send, args=(scan, address)), threading.Thread(target=stop_after, args=(runs,))]
+    for other in others:
+        other.start()
+    assert run(words) == 75
+    for other in others:
+        other.join()
     record = BatchRecord.read(runs)
     assert record is not None
     assert {name: str(one.status) for name, one in record.scans.items()} == {"scan": "done"}
     assert same_arrays(scan, received / "scan.h5")
+
+
+def stop_after(runs: Path) -> None:
+    """Stop this process's watch when the run of the scan has ended."""
+    wait_for((runs / "scan" / "DONE").exists)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class first_frames:  # noqa: N801

@@ -300,11 +300,11 @@ class TestRequeue:
         with (tmp_path / "log").open("w") as log:
             process = subprocess.Popen(["bash", script], cwd=tmp_path, env=environment, stdout=log, stderr=log)
         if sent is not None:
-            end = time.monotonic() + 10
+            end = time.monotonic() + 60
             while not (tmp_path / "command").exists() and time.monotonic() < end:
                 time.sleep(0.01)
             process.send_signal(sent)
-        assert process.wait(10) == status
+        assert process.wait(60) == status
         calls = (fake_slurm / "calls").read_text("utf-8") if (fake_slurm / "calls").exists() else ""
         assert calls == ("requeue 7_2\n" if requeued else "")
         ended = read_task_end(tmp_path / "log")
