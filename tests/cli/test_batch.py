@@ -210,6 +210,7 @@ def test_a_request_to_stop_ends_the_batch_and_resume_does_what_is_left(
     assert {row["status"] for row in table(runs).values()} == {"done"}
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_a_batch_that_was_killed_is_explained_and_goes_on(scans: Path, tmp_path: Path) -> None:
     runs = tmp_path / "RUNS"
     words = [sys.executable, "-m", "unflat", "fit", str(scans / "run.yaml")]
@@ -229,8 +230,8 @@ def test_a_batch_that_was_killed_is_explained_and_goes_on(scans: Path, tmp_path:
     record = BatchRecord.read(runs)
     assert record is not None
     assert record.scans["cell_2"].deaths == 1
-    again = [sys.executable, "-m", *died["resume"].split(), "--time-limit", "1"]
-    assert subprocess.run(again, cwd=tmp_path, capture_output=True, check=False, timeout=60).returncode == 75
+    again = run_here(*died["resume"].split()[1:], "--time-limit", "0.001 s", folder=tmp_path)
+    assert again.returncode == 75, again.stderr
     states = json.loads(run_here(*status, folder=tmp_path).stdout)
     assert [state["state"] for state in states] == ["stopped", "waiting"]
 
