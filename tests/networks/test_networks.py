@@ -1,9 +1,11 @@
 """Layers, the archive of weights, networks written by former versions, and the training loop."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -151,14 +153,20 @@ class TestFile:
         assert not (tmp_path / "bad.h5").exists()
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network's file with the self-test that a training adds."""
+    denoiser, path = ShapeDenoiser((8,), (1,), seed=0), tmp_path_factory.mktemp("tested") / "network.h5"
+    network = network_file.Network("shape", denoiser.constants(), named_weights(denoiser))
+    network_file.write(with_self_test(network, ShapeDenoiser), path)
+    return path
+
+
 class TestSelfTest:
     @pytest.fixture
-    def path(self, tmp_path: Path) -> Path:
-        """A network's file with the self-test that a training adds."""
-        denoiser = ShapeDenoiser((8,), (1,), seed=0)
-        network = network_file.Network("shape", denoiser.constants(), named_weights(denoiser))
-        network_file.write(with_self_test(network, ShapeDenoiser), tmp_path / "network.h5")
-        return tmp_path / "network.h5"
+    def path(self, original: Path, tmp_path: Path) -> Path:
+        """A copy of that file."""
+        return Path(shutil.copy(original, tmp_path))
 
     def test_a_changed_weight_is_noticed_though_the_seal_is_right(self, path: Path) -> None:
         load_network(network_file.read(path, "shape"), ShapeDenoiser)
@@ -308,16 +316,22 @@ def train(settings: TrainSettings, stop_after: int | None = None, objective: Any
     return trainer
 
 
+@cache
+def whole() -> NetworkTrainer:
+    """Train a line to the end."""
+    return train(SETTINGS)
+
+
 SETTINGS = TrainSettings(steps=120, learning_rate=0.1, warm_up=5, weight_decay=0, memory=0.9, judge_every=50)
 
 
 class TestTraining:
     def test_a_training_learns_and_its_mean_follows(self) -> None:
-        assert train(SETTINGS).validation["slope"] == pytest.approx(3, abs=0.05)
+        assert whole().validation["slope"] == pytest.approx(3, abs=0.05)
 
     def test_a_resumed_training_comes_to_the_same_numbers(self) -> None:
-        whole, parts = train(SETTINGS), train(SETTINGS, stop_after=37)
-        for a, b in zip(jax.tree.leaves(whole.state), jax.tree.leaves(parts.state), strict=True):
+        parts = train(SETTINGS, stop_after=37)
+        for a, b in zip(jax.tree.leaves(whole().state), jax.tree.leaves(parts.state), strict=True):
             np.testing.assert_array_equal(a, b)
 
     def test_a_loss_that_is_not_finite_ends_the_training(self) -> None:
@@ -364,14 +378,14 @@ class TestTraining:
         assert trainer.run(Callbacks(lambda *row: rows.append(row))) is Status.COMPLETE
         validated = [number for number, metrics in rows if "slope" in metrics]
         assert validated == [number for number in (50, 100, 120) if number >= step]
-        assert trainer.validation == train(SETTINGS).validation
+        assert trainer.validation == whole().validation
 
 
 class TestNamedStates:
     """States of optimisers are saved and restored by names."""
 
     def test_names_are_paths_and_their_order_does_not_matter(self) -> None:
-        trainer = train(SETTINGS)
+        trainer = whole()
         arrays = state_to_arrays(trainer.state)
         assert {"state/network/slope", "state/mean/slope", "state/step"} <= arrays.keys()
         assert any(name.startswith("state/optimiser/") and name.endswith("/nu/slope") for name in arrays)
