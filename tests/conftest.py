@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +32,9 @@ sys.dont_write_bytecode = False
 
 # jax's traces make many objects and few cycles: at the usual thresholds a tenth of the tests' time goes to collections.
 gc.set_threshold(50_000)
+
+settings.register_profile("unflat", deadline=None)  # By default an example of 0.2 s fails, as on a busy machine.
+settings.load_profile("unflat")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # In the background of a script; a command would leave it so.
     signal.signal(signal.SIGINT, signal.default_int_handler)
