@@ -1,9 +1,11 @@
 """Pictures of a series: the frames of a movie from its first to its last position, and a strip of its acquisitions."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
 from ..errors import ConfigError, Diagnostic
 from ..model_series import ModelSeries
@@ -48,9 +50,18 @@ def series_frames(
     require_inside(first, "--plane", **{axis: place})
     scale = _scale(series, (axis, place), quantity).within(limits)
     label = quantity_label(first.quantity(quantity))
-    for position in np.linspace(series.axis.positions[0], series.axis.positions[-1], count):
+    positions = np.linspace(series.axis.positions[0], series.axis.positions[-1], count)
+    decimals = _decimals(positions)
+    for position in positions:
         sampled = PlaneSampler(series.at(float(position)), quantity=quantity, size=size)(axis, place)
-        yield draw_frame(sampled, scale, label, text=series.axis.describe(float(position)), size=size)
+        text = series.axis.describe(float(np.round(position, decimals)))
+        yield draw_frame(sampled, scale, label, text=text, size=size)
+
+
+def _decimals(positions: Float[np.ndarray, " frame"]) -> int:
+    """Number of decimals that tell the positions of frames apart."""
+    step = float(np.diff(positions).min()) if len(positions) > 1 else 1.0
+    return max(math.ceil(-math.log10(step)), 0)
 
 
 def series_strip(series: ModelSeries, *, quantity: str | None = None, size: int = 200) -> "matplotlib.figure.Figure":

@@ -24,6 +24,8 @@ STORED_WAVE_BYTES = 1 << 30
 """Memory up to which the wave of every slice is stored for the gradient; above, only that of every block's first."""
 DEEPEST = 20.0
 """Depth of the box over the width of the images above which its unit is doubted."""
+FLATTEST = 0.1
+"""Depth of the box in wavelengths below which its unit is doubted."""
 SLICES_PER_DETAIL = 3.0
 """Slices to the finest axial detail. At 2 (Nyquist) sections alias; more than 3 gained nothing."""
 SSNP_SLICE = 1 / 3
@@ -136,14 +138,21 @@ def geometry_of(settings: CellSettings, acquisition: Acquisition) -> Geometry:
 
 
 def depth_doubts(settings: CellSettings, acquisition: Acquisition) -> list[str]:
-    """Doubt a depth that is many times the field of view: one that was given in another unit than was meant."""
-    depth, images = settings.volume.depth, measured_views(acquisition).shape[1:]
-    field = max(n * pixel for n, pixel in zip(images, microscope_of(acquisition).pixel_size, strict=True))
-    if depth is None or depth <= DEEPEST * field:
+    """Doubt a depth that was perhaps meant in another unit: many times the field of view, or far below a wavelength."""
+    depth, scope = settings.volume.depth, microscope_of(acquisition)
+    if depth is None:
         return []
-    given, meant = (quantity(float(f"{length:.6g}")) for length in (depth, depth / 1000))
-    shape = f"the box is {given} deep, {depth / field:.0f} times the width of the images ({format_value(field, 'm')})"
-    return [f"volume.depth: {shape}; if another unit was meant: --set volume.depth='{meant}'"]
+    images = measured_views(acquisition).shape[1:]
+    field = max(n * pixel for n, pixel in zip(images, scope.pixel_size, strict=True))
+    if depth > DEEPEST * field:
+        reason, meant = f"{depth / field:.0f} times the width of the images ({format_value(field, 'm')})", depth / 1000
+    elif depth < FLATTEST * scope.wavelength:
+        reason, meant = f"{depth / scope.wavelength:.2g} wavelengths of the light", depth * 1000
+    else:
+        return []
+    given, other = (quantity(float(f"{length:.6g}")) for length in (depth, meant))
+    text = f"the box is {given} deep, {reason}; if another unit was meant: --set volume.depth='{other}'"
+    return [f"volume.depth: {text}"]
 
 
 def geometry_of_part(

@@ -215,10 +215,12 @@ def scan_of_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "scan.h5"
 
 
-def test_a_depth_of_many_images_is_taken_for_one_in_another_unit() -> None:
-    settings = parse_config(RING, ("volume.depth=9 mm",))
+@pytest.mark.parametrize(("depth", "reason"), [("9 mm", "1406 times"), ("9 nm", "wavelengths")])
+def test_a_depth_of_many_images_or_of_no_wavelength_is_taken_for_one_in_another_unit(depth: str, reason: str) -> None:
+    settings = parse_config(RING, (f"volume.depth={depth}",))
     (doubt,) = depth_doubts(settings, planned_acquisition(settings))
-    assert "9 mm deep, 1406 times" in doubt
+    assert f"{depth} deep" in doubt
+    assert reason in doubt
     assert "--set volume.depth='9 um'" in doubt
     assert depth_doubts(parse_config(RING, ("volume.depth=9 um",)), planned_acquisition(settings)) == []
 
