@@ -1,7 +1,7 @@
 """Consistency of a rocking curve with the positions of its frames, by the counts alone.
 
 Along the curve the counts of a pixel are a Fourier transform of the density's autocorrelation, which vanishes beyond
-the width of the crystal. With an oversampling above ``1 / (2 BAND)`` they are band-limited, whatever the crystal is,
+the width of the crystal. With an oversampling above ``1 / BAND`` they are band-limited, whatever the crystal is,
 and what they hold beyond the band is counting noise. Frames that are not where they are said to be break this, all
 pixels of a frame alike, and other positions mend it. Positions are fitted to one half of the pixels and judged by the
 other, as other causes (other particles, charge that is no photons) are not mended, and an undersampled crystal is in

@@ -40,6 +40,8 @@ CURVE_MISFIT, CURVE_GAIN, CURVE_AGREEMENT = 1.5, 3.0, 0.5
 other positions of the frames from which the frames are elsewhere, and agreement of two halves of the pixels on that."""
 CURVE_LEFT, CURVE_CLEAR_GAIN = 1.7, 6.0
 """The same without that agreement, where nearly noise alone is left: moves to and fro are hardly determined."""
+LEAST_CORRECTION = 0.005
+"""[step] Largest offset of an angle up to which rolls or the flux alone were fitted."""
 STRAIN_TO_NOISE = 1.5
 """Root mean square of the strain over that of its noise, by counts and between solutions, below which it is noise."""
 LEAST_PHASE_NOISE = 0.15
@@ -106,7 +108,8 @@ def _frames(numbers: Mapping[str, float]) -> list[Reason]:
     Fitted positions may follow a wrong crystal that is stretched in one part of the curve and pressed in another. The
     counts do not contradict that, and withheld voxels hardly do; a lattice is not even then.
     """
-    is_fitted = bool(numbers.get("frames_taken"))
+    largest = numbers.get("angle_correction_largest", 0.0)
+    is_fitted = bool(numbers.get("frames_taken")) and largest > LEAST_CORRECTION
     if _are_elsewhere(numbers) and numbers["curve_error"] > EXCESS:
         text = (
             f"the {'fitted ' * is_fitted}angles of the frames do not explain the curve: beyond the width of a crystal "
@@ -114,7 +117,6 @@ def _frames(numbers: Mapping[str, float]) -> list[Reason]:
             f"{numbers['curve_misfit_moved']:.3g} times; amplitudes are off by {100 * numbers['curve_error']:.2g} %"
         )
     elif is_fitted and numbers.get("amplitude_variation", 0.0) > EVEN:
-        largest = numbers.get("angle_correction_largest", 0.0)
         text = (
             f"the fitted angles, moved by up to {largest:.2g} steps, are confirmed by nothing: under right ones a "
             f"lattice is even, and the amplitude varies by {100 * numbers['amplitude_variation']:.0f} %"
@@ -123,7 +125,11 @@ def _frames(numbers: Mapping[str, float]) -> list[Reason]:
         return []
     remedy = _angles_remedy(numbers)
     if numbers.get("curve_misfit_moved", 1.0) > CURVE_LEFT:
-        remedy += "; a crystal that is sampled less than 1.6 times along the frames may look alike: take smaller steps"
+        remedy += (
+            "; a flux that varied and that the file does not give may look alike (give acquisition.monitor, or fit it: "
+            "phase.refine.flux), as may a crystal that is sampled less than 1.6 times along the frames (take smaller "
+            "steps)"
+        )
     return [Reason("frame-angles", text, remedy)]
 
 

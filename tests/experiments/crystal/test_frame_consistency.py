@@ -73,6 +73,15 @@ def test_the_flux_of_the_frames_is_taken_off() -> None:
     assert consistency_numbers(replace(scan, counts=counts, exposure=flux))["curve_misfit"] < 2
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_flux_that_the_file_does_not_give_is_named_beside_the_angles(seed: int) -> None:
+    """A frame of little light is mended by other angles in part, in both halves of the pixels alike."""
+    scan = _scan(seed, 0.0)
+    flux = np.where(np.arange(len(scan.counts)) == len(scan.counts) // 2 + 1, 0.3, 1.0)
+    reasons = assess(consistency_numbers(replace(scan, counts=np.round(scan.counts * flux[:, None, None]))))
+    assert all("acquisition.monitor" in reason.remedy for reason in reasons)
+
+
 def test_charge_that_is_no_photons_is_no_error_of_the_angles() -> None:
     scan = _scan(1, 0.0)
     numbers = consistency_numbers(replace(scan, counts=50 * scan.counts))
