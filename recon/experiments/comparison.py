@@ -80,7 +80,10 @@ def _position_of(truth: Path, result: Path) -> str | None:
     axis = series_axis_of(result)
     if axis is None or not is_hdf5(truth):
         return None
-    position = read_position(truth, axis.name)
+    try:
+        position = read_position(truth, axis.name)
+    except DataError:  # Something else of that name, such as the date as an attribute `time`.
+        return None
     if position is None or position[1] != axis.unit:
         return None
     place = axis.describe(position[0])

@@ -50,7 +50,17 @@ def list_coordinates(path: Path, readers: Sequence[Reader] = ()) -> tuple[str, .
         DataError: If the file cannot be opened.
     """
     with open_tree(path, readers) as tree:
-        return tuple(name.removeprefix(f"{GROUP}/") for name in tree.names() if name.startswith(f"{GROUP}/"))
+        places = [name for name in tree.names() if name.startswith(f"{GROUP}/") and _is_position(tree, name)]
+    return tuple(place.removeprefix(f"{GROUP}/") for place in places)
+
+
+def _is_position(tree: ArrayTree, place: str) -> bool:
+    """Whether an array holds a position: such a group of a foreign file may hold images."""
+    array = tree.array(place)
+    try:
+        return array is not None and int(np.prod(array.shape)) == 1 and _of_array(tree, place) is not None
+    except ValueError:
+        return False
 
 
 def _of_array(tree: ArrayTree, place: str) -> tuple[float, str] | None:
