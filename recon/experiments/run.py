@@ -367,5 +367,5 @@ def run_summary(experiment: Experiment, method: str, numbers: Mapping[str, float
         return f"{line} after {numbers['steps']:.0f} step{'' if numbers['steps'] == 1 else 's'}{tried}"
     if method == "predict":
         seconds = numbers["seconds_of_answer"]
-        return f"{line}; the answer took {seconds:.{0 if seconds >= 10 else 1}f} s"
+        return f"{line}; the answer took {seconds:{'.0f' if seconds >= 10 else '.2g'}} s"
     return line

@@ -59,9 +59,9 @@ def series_frames(
 
 
 def _decimals(positions: Float[np.ndarray, " frame"]) -> int:
-    """Number of decimals that tell the positions of frames apart."""
+    """Number of decimals that show a hundredth of the step between frames."""
     step = float(np.diff(positions).min()) if len(positions) > 1 else 1.0
-    return max(math.ceil(-math.log10(step)), 0)
+    return max(math.ceil(2 - math.log10(step)), 0)
 
 
 def series_strip(series: ModelSeries, *, quantity: str | None = None, size: int = 200) -> "matplotlib.figure.Figure":

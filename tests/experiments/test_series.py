@@ -24,6 +24,7 @@ from unflat.recon.optimize.series_likelihood import SeriesLikelihood
 from unflat.recon.optimize.trial import BegunFit, Trial
 from unflat.recon.runs import RunContext, RunFolder
 from unflat.recon.series_axis import SeriesAxis
+from unflat.recon.visualization import series_movie
 
 CONFIG = """kind: cell
 volume: {depth: 2 um}
@@ -126,6 +127,14 @@ class TestInput:
         with pytest.raises(ConfigError, match=r"no file gives its tiem, but each gives its time; write --series time"):
             read(scans, "tiem")
         assert read(scans, "tiem=1,2,3").axis.positions == (1, 2, 3)
+
+    def test_arrays_beside_the_positions_are_no_coordinates(self, scans: list[Path], tmp_path: Path) -> None:
+        """A foreign file may hold anything in such a group."""
+        paths = [changed(path, tmp_path, "series/time", np.zeros((2, 3))) for path in scans]
+        for path in paths:
+            with h5py.File(path, "r+") as file:
+                file["series/author"] = "A. N. Other"
+        assert read(paths, "dose").axis.positions == (1, 2, 3)
 
     def test_an_array_that_no_file_has_is_no_order(self, scans: list[Path]) -> None:
         assert read(scans, "/series/time").axis.positions == (0, 30, 60)
@@ -314,6 +323,22 @@ class TestRun:
         assert "compared at time = 0 s" in " ".join(printed.err.split())
         assert run(["evaluate", str(fitted), str(scans[0]), "--json", "--at", "last"]) == 0
         assert json.loads(capsys.readouterr().out) != pytest.approx(alone, nan_ok=True)
+
+    def test_a_date_in_the_truth_is_no_position(
+        self, scans: list[Path], fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        dated = changed(scans[0], tmp_path, "series/time", None)
+        with h5py.File(dated, "r+") as file:
+            file.attrs["time"] = "2026-11-30T12:00:00"
+        assert run(["evaluate", str(fitted), str(dated), "--json"]) == 0
+        assert "the last acquisition" in " ".join(capsys.readouterr().err.split())
+
+    @pytest.mark.parametrize("positions", [[0, 2.5, 5, 7.5], [0, 1.25, 2.5], [1.7e9, 1.7e9 + 30]])
+    def test_the_captions_of_a_movie_give_the_positions_of_acquisitions_as_they_are(
+        self, positions: list[float]
+    ) -> None:
+        decimals = series_movie._decimals(np.array(positions))
+        np.testing.assert_array_equal(np.round(positions, decimals), positions)
 
     def test_a_movie_goes_over_the_series(self, fitted: Path, tmp_path: Path) -> None:
         words = ["render", str(fitted), "--style", "series", "--frames", "3", "--size", "96"]
