@@ -50,9 +50,7 @@ def evaluate_files(
         ConfigError: If a file leaves open what no option decides.
         DataError: If a file cannot be read, or nothing of the result is in the truth.
     """
-    options = options or SpecimenOptions()
-    at = _position_of(truth, result) if options.volume.at is None else options.volume.at
-    options = replace(options, volume=replace(options.volume, is_hint=True, at=at))
+    options = place_in_series(result, truth, options or SpecimenOptions())
     own, known = (_content(path, options) for path in (result, truth))
     if "" == own == known or (own in ("", "ours") and known in ("ours", "sections")):
         return _evaluate_one(result, truth, options, register=register)
@@ -61,6 +59,12 @@ def evaluate_files(
     pairs = _matched(dict(_by_name(result, options)), dict(_by_name(truth, options)), result, truth)
     evaluation = get_experiment(pairs[0].truth.kind).evaluate_many(pairs, register=register)
     return replace(evaluation, numbers=_in_units_of(pairs[0].truth, evaluation.numbers))
+
+
+def place_in_series(result: Path, truth: Path, options: SpecimenOptions) -> SpecimenOptions:
+    """Complete options by the position of the truth in the series that a result is of, unless they have one."""
+    at = _position_of(truth, result) if options.volume.at is None else options.volume.at
+    return replace(options, volume=replace(options.volume, is_hint=True, at=at))
 
 
 def _evaluate_one(result: Path, truth: Path, options: SpecimenOptions, *, register: bool) -> Evaluation:

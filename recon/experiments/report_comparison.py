@@ -15,7 +15,8 @@ from ..visualization.run_data import RunData, gather
 from ..volume import Volume
 from . import get_experiment
 from .base import Experiment
-from .comparison import evaluate_files
+from .comparison import evaluate_files, place_in_series
+from .specimens import SpecimenOptions
 from .truth import read_pair
 
 if TYPE_CHECKING:
@@ -42,10 +43,11 @@ def compare_run(run: RunData, other: Path) -> ReportComparison:
     experiment = get_experiment(run.kind)
     if other.is_dir() and is_result(other) and (other / "config.yaml").is_file():
         return _compare_with_run(run, other, experiment)
-    numbers = evaluate_files(run.folder, other).numbers
+    options = place_in_series(run.folder, other, SpecimenOptions())
+    numbers = evaluate_files(run.folder, other, options).numbers
 
     def draw() -> "Figure":
-        result, truth = read_pair(run.folder, other)
+        result, truth = read_pair(run.folder, other, options)
         return _draw(experiment, truth, result, ("truth", "result"))
 
     caption = "The truth, the result, and where they differ, in planes through the middle."

@@ -14,8 +14,9 @@ import pytest
 
 from unflat.cli.main import run
 from unflat.recon.errors import ConfigError, DataError
-from unflat.recon.experiments import get_experiment
+from unflat.recon.experiments import get_experiment, report_comparison
 from unflat.recon.experiments import series as series_module
+from unflat.recon.experiments.comparison import evaluate_files
 from unflat.recon.experiments.configs import parse_config
 from unflat.recon.experiments.series_input import Series, SeriesInput, read_series
 from unflat.recon.io.model_file import read_model, read_model_series
@@ -25,6 +26,7 @@ from unflat.recon.optimize.trial import BegunFit, Trial
 from unflat.recon.runs import RunContext, RunFolder
 from unflat.recon.series_axis import SeriesAxis
 from unflat.recon.visualization import series_movie
+from unflat.recon.visualization.run_data import gather
 
 CONFIG = """kind: cell
 volume: {depth: 2 um}
@@ -323,6 +325,18 @@ class TestRun:
         assert "compared at time = 0 s" in " ".join(printed.err.split())
         assert run(["evaluate", str(fitted), str(scans[0]), "--json", "--at", "last"]) == 0
         assert json.loads(capsys.readouterr().out) != pytest.approx(alone, nan_ok=True)
+
+    def test_the_report_shows_what_its_numbers_are_of(
+        self, scans: list[Path], fitted: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shown: list[Any] = []
+        monkeypatch.setattr(report_comparison, "_draw", lambda *arguments: shown.append(arguments[2]))
+        comparison = report_comparison.compare_run(gather(fitted), scans[0])
+        comparison.figures[0].draw()
+        numbers = evaluate_files(fitted, scans[0]).numbers
+        assert comparison.numbers["snr"] == numbers["snr"]
+        points = np.zeros((1, 3))
+        np.testing.assert_array_equal(shown[0](points), read_model(fitted, 0.0)(points))
 
     def test_a_date_in_the_truth_is_no_position(
         self, scans: list[Path], fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
