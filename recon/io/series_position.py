@@ -56,10 +56,10 @@ def list_coordinates(path: Path, readers: Sequence[Reader] = ()) -> tuple[str, .
 
 def _is_position(tree: ArrayTree, place: str) -> bool:
     """Whether an array holds a position: such a group of a foreign file may hold images."""
-    array = tree.array(place)
     try:
+        array = tree.array(place)
         return array is not None and int(np.prod(array.shape)) == 1 and _of_array(tree, place) is not None
-    except ValueError:
+    except (ValueError, DataError):
         return False
 
 

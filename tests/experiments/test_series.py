@@ -136,6 +136,7 @@ class TestInput:
         for path in paths:
             with h5py.File(path, "r+") as file:
                 file["series/author"] = "A. N. Other"
+                file["series/log"] = np.zeros(3, [("step", "i4"), ("note", "S4")])
         assert read(paths, "dose").axis.positions == (1, 2, 3)
 
     def test_an_array_that_no_file_has_is_no_order(self, scans: list[Path]) -> None:
