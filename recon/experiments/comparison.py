@@ -80,7 +80,11 @@ def _evaluate_one(result: Path, truth: Path, options: SpecimenOptions, *, regist
 
 
 def _position_of(truth: Path, result: Path) -> str | None:
-    """Position of the truth in the series that a result is of, as its file gives it; None for any other result."""
+    """Position of the truth in the series that a result is of, as its file gives it; None for any other result.
+
+    Raises:
+        DataError: If it lies outside the series.
+    """
     axis = series_axis_of(result)
     if axis is None or not is_hdf5(truth):
         return None
@@ -91,6 +95,9 @@ def _position_of(truth: Path, result: Path) -> str | None:
     if position is None or position[1] != axis.unit:
         return None
     place = axis.describe(position[0])
+    if not axis.positions[0] <= position[0] <= axis.positions[-1]:
+        message = f"its position, {place}, lies outside the series, {axis.range}"
+        raise DataError(Diagnostic(str(truth), message, "compare with a truth within, or name a position: --at last"))
     _log.warning("%s: a series, %s; compared at %s, the position that %s gives", result, axis.range, place, truth)
     return repr(position[0])
 

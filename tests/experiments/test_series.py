@@ -327,6 +327,16 @@ class TestRun:
         assert run(["evaluate", str(fitted), str(scans[0]), "--json", "--at", "last"]) == 0
         assert json.loads(capsys.readouterr().out) != pytest.approx(alone, nan_ok=True)
 
+    def test_a_truth_beyond_the_series_is_refused(
+        self, scans: list[Path], fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        late = Path(shutil.copy(scans[0], tmp_path / "late.h5"))
+        with h5py.File(late, "r+") as file:
+            file["series/time"][...] = 2.0  # min
+        assert run(["evaluate", str(fitted), str(late)]) == 3
+        assert "late.h5: its position, time = 120 s, lies outside" in " ".join(capsys.readouterr().err.split())
+        assert run(["evaluate", str(fitted), str(late), "--at", "last"]) == 0
+
     def test_the_report_shows_what_its_numbers_are_of(
         self, scans: list[Path], fitted: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
