@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # In the background of a 
 install_import_hook(
     ["unflat.physics", "unflat.recon"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 )
+
+
+@pytest.fixture(autouse=True)
+def _options_of_xla() -> Iterator[None]:
+    """Keep the options that a command sets for its own process from the processes of later tests."""
+    before = {name: os.environ.get(name) for name in ("XLA_FLAGS", "JAX_ENABLE_COMPILATION_CACHE")}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")
