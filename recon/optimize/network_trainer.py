@@ -3,7 +3,6 @@
 All randomness follows from the seed and the step, so that a resumed run comes to the numbers of an uninterrupted one.
 """
 
-import math
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -159,7 +158,8 @@ class NetworkTrainer(Trainer):
 
     def advance(self) -> list[tuple[int, dict[str, float]]]:
         """Take one step; returns the means of the last steps now and then, with a validation when it is due."""
-        rate = np.float32(learning_rate(self.settings, self.step))
+        with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
+            rate = np.float32(self._learning_rate(self.step))
         state, metrics = self._update(self.state, self._batch, self._frozen, rate)
         if not processes.current().is_alone:
             metrics["loss"].block_until_ready()  # If another process ends, the state before is the one to save.
@@ -214,6 +214,13 @@ class NetworkTrainer(Trainer):
             optax.clip_by_global_norm(GRADIENT_NORM_LIMIT),
             optax.adamw(lambda count: rate, b2=0.99, weight_decay=self.settings.weight_decay),
         )
+
+    @cached_property
+    def _learning_rate(self) -> Callable[[int], Array]:
+        """Learning rate of a step: it rises linearly during the warm-up, and falls by half a cosine."""
+        settings = self.settings
+        highest, steps = settings.learning_rate, max(settings.steps, settings.warm_up + 1)
+        return jax.jit(optax.warmup_cosine_decay_schedule(0.0, highest, settings.warm_up, steps, FINAL_RATE * highest))
 
     @cached_property
     def _frozen(self) -> tuple[Any, ...]:
@@ -283,12 +290,3 @@ class NetworkTrainer(Trainer):
         finally:
             ended.set()
             maker.join()
-
-
-def learning_rate(settings: TrainSettings, step: int) -> float:
-    """Compute the learning rate of a step: it rises linearly during the warm-up, and falls by half a cosine."""
-    highest, warm_up = settings.learning_rate, settings.warm_up
-    if step < warm_up:
-        return highest * step / warm_up
-    done = min((step - warm_up) / (max(settings.steps, warm_up + 1) - warm_up), 1.0)
-    return highest * (FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * done)) / 2)

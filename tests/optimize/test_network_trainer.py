@@ -1,27 +1,18 @@
-"""Training of networks: its learning rate, and the programs that trainings share."""
+"""Training of networks: the programs that trainings share."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from unflat.recon.optimize.network_trainer import FINAL_RATE, NetworkTrainer, learning_rate
+from unflat.recon.optimize.network_trainer import NetworkTrainer
 from unflat.recon.optimize.train_settings import TrainSettings
 
 
 def settings(**changed: Any) -> Any:
     return TrainSettings.model_validate({"steps": 40, "warm_up": 5, "learning_rate": 0.002, "batch": 1} | changed)
-
-
-@pytest.mark.parametrize(("steps", "warm_up"), [(40, 5), (40, 0), (3, 5)])
-def test_the_learning_rate_is_that_of_optax(steps: int, warm_up: int) -> None:
-    chosen = settings(steps=steps, warm_up=warm_up)
-    expected = optax.warmup_cosine_decay_schedule(0.0, 0.002, warm_up, max(steps, warm_up + 1), FINAL_RATE * 0.002)
-    for step in range(steps + 2):
-        assert learning_rate(chosen, step) == pytest.approx(float(expected(step)), rel=1e-5, abs=1e-9)
 
 
 class Distance:

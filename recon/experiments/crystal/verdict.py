@@ -109,7 +109,7 @@ def _frames(numbers: Mapping[str, float]) -> list[Reason]:
     counts do not contradict that, and withheld voxels hardly do; a lattice is not even then.
     """
     largest = numbers.get("angle_correction_largest", 0.0)
-    is_fitted = bool(numbers.get("frames_taken")) and largest > LEAST_CORRECTION
+    is_fitted = bool(numbers.get("frames_taken", 1.0)) and largest > LEAST_CORRECTION
     if _are_elsewhere(numbers) and numbers["curve_error"] > EXCESS:
         text = (
             f"the {'fitted ' * is_fitted}angles of the frames do not explain the curve: beyond the width of a crystal "
@@ -142,7 +142,8 @@ def _are_elsewhere(numbers: Mapping[str, float]) -> bool:
 
 
 def _angles_remedy(numbers: Mapping[str, float]) -> str:
-    return _REFIT_ANGLES if "frames_taken" in numbers else _FIT_ANGLES
+    fitted = "frames_taken" in numbers or numbers.get("angle_correction_largest", 0.0) > LEAST_CORRECTION
+    return _REFIT_ANGLES if fitted else _FIT_ANGLES
 
 
 def _after_angles(numbers: Mapping[str, float], remedy: str) -> str:

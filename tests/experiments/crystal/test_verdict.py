@@ -160,6 +160,8 @@ def test_fitted_angles_are_confirmed_by_an_even_amplitude_alone() -> None:
     assert reason.name == "frame-angles"
     assert "phase.refine.angles" not in reason.remedy
     assert not assess(fitted | {"amplitude_variation": 0.3, "frames_taken": 0.0})
+    by_fit = {name: value for name, value in fitted.items() if name != "frames_taken"}  # It takes what it fits.
+    assert assess(by_fit | {"amplitude_variation": 0.3}) == [reason]
     assert not assess(fitted | {"amplitude_variation": 0.3, "angle_correction_largest": 0.0}), "the flux was fitted"
 
 
