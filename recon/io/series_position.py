@@ -1,12 +1,13 @@
 """Position of an acquisition in a series, as its file gives it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError, Diagnostic
-from ..series_axis import convert_position, parse_position
+from ..series_axis import ORDER, convert_position, parse_position
 from .hdf5_common import text_of
 from .lazy_arrays import ArrayTree
 from .open import Reader, open_tree
@@ -51,7 +52,19 @@ def list_coordinates(path: Path, readers: Sequence[Reader] = ()) -> tuple[str, .
     """
     with open_tree(path, readers) as tree:
         places = [name for name in tree.names() if name.startswith(f"{GROUP}/") and _is_position(tree, name)]
-    return tuple(place.removeprefix(f"{GROUP}/") for place in places)
+        attributes = _attributes_with_unit(tree)
+    return (*(place.removeprefix(f"{GROUP}/") for place in places), *attributes)
+
+
+def _attributes_with_unit(tree: ArrayTree) -> list[str]:
+    """List the attributes at the root of a file of ours that are a number with a unit, as a simulation writes them."""
+    attributes = tree.attributes("/") or {}
+    names = []
+    for name, value in attributes.items() if "format" in attributes else ():
+        with suppress(ValueError):
+            if isinstance(value, str) and parse_position(value)[1] != ORDER:
+                names.append(name)
+    return names
 
 
 def _is_position(tree: ArrayTree, place: str) -> bool:

@@ -130,6 +130,16 @@ class TestInput:
             read(scans, "tiem")
         assert read(scans, "tiem=1,2,3").axis.positions == (1, 2, 3)
 
+    def test_the_position_that_a_simulation_writes_is_a_coordinate_too(self, scans: list[Path], tmp_path: Path) -> None:
+        """It is an attribute: five simulated cells under a mistyped name were numbered, and fitted."""
+        paths = [changed(path, tmp_path, "series/time", None) for path in scans]
+        for number, path in enumerate(paths):
+            with h5py.File(path, "r+") as file:
+                file.attrs.update({"time": f"{10 * number} s", "seed": 1, "specimen": "cell"})
+        assert read(paths).axis.positions == (0, 10, 20)
+        with pytest.raises(ConfigError, match=r"each gives its time; write --series time"):
+            read(paths, "tiem")
+
     def test_arrays_beside_the_positions_are_no_coordinates(self, scans: list[Path], tmp_path: Path) -> None:
         """A foreign file may hold anything in such a group."""
         paths = [changed(path, tmp_path, "series/time", np.zeros((2, 3))) for path in scans]
